@@ -1,0 +1,1 @@
+"""Pure loss functions: named, unweighted scalars with an explicit normaliser."""
