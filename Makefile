@@ -1,0 +1,108 @@
+# Two commands matter: `make book` and `make test`. Each makes the environment first if it must.
+#
+#   make book [SCALE=lab|smoke]   regenerate tables, execute notebooks, build the site
+#   make test                     lint, then every test
+#   make lab                      JupyterLab on the book
+#   make reproduce [SCALE=lab]    train what is missing or stale, after saying what it costs
+#   make bench                    speed and memory, as ratios against a peer
+#   make lint | setup | constraints | clean | clean-venv
+#
+# PYTHON chooses the interpreter the environment is made from, VENV where it lies.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+SCALE ?= lab
+WORKERS ?= 2
+VENV ?= .venv
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	command -v $$p >/dev/null 2>&1 && \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	echo $$p && break; done)
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.wsis-setup
+
+# Each test worker and each notebook gets one core's worth of threads: two workers that both
+# ask for every core are slower than either alone.
+export OMP_NUM_THREADS ?= 1
+# The kernel of this environment, not one of the same name in the reader's home.
+export JUPYTER_PREFER_ENV_PATH := 1
+export JUPYTER_PLATFORM_DIRS := 1
+export PYDEVD_DISABLE_FILE_VALIDATION := 1
+
+.PHONY: help setup lint test book lab reproduce bench constraints clean clean-venv
+
+help:
+	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer found. Install one, or name it: make setup PYTHON=/path/to/python3" >&2; \
+		exit 1; fi
+	@if [ ! -x $(BIN)/python ]; then \
+		echo "Making $(VENV) with $$($(PYTHON) --version)"; \
+		$(PYTHON) -m venv $(VENV) || { \
+			echo "$(PYTHON) cannot make an environment; on Debian and Ubuntu: apt install python3-venv" >&2; \
+			exit 1; }; fi
+	@echo "Installing the library and its tested companions (about 5 GB with PyTorch, once)"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
+		--editable '.[book,dev,batch]' --constraint constraints.txt
+	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python (wsis)"
+	@touch $@
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# pytest speaks last: its closing line is the verdict.
+test: lint
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --session-timeout 900 -q
+
+# Runs that are committed are used; what is missing or stale is shown as such. Only at smoke
+# scale, where a run takes seconds, is what is missing trained here. The old site stays until the
+# new one is whole.
+SITE := build/site/$(SCALE)
+book: $(STAMP)
+	rm -rf $(SITE) && mkdir -p $(SITE)
+	@if [ $(SCALE) = smoke ]; then $(BIN)/wsis reproduce --scale smoke --yes; fi
+	$(BIN)/wsis tables --scale $(SCALE)
+	$(BIN)/wsis notebooks --scale $(SCALE)
+	$(BIN)/wsis pages --scale $(SCALE)
+	cp -R book/. $(SITE)/source
+	$(BIN)/jupyter-book build $(SITE)/source --config jupyter_book.yml --path-output $(SITE) \
+		-W --keep-going --all --quiet
+	$(BIN)/python tests/book/links.py $(SITE)/_build/html
+	rm -rf book/_build && mv $(SITE)/_build book/_build
+	@echo "The book is ready: open book/_build/html/index.html"
+
+lab: $(STAMP)
+	$(BIN)/jupyter lab --notebook-dir book
+
+reproduce: $(STAMP)
+	$(BIN)/wsis reproduce --scale $(SCALE)
+
+bench: $(STAMP)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+# Pins for a fresh resolution of pyproject.toml; run the tests and the book before committing it.
+constraints: $(STAMP)
+	mkdir -p build
+	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed \
+		--report build/resolution.json '.[book,dev,batch]'
+	$(BIN)/python -c 'import json; \
+		names = ((i["metadata"]["name"], i["metadata"]["version"]) \
+			for i in json.load(open("build/resolution.json"))["install"]); \
+		print(*sorted(f"{n.lower()}=={v}" for n, v in names if n != "wsis-book"), sep="\n")' \
+		> build/constraints.txt
+	@echo "Written to build/constraints.txt; compare it with constraints.txt"
+
+clean:
+	rm -rf build book/_build .pytest_cache .ruff_cache .mypy_cache .hypothesis
+
+clean-venv:
+	rm -rf $(VENV)
