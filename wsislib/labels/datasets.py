@@ -1,0 +1,153 @@
+"""Data sets seen through cheaper eyes: one label kind per image, or masks of some categories only.
+
+Both wrap a data set whose labels are masks and hand on its truth for evaluation only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from wsislib.data.sample import Category, Dataset, LabelKind, Sample
+from wsislib.labels.weaken import PointChoice, partial, weaken
+
+
+class WeakDataset:
+    """A data set in which every image has been labelled in one kind, or not at all.
+
+    The random point of an instance depends on the seed and the image alone, not on the order in
+    which images are read: an image keeps its points from epoch to epoch and across workers.
+
+    Args:
+        dataset: where the truth comes from; its labels must be at least as dear.
+        kinds: one per image of `dataset`, in its order; None leaves the image out.
+        seed: 0 or more; of the random points.
+        point: as for `weaken`.
+
+    Raises:
+        ValueError: `kinds` has another length, names no image, or the seed is negative.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        kinds: Sequence[LabelKind | None],
+        seed: int,
+        point: PointChoice = "random",
+    ) -> None:
+        if len(kinds) != len(dataset):
+            raise ValueError(
+                f"{len(kinds)} kinds for {len(dataset)} images; give one kind (or None) per image"
+            )
+        if seed < 0:
+            raise ValueError(f"seed is {seed}; it must be 0 or more")
+        chosen = [(i, LabelKind(kind)) for i, kind in enumerate(kinds) if kind is not None]
+        if not chosen:
+            raise ValueError("no image is labelled: every kind is None")
+        self._dataset, self._seed, self._point = dataset, seed, point
+        self._rows = tuple(row for row, _ in chosen)
+        self.kinds = tuple(kind for _, kind in chosen)
+        self.categories: tuple[Category, ...] = dataset.categories
+        self.image_ids = tuple(dataset.image_ids[row] for row in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image `index` with its cheap label; no mask is anywhere in it unless it is of kind MASK.
+
+        Raises:
+            ValueError: names the image whose label cannot be weakened to its kind.
+        """
+        sample = self._dataset[self._rows[index]]
+        generator = image_generator(self._seed, sample.image_id)
+        try:
+            label = weaken(sample.label, self.kinds[index], generator, self._point)
+        except ValueError as error:
+            raise ValueError(f"image {sample.image_id}: {error}") from error
+        return Sample(sample.image, sample.image_id, label)
+
+    def ground_truth(self) -> dict:
+        """The wrapped data set's truth about the images that are left, for evaluation only."""
+        truth = self._dataset.ground_truth()
+        kept = set(self.image_ids)
+        return {
+            **truth,
+            "images": [image for image in truth["images"] if image["id"] in kept],
+            "annotations": [a for a in truth["annotations"] if a["image_id"] in kept],
+        }
+
+    def fingerprint(self) -> str:
+        """Hex digest of the wrapped data set, the kinds, the seed and the point choice."""
+        kinds = [int(kind) for kind in self.kinds]
+        rows = list(self._rows)
+        return _digest("weak", self._dataset.fingerprint(), rows, kinds, self._seed, self._point)
+
+
+class PartialDataset:
+    """A data set with boxes of all categories and masks of some: the supervision of Mask^X R-CNN.
+
+    Args:
+        dataset: where the truth comes from; its labels must be masks.
+        mask_categories: indices of the categories that have masks (A).
+
+    Raises:
+        ValueError: none, or one outside 0..C-1.
+    """
+
+    def __init__(self, dataset: Dataset, mask_categories: Sequence[int]) -> None:
+        count = len(dataset.categories)
+        outside = sorted(c for c in mask_categories if not 0 <= c < count)
+        if outside or not len(mask_categories):
+            raise ValueError(
+                f"mask_categories must name at least one of the categories 0..{count - 1}; "
+                f"got {outside or 'none'}"
+            )
+        self._dataset = dataset
+        self._held = torch.zeros(count, dtype=torch.bool)  # (C,)
+        self._held[list(mask_categories)] = True
+        self.categories: tuple[Category, ...] = dataset.categories
+        self.image_ids: tuple[int, ...] = dataset.image_ids
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image `index` with boxes for every instance and masks for those of A.
+
+        Raises:
+            ValueError: names the image whose label has no masks.
+        """
+        sample = self._dataset[index]
+        try:
+            label = partial(sample.label, self._held)
+        except ValueError as error:
+            raise ValueError(f"image {sample.image_id}: {error}") from error
+        return Sample(sample.image, sample.image_id, label)
+
+    def ground_truth(self) -> dict:
+        """The wrapped data set's truth, for evaluation only."""
+        return self._dataset.ground_truth()
+
+    def fingerprint(self) -> str:
+        """Hex digest of the wrapped data set and A."""
+        held = self._held.nonzero().flatten().tolist()
+        return _digest("partial", self._dataset.fingerprint(), held)
+
+
+def image_generator(seed: int, image_id: int) -> torch.Generator:
+    """Return the generator that belongs to one image: a function of seed and image id alone.
+
+    Raises:
+        ValueError: seed or image id is negative.
+    """
+    state = np.random.SeedSequence([seed, image_id]).generate_state(1, np.uint64)[0]
+    return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

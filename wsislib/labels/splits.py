@@ -1,0 +1,160 @@
+"""Who has masks: splits of the categories into A (boxes and masks) and B (boxes only).
+
+Hu et al., Learning to Segment Every Thing (CVPR 2018): the 20 VOC categories of COCO against the
+60 others, both ways, and the 25 random splits of its figure 3. Everything is in category indices
+0..C-1 (COCO's 80 in the order of their ids), as everywhere in the library.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+COCO_CATEGORY_COUNT = 80
+# The authors' code lists them from 1; here from 0, and by their place among COCO's 80.
+VOC_IN_COCO = (*range(7), 8, *range(14, 20), 39, 56, 57, 58, 60, 62)
+RANDOM_SPLIT_SEED = 3
+RANDOM_SPLIT_TRIALS = 5
+RANDOM_SPLIT_SIZES = (20, 30, 40, 50, 60)
+
+
+@dataclass(frozen=True)
+class Split:
+    """A split of the categories 0..C-1.
+
+    Attributes:
+        name: how tables and runs call it.
+        a: categories with masks, ascending.
+        b: categories with boxes only, ascending; empty where every category has masks.
+
+    Raises:
+        ValueError: A is empty, a category stands twice or in both, or one is in neither.
+    """
+
+    name: str
+    a: tuple[int, ...]
+    b: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        where = f"split {self.name!r}"
+        object.__setattr__(self, "a", tuple(sorted(self.a)))
+        object.__setattr__(self, "b", tuple(sorted(self.b)))
+        if not self.a:
+            raise ValueError(f"{where}: A is empty; some category must have masks")
+        for side, members in (("A", self.a), ("B", self.b)):
+            if len(set(members)) != len(members):
+                raise ValueError(f"{where}: {side} holds categories twice: {_doubled(members)}")
+        both = sorted(set(self.a) & set(self.b))
+        if both:
+            raise ValueError(f"{where}: categories {both} are in A and in B; choose one side")
+        present = {*self.a, *self.b}
+        if min(present) < 0:
+            raise ValueError(f"{where}: category {min(present)} is negative; indices start at 0")
+        neither = sorted(set(range(max(present))) - present)
+        if neither:
+            raise ValueError(f"{where}: categories {neither} are in neither A nor B; add them")
+
+    def __len__(self) -> int:
+        return len(self.a) + len(self.b)
+
+    def check(self, category_count: int) -> Split:
+        """Return self, or raise where the split is not one of `category_count` categories.
+
+        Raises:
+            ValueError: categories in neither side, or beyond the data set.
+        """
+        if len(self) < category_count:
+            neither = list(range(len(self), category_count))
+            raise ValueError(
+                f"split {self.name!r}: categories {neither} are in neither A nor B; add them"
+            )
+        if len(self) > category_count:
+            raise ValueError(
+                f"split {self.name!r}: it has {len(self)} categories, the data set "
+                f"{category_count}; make the split for this data set"
+            )
+        return self
+
+    def mask_categories(self) -> Tensor:
+        """(C,) bool, True for the categories in A."""
+        held = torch.zeros(len(self), dtype=torch.bool)
+        held[list(self.a)] = True
+        return held
+
+
+def make_split(name: str, a: Iterable[int], category_count: int) -> Split:
+    """Return the split with the categories `a` in A and all others in B.
+
+    Raises:
+        ValueError: `a` is empty, holds one twice, or one outside 0..category_count-1.
+    """
+    a = tuple(a)
+    outside = sorted(c for c in a if not 0 <= c < category_count)
+    if outside:
+        raise ValueError(
+            f"split {name!r}: categories {outside} lie outside 0..{category_count - 1}"
+        )
+    return Split(name, a, tuple(sorted(set(range(category_count)) - set(a))))
+
+
+def coco_voc_split(a: Literal["voc", "nonvoc"]) -> Split:
+    """Return one of the paper's two main splits of COCO's 80 categories.
+
+    Args:
+        a: which side has masks: "voc" (20 categories) or "nonvoc" (60).
+    """
+    if a not in ("voc", "nonvoc"):
+        raise ValueError(f"a is {a!r}; it must be 'voc' or 'nonvoc'")
+    others = tuple(sorted(set(range(COCO_CATEGORY_COUNT)) - set(VOC_IN_COCO)))
+    if a == "voc":
+        return Split("voc-to-nonvoc", VOC_IN_COCO, others)
+    return Split("nonvoc-to-voc", others, VOC_IN_COCO)
+
+
+def random_splits() -> tuple[Split, ...]:
+    """Return the 25 random splits of figure 3, named "random-<|A|>-trial-<1..5>".
+
+    The authors' code seeds numpy's legacy generator with 3 and loops over trials outside and over
+    |A| inside. That order agrees with the figure: a split whose A holds "person", by far COCO's
+    most frequent category, stands far to the right, and the counts of such points match (a test
+    compares them).
+    """
+    legacy = np.random.RandomState(RANDOM_SPLIT_SEED)
+    return tuple(
+        make_split(
+            f"random-{size}-trial-{trial}",
+            legacy.choice(COCO_CATEGORY_COUNT, size, replace=False).tolist(),
+            COCO_CATEGORY_COUNT,
+        )
+        for trial in range(1, RANDOM_SPLIT_TRIALS + 1)
+        for size in RANDOM_SPLIT_SIZES
+    )
+
+
+def world_split(categories: int, a_count: int, seed: int) -> Split:
+    """Return a random split of a procedural world's categories.
+
+    Args:
+        categories: C, how many the world has.
+        a_count: how many of them have masks, 1..C.
+        seed: 0 or more; the same seed gives nested A for growing `a_count`.
+
+    Raises:
+        ValueError: `a_count` outside 1..C, or a negative seed.
+    """
+    if not 1 <= a_count <= categories:
+        raise ValueError(f"a_count is {a_count}; it must lie in 1..{categories}")
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    order = np.random.default_rng(seed).permutation(categories)
+    name = f"world-{a_count}-of-{categories}-seed-{seed}"
+    return make_split(name, order[:a_count].tolist(), categories)
+
+
+def _doubled(members: tuple[int, ...]) -> list[int]:
+    return sorted({member for member in members if members.count(member) > 1})
