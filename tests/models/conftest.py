@@ -1,0 +1,31 @@
+"""Small labelled images for the model tests."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from wsislib.data.sample import Label, LabelKind, Sample
+
+MakeSample = Callable[..., Sample]
+
+
+@pytest.fixture
+def make_sample() -> MakeSample:
+    """A function that draws one image with `count` rectangles on it, from a seed."""
+
+    def make(seed: int, count: int = 3, height: int = 96, width: int = 96, categories: int = 5):
+        g = torch.Generator().manual_seed(seed)
+        corner = torch.rand(count, 2, generator=g) * torch.tensor([width, height]) * 0.5
+        side = (torch.rand(count, 2, generator=g) * 0.3 + 0.15) * min(height, width)
+        boxes = torch.cat([corner, corner + side], 1).round()
+        masks = torch.zeros(count, height, width, dtype=torch.bool)
+        for k, (x0, y0, x1, y1) in enumerate(boxes.int().tolist()):
+            masks[k, y0:y1, x0:x1] = True
+        image = torch.rand(3, height, width, generator=g) * 0.3
+        image[:, masks.any(0)] += 0.6
+        labels = torch.randint(0, categories, (count,), generator=g)
+        label = Label(LabelKind.MASK, labels, boxes=boxes, masks=masks)
+        return Sample(image, seed + 1, label)
+
+    return make
