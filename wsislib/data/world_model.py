@@ -1,0 +1,129 @@
+"""The world itself: its categories, and a scene for every (seed, index)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsislib.data.sample import Category
+from wsislib.data.world_factors import (
+    FACTORS,
+    HOLES,
+    OUTLINES,
+    PARTS,
+    CategoryTable,
+    distance,
+    embed,
+    make_table,
+    nearest,
+    unseen,
+)
+from wsislib.data.world_layout import CLUTTER, Palette, draw_layout
+from wsislib.data.world_outlines import make_outlines
+from wsislib.data.world_render import Brushes, keep_visible, paint_ids, render
+from wsislib.data.world_scene import Scene
+from wsislib.data.world_spec import REFERENCE_SIZE, WorldSpec, check_size
+from wsislib.data.world_textures import PATTERNS
+
+_WORLD_STREAM = 0x3041D
+_EMBEDDING_STREAM = 0xE3BED
+_SETS = ("study", "teacher", "pretrain")
+# The study draws hues from the middle 56 % of a bin; the others, half a bin further, from 40 %.
+_HUES = {"study": (0.0, 0.56), "teacher": (0.5, 0.40), "pretrain": (0.5, 0.40)}
+
+
+class World:
+    """A procedural world: what its categories are and how its scenes look.
+
+    Attributes:
+        spec: what defines it.
+        categories: C categories, ids 1..C.
+        table: factor values, typical size and aspect, and frequency of each category.
+    """
+
+    def __init__(self, spec: WorldSpec | None = None) -> None:
+        """Make the world of a specification (the default one where None)."""
+        self.spec = spec or WorldSpec()
+        tag = _SETS.index(self.spec.factor_set)
+        key = np.random.SeedSequence([_WORLD_STREAM, self.spec.world_seed, tag])
+        generator = np.random.Generator(np.random.Philox(key))
+        patterns = PATTERNS[self.spec.factor_set]
+        everything = [p for family in PATTERNS.values() for p in family.values()]
+        self.outlines = make_outlines(self.spec.factor_set, OUTLINES, generator)
+        self.table: CategoryTable = make_table(self.spec, generator)
+        self.categories = tuple(Category(c + 1, self._name(c)) for c in range(len(self.table.size)))
+        noise = generator.standard_normal((512, 512)).astype(np.float32)
+        self.brushes = Brushes(
+            tuple(self.outlines), tuple(patterns.values()), tuple(everything), noise
+        )
+        shift, width = _HUES[self.spec.factor_set]
+        self._palette = Palette(
+            spec=self.spec, table=self.table, cumulative=np.cumsum(self.table.frequency),
+            outlines=len(self.outlines), patterns=len(patterns), textures=len(everything),
+            hue_shift=shift + self.hue_origin, hue_width=width,
+        )
+
+    @property
+    def hue_origin(self) -> float:
+        """Where the first hue bin starts, in bins; 0 for world seed 0, shared by factor sets."""
+        return (self.spec.world_seed * 0.618034) % 1.0
+
+    @property
+    def factors(self) -> dict[str, NDArray]:
+        """Columns of length C: the five factors, size, aspect, frequency."""
+        return self.table.columns()
+
+    def _name(self, category: int) -> str:
+        return " ".join(name for name in self.describe(category).values() if name)
+
+    def describe(self, category: int) -> dict[str, str]:
+        """The names of a category's factor values ('' where the factor is not of this world)."""
+        row = self.table.values[category].tolist()
+        names = (
+            [outline.name for outline in self.outlines],
+            [f"hue{i}" for i in range(10)],
+            list(PATTERNS[self.spec.factor_set]),
+            [f"{name}-part" for name in PARTS],
+            [f"{name}-hole" for name in HOLES],
+        )
+        return {f: n[v] if v >= 0 else "" for f, n, v in zip(FACTORS, names, row, strict=True)}
+
+    def scene(self, seed: int, index: int, size: int | None = None) -> Scene:
+        """The scene `index` (from 0) under `seed`, drawn `size` pixels wide (the spec's if None).
+
+        The layout and the choice of labelled instances do not depend on the size.
+        """
+        size = self.spec.size if size is None else check_size(size)
+        layout = draw_layout(self._palette, seed, index)
+        image, ids = render(layout, self.brushes, size)
+        reference = ids
+        if size != REFERENCE_SIZE:
+            reference = paint_ids(layout, self.brushes, REFERENCE_SIZE)
+        things = [thing for thing in layout.objects if thing.category != CLUTTER]
+        id_map, kept = keep_visible(ids, reference, len(things), self.spec.minimum_pixels)
+        objects = tuple(things[i] for i in kept)
+        categories = np.array([thing.category for thing in objects], dtype=np.int64)
+        return Scene(image, categories, id_map, objects, layout)
+
+    def distance(self, a: int, b: int) -> int:
+        """In how many factors two categories differ."""
+        return distance(self.table, a, b)
+
+    def nearest_distance(self, a_categories: Sequence[int]) -> NDArray[np.int64]:
+        """(C,) distance of every category to the nearest of `a_categories`."""
+        return nearest(self.table, a_categories)
+
+    def unseen_factors(self, category: int, a_categories: Sequence[int]) -> int:
+        """How many of a category's factor values no category of `a_categories` has."""
+        return int(unseen(self.table, a_categories)[category])
+
+    def unseen_counts(self, a_categories: Sequence[int]) -> NDArray[np.int64]:
+        """(C,) `unseen_factors` of every category."""
+        return unseen(self.table, a_categories)
+
+    def embedding(self, dimensions: int = 64) -> NDArray[np.float32]:
+        """(C, dimensions) float32, fixed for a world: close where factors are shared."""
+        key = np.random.SeedSequence([_EMBEDDING_STREAM, self.spec.world_seed, dimensions])
+        return embed(self.table, dimensions, np.random.Generator(np.random.Philox(key)))
