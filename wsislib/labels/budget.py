@@ -1,0 +1,213 @@
+"""How much of each label kind one budget buys, and which images get which.
+
+The budget constraint is WISH's (Kweon and Yoon, CVPR 2025): the prices of all labelled images sum
+to at most the budget; `prices.py` says where the prices come from.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from itertools import combinations
+
+import numpy as np
+
+from wsislib.data.sample import LabelKind
+from wsislib.labels.prices import Prices
+
+_NAMES = {
+    LabelKind.TAG: "tags",
+    LabelKind.POINT: "points",
+    LabelKind.BOX: "boxes",
+    LabelKind.MASK: "masks",
+}
+_WORDS = {
+    **{name: kind for kind, name in _NAMES.items()},
+    **{kind.name.lower(): kind for kind in LabelKind},
+}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many images are labelled in each kind.
+
+    Raises:
+        ValueError: a count that is negative or no whole number, or a mix of nothing.
+    """
+
+    tags: int = 0
+    points: int = 0
+    boxes: int = 0
+    masks: int = 0
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            count = getattr(self, field.name)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+                raise ValueError(f"{count!r} {field.name}: a count is a whole number, 0 or more")
+        if not self.total:
+            raise ValueError("a mix of no images; give at least one kind a count above 0")
+
+    def __str__(self) -> str:
+        counts = ((self.count(kind), name) for kind, name in _NAMES.items())
+        return " + ".join(f"{count} {name}" for count, name in counts if count)
+
+    @property
+    def total(self) -> int:
+        """How many images are labelled."""
+        return self.tags + self.points + self.boxes + self.masks
+
+    def count(self, kind: LabelKind) -> int:
+        """How many images are labelled in `kind`."""
+        return int(getattr(self, _NAMES[LabelKind(kind)]))
+
+
+def parse_mix(text: str) -> Mix:
+    """Read a mix as "5290 tags + 441 boxes"; a comma may group thousands.
+
+    Raises:
+        ValueError: an unknown kind (near names are offered), a kind named twice, a negative or
+            unreadable count.
+    """
+    counts: dict[str, int] = {}
+    for part in text.split("+"):
+        found = re.fullmatch(r"(-?(?:\d{1,3}(?:,\d{3})+|\d+))\s+([A-Za-z]+)", part.strip())
+        if not found:
+            raise ValueError(
+                f"mix {text!r}: cannot read {part.strip()!r}; write it as '5290 tags + 441 boxes'"
+            )
+        count, word = int(found[1].replace(",", "")), found[2].lower()
+        if word not in _WORDS:
+            near = difflib.get_close_matches(word, _NAMES.values(), n=1, cutoff=0.4)
+            hint = f"did you mean {near[0]!r}?" if near else "use tags, points, boxes, masks"
+            raise ValueError(f"mix {text!r}: unknown kind {found[2]!r}; {hint}")
+        name = _NAMES[_WORDS[word]]
+        if name in counts:
+            raise ValueError(f"mix {text!r}: {name} are named twice; give one count")
+        if count < 0:
+            raise ValueError(f"mix {text!r}: {count} {name}; a count is 0 or more")
+        counts[name] = count
+    return Mix(**counts)
+
+
+def cost(mix: Mix, prices: Prices | None = None) -> float:
+    """What a mix costs: the sum of count times price (WISH's budget constraint)."""
+    prices = prices or Prices()
+    return sum(mix.count(kind) * prices.of(kind) for kind in LabelKind)
+
+
+def mix_for_budget(
+    budget: float, shares: Mapping[LabelKind, float], prices: Prices | None = None
+) -> Mix:
+    """Return the mix that spends a budget in given proportions.
+
+    Dear kinds get the nearest whole number of images, the cheapest kind what is then left, again
+    to the nearest. So the cost misses the budget by at most half the cheapest price, either way:
+    half of 10,582 on tags and boxes gives WISH's 5,290 tags + 441 boxes (10,582), all of it on
+    boxes its 882 (10,584).
+
+    Args:
+        budget: in the unit of `prices`.
+        shares: the part of the budget (not of the images) for each kind; must sum to 1.
+        prices: None for the defaults.
+
+    Raises:
+        ValueError: unknown kind, negative share, shares that do not sum to 1, or a kind of which
+            the budget buys no image.
+    """
+    prices = prices or Prices()
+    if not (math.isfinite(budget) and budget > 0):
+        raise ValueError(f"budget is {budget}; it must be above 0")
+    wanted = _check_shares(shares)
+    kinds = sorted(wanted, key=prices.of)
+    counts: dict[LabelKind, int] = {}
+    left = budget
+    for kind in reversed(kinds[1:]):
+        counts[kind] = _nearest(budget * wanted[kind] / prices.of(kind))
+        left -= counts[kind] * prices.of(kind)
+    counts[kinds[0]] = _nearest(left / prices.of(kinds[0]))
+    for kind, count in counts.items():
+        if count < 1:
+            raise ValueError(
+                f"budget {budget:g}: {wanted[kind]:.0%} of it buys no image of kind {kind.name} at "
+                f"{prices.of(kind):g}; raise the budget or leave the kind out"
+            )
+    return Mix(**{_NAMES[kind]: count for kind, count in counts.items()})
+
+
+def equal_cost_mixes(
+    budget: float,
+    kinds: Iterable[LabelKind] = (LabelKind.TAG, LabelKind.POINT, LabelKind.BOX),
+    prices: Prices | None = None,
+) -> dict[str, Mix]:
+    """Return every combination of kinds that one budget buys, spent in equal parts.
+
+    With the default kinds these are the seven rows of WISH's Table 3: "tags", "points", "boxes",
+    "tags-points", "tags-boxes", "points-boxes", "tags-points-boxes".
+
+    Raises:
+        ValueError: the budget buys no image of some kind.
+    """
+    chosen = sorted({LabelKind(kind) for kind in kinds})
+    mixes = {}
+    for size in range(1, len(chosen) + 1):
+        for group in combinations(chosen, size):
+            name = "-".join(_NAMES[kind] for kind in group)
+            mixes[name] = mix_for_budget(budget, dict.fromkeys(group, 1 / size), prices)
+    return mixes
+
+
+def draw(mix: Mix, image_count: int, seed: int) -> list[LabelKind | None]:
+    """Choose which image is labelled in which kind.
+
+    The images are put into one random order by the seed and labelled from its front, dearest kind
+    first. So under one seed the boxes of a small mix are among those of a larger one.
+
+    Args:
+        mix: how many of each kind.
+        image_count: how many images there are.
+        seed: 0 or more.
+
+    Returns:
+        One entry per image: its kind, or None where it is not labelled.
+
+    Raises:
+        ValueError: the mix wants more images than there are, or a negative seed.
+    """
+    if mix.total > image_count:
+        raise ValueError(
+            f"{mix} are {mix.total} images, the data set has {image_count}; every image is "
+            "labelled once, so lower the counts"
+        )
+    if seed < 0:
+        raise ValueError(f"seed is {seed}; it must be 0 or more")
+    order = iter(np.random.default_rng(seed).permutation(image_count).tolist())
+    kinds: list[LabelKind | None] = [None] * image_count
+    for kind in sorted(LabelKind, reverse=True):
+        for _ in range(mix.count(kind)):
+            kinds[next(order)] = kind
+    return kinds
+
+
+def _check_shares(shares: Mapping[LabelKind, float]) -> dict[LabelKind, float]:
+    checked: dict[LabelKind, float] = {}
+    for kind, share in shares.items():
+        try:
+            known = LabelKind(kind)
+        except ValueError as error:
+            raise ValueError(f"unknown kind {kind!r}; kinds are {[*LabelKind]}") from error
+        if not (math.isfinite(share) and share >= 0):
+            raise ValueError(f"share of {known.name} is {share}; it must be 0 or more")
+        if share > 0:
+            checked[known] = float(share)
+    total = sum(checked.values())
+    if abs(total - 1) > 1e-6:
+        raise ValueError(f"shares sum to {total:g}; they must sum to 1")
+    return checked
+
+
+def _nearest(count: float) -> int:
+    return math.floor(count + 0.5)
