@@ -21,10 +21,8 @@ from dataclasses import dataclass, fields
 
 from wsislib.data.sample import LabelKind
 
-MASK_SECONDS = 79.2  # per object, polygon, COCO (Cheng et al. 2022, after Lin et al. 2014)
-BOX_SECONDS = (
-    7.0  # per object, extreme clicking (Cheng et al. 2022, after Papadopoulos et al. 2017)
-)
+MASK_SECONDS = 79.2  # per object, polygon, COCO (Cheng et al., after Lin et al. 2014)
+BOX_SECONDS = 7.0  # per object, by extreme clicks (Cheng et al., after Papadopoulos et al. 2017)
 BOX_PRICE = 12.0
 MASK_PRICE = float(round(BOX_PRICE * MASK_SECONDS / BOX_SECONDS))
 
