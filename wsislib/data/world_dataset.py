@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.data.world_model import World
-from wsislib.data.world_scene import ScenePart, masks_of, parts_of, tight_boxes
+from wsislib.data.world_scene import ScenePart, levels_of, masks_of, parts_of, tight_boxes
 from wsislib.data.world_spec import WORLD_VERSION, WorldSpec, check_size
 
 
@@ -95,6 +95,13 @@ class WorldDataset:
         groups = self._groups[position]
         assert groups is not None
         return groups
+
+    def levels(
+        self, position: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.int64]]:
+        """Masks of parts, objects and groups, their level and owner, as `levels_of` says."""
+        groups = self.groups(position)
+        return levels_of(self._maps[position], groups)
 
     def __getitem__(self, position: int) -> Sample:
         if not -len(self) <= position < len(self):

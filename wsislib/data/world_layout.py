@@ -1,7 +1,7 @@
 """Where things stand: a scene as a list of parametric objects in units of its side.
 
 Nothing here knows of pixels, so one layout renders at any size. All numbers come from one
-stream of uniform draws whose key is (world_seed, seed, index).
+stream of uniform draws whose key is (world seed, factor set, seed, index).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from wsislib.data.world_factors import HOLES, PARTS, CategoryTable
 from wsislib.data.world_spec import WorldSpec
-from wsislib.data.world_textures import HUES, wheel_colour
+from wsislib.data.world_textures import HUES, hue_position, wheel_colour
 
 Colour = tuple[float, float, float]
 CLUTTER = -1
@@ -24,8 +24,9 @@ _SCENE_STREAM = 0x5CE7E  # keeps scene draws apart from the draws that make the 
 class Draws:
     """Uniform draws from a counter-based generator, served one at a time."""
 
-    def __init__(self, world_seed: int, seed: int, index: int) -> None:
-        key = np.random.SeedSequence([_SCENE_STREAM, world_seed, seed, index])
+    def __init__(self, world: tuple[int, int], seed: int, index: int) -> None:
+        """Start the stream of one scene of one world (world seed, number of factor set)."""
+        key = np.random.SeedSequence([_SCENE_STREAM, *world, seed, index])
         self._generator = np.random.Generator(np.random.Philox(key))
         self._block: list[float] = []
 
@@ -107,21 +108,31 @@ class Layout:
 
 @dataclass(frozen=True)
 class Palette:
-    """What a layout needs to know of its world."""
+    """What a layout needs to know of its world.
+
+    Attributes:
+        spec, table: the world's.
+        world: its seed and the number of its factor set; begins every scene's key.
+        cumulative: (C,) float64 running sum of the frequencies.
+        outlines, patterns, textures: how many there are to choose from.
+        hue_origin: where the first hue bin starts, in bins.
+        hue_width: share of a bin that hues are drawn from.
+    """
 
     spec: WorldSpec
     table: CategoryTable
+    world: tuple[int, int]
     cumulative: np.ndarray
     outlines: int
     patterns: int
     textures: int
-    hue_shift: float
+    hue_origin: float
     hue_width: float
 
 
 def draw_layout(palette: Palette, seed: int, index: int) -> Layout:
     """The scene of this index under this seed."""
-    draws = Draws(palette.spec.world_seed, seed, index)
+    draws = Draws(palette.world, seed, index)
     backdrop = _backdrop(palette, draws)
     shapes = draws.whole(*palette.spec.clutter)
     things = [_clutter(palette, draws, 0.03, 0.11) for _ in range(shapes)]
@@ -209,11 +220,8 @@ def _place(
 
 
 def _colours(palette: Palette, draws: Draws, hue: int) -> tuple[Colour, Colour, Colour]:
-    bins = max(palette.table.levels[1], 1)
-    # Few hues spread over the whole circle: a bin is never wider than a tenth of it.
-    width = palette.hue_width / HUES
-    centre = (hue + 0.5) / bins + palette.hue_shift / HUES
-    spot = centre + width * draws.between(-0.5, 0.5)
+    centre = hue_position(hue, palette.table.levels[1], palette.hue_origin)
+    spot = centre + palette.hue_width / HUES * draws.between(-0.5, 0.5)
     saturation, value = draws.between(0.68, 1.0), draws.between(0.68, 1.0)
     body = wheel_colour(spot, saturation, value)
     second = wheel_colour(spot, saturation, value * draws.between(0.42, 0.6))

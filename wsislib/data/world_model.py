@@ -25,7 +25,7 @@ from wsislib.data.world_outlines import make_outlines
 from wsislib.data.world_render import Brushes, keep_visible, paint_ids, render
 from wsislib.data.world_scene import Scene
 from wsislib.data.world_spec import REFERENCE_SIZE, WorldSpec, check_size
-from wsislib.data.world_textures import PATTERNS
+from wsislib.data.world_textures import PATTERNS, hue_name, hue_position
 
 _WORLD_STREAM = 0x3041D
 _EMBEDDING_STREAM = 0xE3BED
@@ -53,22 +53,19 @@ class World:
         everything = [p for family in PATTERNS.values() for p in family.values()]
         self.outlines = make_outlines(self.spec.factor_set, OUTLINES, generator)
         self.table: CategoryTable = make_table(self.spec, generator)
-        self.categories = tuple(Category(c + 1, self._name(c)) for c in range(len(self.table.size)))
         noise = generator.standard_normal((512, 512)).astype(np.float32)
         self.brushes = Brushes(
             tuple(self.outlines), tuple(patterns.values()), tuple(everything), noise
         )
         shift, width = _HUES[self.spec.factor_set]
+        # The golden ratio spreads the origins of successive world seeds over a bin.
+        self.hue_origin = (self.spec.world_seed * 0.618034) % 1.0 + shift
         self._palette = Palette(
             spec=self.spec, table=self.table, cumulative=np.cumsum(self.table.frequency),
             outlines=len(self.outlines), patterns=len(patterns), textures=len(everything),
-            hue_shift=shift + self.hue_origin, hue_width=width,
+            world=(self.spec.world_seed, tag), hue_origin=self.hue_origin, hue_width=width,
         )
-
-    @property
-    def hue_origin(self) -> float:
-        """Where the first hue bin starts, in bins; 0 for world seed 0, shared by factor sets."""
-        return (self.spec.world_seed * 0.618034) % 1.0
+        self.categories = tuple(Category(c + 1, self._name(c)) for c in range(len(self.table.size)))
 
     @property
     def factors(self) -> dict[str, NDArray]:
@@ -76,19 +73,28 @@ class World:
         return self.table.columns()
 
     def _name(self, category: int) -> str:
-        return " ".join(name for name in self.describe(category).values() if name)
+        """For example "amber star" or "amber striped star, rim, slot"."""
+        said = self.describe(category)
+        first = [said[f] for f in ("hue", "pattern", "outline") if f in said]
+        extras = [said[f] for f in ("part", "hole") if said.get(f, "none") != "none"]
+        return ", ".join([" ".join(first), *extras])
 
     def describe(self, category: int) -> dict[str, str]:
-        """The names of a category's factor values ('' where the factor is not of this world)."""
+        """Factor -> name of the category's value, for the factors of this world."""
         row = self.table.values[category].tolist()
-        names = (
-            [outline.name for outline in self.outlines],
-            [f"hue{i}" for i in range(10)],
-            list(PATTERNS[self.spec.factor_set]),
-            [f"{name}-part" for name in PARTS],
-            [f"{name}-hole" for name in HOLES],
-        )
-        return {f: n[v] if v >= 0 else "" for f, n, v in zip(FACTORS, names, row, strict=True)}
+        names = self.value_names()
+        return {f: names[f][v] for f, v in zip(FACTORS, row, strict=True) if v >= 0}
+
+    def value_names(self) -> dict[str, list[str]]:
+        """Factor -> names of its values; also for factors that vary freely in this world."""
+        hues = max(self.table.levels[1], 1)
+        return {
+            "outline": [outline.name for outline in self.outlines],
+            "hue": [hue_name(hue_position(h, hues, self.hue_origin)) for h in range(hues)],
+            "pattern": list(PATTERNS[self.spec.factor_set]),
+            "part": list(PARTS),
+            "hole": list(HOLES),
+        }
 
     def scene(self, seed: int, index: int, size: int | None = None) -> Scene:
         """The scene `index` (from 0) under `seed`, drawn `size` pixels wide (the spec's if None).

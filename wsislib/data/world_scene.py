@@ -60,11 +60,45 @@ class Scene:
         """Visible parts of instances; the rest of the parent is seen too."""
         return parts_of(self.id_map, len(self.objects))
 
+    @property
+    def levels(self) -> tuple[Bools, NDArray[np.uint8], NDArray[np.int64]]:
+        """Masks of parts, objects and groups, as `levels_of` says."""
+        return levels_of(self.id_map, self.groups)
+
 
 def masks_of(id_map: NDArray[np.uint8], count: int) -> Bools:
     """(count, H, W) bool masks of an id map."""
     numbers = np.arange(1, count + 1, dtype=np.uint8)[:, None, None]
     return (id_map & ~PART_BIT)[None] == numbers
+
+
+def levels_of(
+    id_map: NDArray[np.uint8], groups: NDArray[np.int64]
+) -> tuple[Bools, NDArray[np.uint8], NDArray[np.int64]]:
+    """Everything that a point prompt may mean, from parts to groups.
+
+    Args:
+        id_map: (H, W) uint8 of `Scene`.
+        groups: (K,) int64 of `Scene`.
+
+    Returns:
+        masks (M, H, W) bool, level (M,) uint8 and owner (M,) int64. Level 0 is a part (owner:
+        its instance; a part and the rest of its object are two), 1 an object (owner: itself),
+        2 a group of two objects or more (owner: its first instance).
+    """
+    whole = masks_of(id_map, len(groups))
+    found: list[tuple[Bools, int, int]] = []
+    for part in parts_of(id_map, len(groups)):
+        found.append((part.mask, 0, part.parent))
+        found.append((whole[part.parent] & ~part.mask, 0, part.parent))
+    found += [(mask, 1, owner) for owner, mask in enumerate(whole)]
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        if len(members) > 1:
+            found.append((whole[members].any(axis=0), 2, int(members[0])))
+    masks = np.stack([f[0] for f in found]) if found else whole
+    level = np.array([f[1] for f in found], dtype=np.uint8)
+    return masks, level, np.array([f[2] for f in found], dtype=np.int64)
 
 
 def parts_of(id_map: NDArray[np.uint8], count: int, least_share: float = 0.1) -> tuple[ScenePart, ...]:

@@ -94,6 +94,31 @@ def _spots(p: Plane, q: Plane, sharp: float) -> Plane:
     return _edge(a + np.sin((p + q) * np.float32(1.7)) - 0.4, sharp)
 
 
+# Names of the positions 0, 1/24, 2/24, ... of the hue circle.
+_NAMES = (
+    "red scarlet coral orange amber gold yellow citron lime leaf green jade "
+    "turquoise cyan sky azure blue cobalt indigo violet purple magenta pink rose"
+).split()
+
+
+def hue_position(hue: int, levels: int, origin: float) -> float:
+    """Middle of a hue's bin on the circle, 0..1.
+
+    A world with fewer than ten hues uses some of the ten bins, as far apart as can be.
+
+    Args:
+        hue: 0..levels-1.
+        levels: how many hues the world has.
+        origin: where the first bin starts, in bins.
+    """
+    return (hue * HUES // levels + 0.5 + origin) / HUES % 1.0
+
+
+def hue_name(position: float) -> str:
+    """The name nearest to a position on the hue circle; ten bins have ten names."""
+    return _NAMES[round(position * len(_NAMES)) % len(_NAMES)]
+
+
 Pattern = Callable[[Plane, Plane, float], Plane]
 
 PATTERNS: dict[FactorSet, dict[str, Pattern]] = {
