@@ -48,8 +48,10 @@ class Label:
         boxes: (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, 0 <= y0 < y1 <= H.
         masks: (K, H, W) bool.
         kinds: (K,) uint8 of `LabelKind` where the image is partially supervised (some entries
-            carry more than `kind`), else None. Rows of `masks` whose entry is not MASK are
-            all False: they hold no truth.
+            carry more than `kind`), else None. Each entry then holds the field of its own
+            kind. Rows that hold no truth are empty: rows of `masks` whose entry is not MASK are
+            all False, rows of `boxes` whose entry is below BOX are all 0; in `points` only the
+            rows of POINT entries are promised to be truth.
     """
 
     kind: LabelKind

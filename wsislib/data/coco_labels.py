@@ -1,0 +1,171 @@
+"""What one COCO annotation says, and the label that the annotations of an image make.
+
+The rule for files that mix kinds: each annotation carries what it has, the dearest first.
+
+| the annotation has | it is a |
+|---|---|
+| `segmentation` (polygons or RLE) | MASK |
+| else `bbox` [x, y, w, h] | BOX |
+| else `point` [x, y] (our own field: a pixel position on the object) | POINT |
+| none of them | TAG |
+
+A field that is null or an empty list counts as absent. The image's kind is the least of its
+annotations'; where some have more, `Label.kinds` says which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from wsislib.data.rle import (
+    MAX_INSTANCES,
+    MAX_MASK_BYTES,
+    checked_rle,
+    decode_segmentation,
+    rle_box,
+)
+from wsislib.data.sample import Label, LabelKind
+
+Annotation = Mapping[str, Any]
+
+
+def annotation_kind(annotation: Annotation) -> LabelKind:
+    """The dearest thing that an annotation has (see the module's table)."""
+    if _given(annotation.get("segmentation")):
+        return LabelKind.MASK
+    if _given(annotation.get("bbox")):
+        return LabelKind.BOX
+    if _given(annotation.get("point")):
+        return LabelKind.POINT
+    return LabelKind.TAG
+
+
+def weaker_kind(annotation: Annotation, ceiling: LabelKind) -> LabelKind:
+    """The kind at which an annotation is read where nothing beyond `ceiling` is wanted.
+
+    Raises:
+        ValueError: POINT is asked of an annotation that has a mask or a box but no `point`.
+    """
+    have = annotation_kind(annotation)
+    if have <= ceiling:
+        return have
+    if ceiling == LabelKind.POINT and not _given(annotation.get("point")):
+        raise ValueError(
+            f"annotation {annotation.get('id')} has a {have.name} but no `point` [x, y]: add one, "
+            "or draw points from the masks (wsislib.labels.weaken)"
+        )
+    return ceiling
+
+
+def clip_box(bbox: Sequence[float], height: int, width: int) -> tuple[float, float, float, float]:
+    """COCO's [x, y, w, h] as (x0, y0, x1, y1), clipped to the image, all in pixels."""
+    x, y, w, h = bbox
+    return max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
+
+
+def box_of(annotation: Annotation, height: int, width: int) -> tuple[float, float, float, float]:
+    """The box of a BOX or MASK annotation, xyxy in pixels, inside the image.
+
+    A given `bbox` is believed; where there is none, or nothing of it lies in the image, it is
+    the tight box of the mask.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    if _given(annotation.get("bbox")):
+        x0, y0, x1, y1 = clip_box(annotation["bbox"], height, width)
+        # Compared in float32, in which the label keeps it.
+        if np.float32(x0) < np.float32(x1) and np.float32(y0) < np.float32(y1):
+            return x0, y0, x1, y1
+    if not _given(annotation.get("segmentation")):
+        raise ValueError(f"box {list(annotation['bbox'])} has nothing inside the image")
+    return clip_box(rle_box(checked_rle(annotation["segmentation"], height, width)), height, width)
+
+
+def check_amount(count: int, height: int, width: int) -> None:
+    """Refuse more masks than one image may ask memory for.
+
+    Raises:
+        ValueError: see the limits of `wsislib.data.rle`.
+    """
+    if count > MAX_INSTANCES or count * height * width > MAX_MASK_BYTES:
+        raise ValueError(
+            f"{count} instances of {width} x {height} pixels in one image, at most {MAX_INSTANCES} "
+            f"and {MAX_MASK_BYTES} bytes of masks are read"
+        )
+
+
+def label_of(
+    annotations: Sequence[Annotation],
+    height: int,
+    width: int,
+    category_index: Mapping[int, int],
+    ceiling: LabelKind = LabelKind.MASK,
+) -> Label:
+    """The label of one image.
+
+    Args:
+        annotations: of one image, without crowd regions.
+        height: of the image, pixels.
+        width: of the image, pixels.
+        category_index: category id to index 0..C-1.
+        ceiling: the dearest kind that is read; what an annotation has beyond it is left out.
+
+    Returns:
+        The label; an image without annotations is fully known to be empty, kind `ceiling`.
+
+    Raises:
+        ValueError: names the annotation and what is wrong with it.
+    """
+    check_amount(len(annotations), height, width)
+    kinds = [weaker_kind(annotation, ceiling) for annotation in annotations]
+    annotations, kinds = _single_tags(annotations, kinds)
+    least = min(kinds, default=ceiling)
+    most = max(kinds, default=ceiling)
+    count = len(kinds)
+    some_points = least == LabelKind.POINT or LabelKind.POINT in kinds
+    points = torch.zeros(count, 2) if some_points else None
+    boxes = torch.zeros(count, 4) if most >= LabelKind.BOX else None
+    masks = np.zeros((count, height, width), dtype=bool) if most == LabelKind.MASK else None
+    for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
+        try:
+            if points is not None and kind == LabelKind.POINT:
+                points[entry] = torch.tensor(annotation["point"], dtype=torch.float32)
+            if boxes is not None and kind >= LabelKind.BOX:
+                boxes[entry] = torch.tensor(box_of(annotation, height, width))
+            if masks is not None and kind == LabelKind.MASK:
+                masks[entry] = decode_segmentation(annotation["segmentation"], height, width)
+        except ValueError as error:
+            raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
+    return Label(
+        kind=least,
+        categories=torch.tensor([category_index[a["category_id"]] for a in annotations]).long(),
+        points=points,
+        boxes=boxes,
+        masks=None if masks is None else torch.from_numpy(masks),
+        kinds=None if least == most else torch.tensor(kinds, dtype=torch.uint8),
+    )
+
+
+def _single_tags(
+    annotations: Sequence[Annotation], kinds: Sequence[LabelKind]
+) -> tuple[list[Annotation], list[LabelKind]]:
+    """Leave out tags that repeat an earlier tag of their image."""
+    seen: set[int] = set()
+    kept: list[tuple[Annotation, LabelKind]] = []
+    for annotation, kind in zip(annotations, kinds, strict=True):
+        if kind == LabelKind.TAG:
+            if annotation["category_id"] in seen:
+                continue
+            seen.add(annotation["category_id"])
+        kept.append((annotation, kind))
+    return [annotation for annotation, _ in kept], [kind for _, kind in kept]
+
+
+def _given(value: Any) -> bool:
+    """Neither null nor empty."""
+    return value is not None and not (isinstance(value, list | tuple | dict | str) and not value)

@@ -1,0 +1,130 @@
+"""Photographs from disk: safe names, every colour mode to RGB, raw pixels as they are stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+from wsislib.data.rle import MAX_PIXELS
+
+IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
+
+# EXIF's tag of the camera's orientation; 1 is upright, 5 to 8 swap width and height.
+_ORIENTATION = 0x0112
+
+
+class ImageReadError(ValueError):
+    """A file that is no readable photograph; the message names the file."""
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What a photograph turned out to be: stored size in pixels and EXIF orientation 1..8."""
+
+    width: int
+    height: int
+    orientation: int
+
+
+def resolve_image(root: Path, file_name: object) -> Path:
+    """Where an image lies, for a `file_name` that is not trusted.
+
+    Args:
+        root: the image folder.
+        file_name: what the annotation file says, relative to `root`.
+
+    Raises:
+        ValueError: `file_name` is no text, or leads out of `root` (by `..`, an absolute path or
+            a link).
+    """
+    if not isinstance(file_name, str) or not file_name:
+        raise ValueError(f"file_name must be text, is {file_name!r}")
+    if "\0" in file_name:
+        raise ValueError(f"file_name {file_name!r} holds a zero byte")
+    base = root.resolve()
+    try:
+        path = (base / file_name).resolve()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(f"file_name {file_name!r} cannot be resolved: {error}") from None
+    if not path.is_relative_to(base) or path == base:
+        raise ValueError(f"file_name {file_name!r} leads out of the image folder {root}")
+    return path
+
+
+def read_image(path: Path) -> npt.NDArray[np.uint8]:
+    """Pixels of a photograph as they are stored.
+
+    EXIF orientation is not applied: the sizes and coordinates of COCO and VOC annotations refer
+    to the stored pixels. Grey, palette and CMYK become RGB, alpha is dropped, 16-bit grey keeps
+    its upper 8 bits.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        ImageReadError: missing, no image, truncated, too large, or in a mode without a plain
+            meaning as RGB.
+    """
+    return _read(path)[0]
+
+
+def probe_image(path: Path) -> ImageFacts:
+    """Read a whole photograph, so that a truncated one is found, and say its size.
+
+    Raises:
+        ImageReadError: see `read_image`.
+    """
+    array, orientation = _read(path)
+    return ImageFacts(width=array.shape[1], height=array.shape[0], orientation=orientation)
+
+
+def image_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
+    """(H, W, 3) uint8 to (3, H, W) float32 in 0..1."""
+    chw = np.ascontiguousarray(array.transpose(2, 0, 1))  # (3, H, W)
+    return torch.from_numpy(chw).to(torch.float32) / 255
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.uint8], int]:
+    try:
+        with Image.open(path) as image:
+            return _pixels(image, path), _orientation(image)
+    except FileNotFoundError:
+        raise ImageReadError(f"{path}: no such image") from None
+    except UnidentifiedImageError:
+        raise ImageReadError(f"{path}: not an image that can be read") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise ImageReadError(f"{path}: more than {MAX_PIXELS} pixels; scale it down") from None
+    except ImageReadError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise ImageReadError(f"{path}: cannot be read ({error})") from None
+
+
+def _pixels(image: Image.Image, path: Path) -> npt.NDArray[np.uint8]:
+    if image.width * image.height > MAX_PIXELS:
+        raise ImageReadError(
+            f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS} pixels; "
+            "scale it down"
+        )
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
+        deep = np.asarray(image)
+        if deep.min() < 0 or deep.max() > 0xFFFF:
+            raise ImageReadError(f"{path}: grey values beyond 16 bits; save it as 8-bit RGB")
+        grey = (deep.astype(np.uint16) >> 8).astype(np.uint8)
+        return np.repeat(grey[:, :, None], 3, axis=2)
+    if image.mode == "F":
+        raise ImageReadError(f"{path}: floating-point pixels; save it as 8-bit RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")  # Pillow warns where the alpha is dropped in one step
+    return np.asarray(image.convert("RGB"))
+
+
+def _orientation(image: Image.Image) -> int:
+    value = image.getexif().get(_ORIENTATION, 1)
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1

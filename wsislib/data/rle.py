@@ -1,0 +1,254 @@
+"""COCO segmentations to masks and back, safe against files that lie.
+
+A run-length code of 30 bytes can ask for gigabytes, and a polygon with coordinates of 1e8
+crashes pycocotools' C code. So every number is held against the image before anything of the
+image's size is allocated or any C code runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as mask_api
+
+MAX_PIXELS = 89_000_000
+"""Most pixels of one image; beyond about this size Pillow suspects an attack as well."""
+MAX_VERTICES = 200_000
+"""Most polygon vertices of one instance."""
+MAX_INSTANCES = 2_000
+"""Most instances of one image."""
+MAX_MASK_BYTES = 4 * 2**30
+"""Most bytes of all masks of one image, one byte a pixel."""
+
+
+class SegmentationError(ValueError):
+    """A segmentation that cannot be read.
+
+    Attributes:
+        code: short name of the fault, for machines.
+        remedy: how to mend it.
+    """
+
+    def __init__(self, code: str, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.remedy = remedy
+
+
+def decode_segmentation(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
+    """The mask of one instance.
+
+    Args:
+        segmentation: COCO's three forms: a list of polygons, each [x0, y0, x1, y1, ...] in
+            pixels (the instance is their union); `{"size": [H, W], "counts": [...]}`; or the
+            same with `counts` compressed, as str or bytes.
+        height: of the image, pixels.
+        width: of the image, pixels.
+
+    Returns:
+        (height, width) bool.
+
+    Raises:
+        SegmentationError: the segmentation is malformed, does not fit the image, or asks for
+            more than the limits of this module.
+    """
+    return mask_api.decode(checked_rle(segmentation, height, width)).astype(bool)
+
+
+def encode_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """Compressed run-length code of a (H, W) bool mask, ready for JSON.
+
+    Returns:
+        `{"size": [H, W], "counts": str}`.
+    """
+    rle = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
+
+
+def rle_area(rle: dict[str, Any]) -> int:
+    """Pixels of a code that `checked_rle` or `encode_mask` returned."""
+    return int(mask_api.area(rle))
+
+
+def rle_box(rle: dict[str, Any]) -> tuple[float, float, float, float]:
+    """Tight box (x, y, w, h) in pixels of a code that was checked; w = h = 0 where empty."""
+    x, y, w, h = (float(value) for value in mask_api.toBbox(rle))
+    return x, y, w, h
+
+
+def checked_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
+    """One segmentation in any of COCO's forms, checked, as compressed run-length code.
+
+    Returns:
+        `{"size": [H, W], "counts": bytes}`, safe for pycocotools.
+
+    Raises:
+        SegmentationError: see `decode_segmentation`.
+    """
+    if not 0 < height * width <= MAX_PIXELS:
+        raise SegmentationError(
+            "image-too-large",
+            f"an image of {width} x {height} pixels is outside 1..{MAX_PIXELS} pixels",
+            "scale the image and its annotations down",
+        )
+    if isinstance(segmentation, dict):
+        return _checked_code(segmentation, height, width)
+    if isinstance(segmentation, list | tuple):
+        return _checked_polygons(segmentation, height, width)
+    raise SegmentationError(
+        "segmentation-type",
+        f"segmentation must be a list of polygons or an RLE object, is "
+        f"{type(segmentation).__name__}",
+        "write polygons as [[x0, y0, x1, y1, ...], ...] or RLE as {size, counts}",
+    )
+
+
+def _checked_polygons(parts: Sequence[Any], height: int, width: int) -> dict[str, Any]:
+    remedy = "draw the polygon again, or delete the annotation"
+    if not parts:
+        raise SegmentationError("polygon-degenerate", "segmentation has no polygon", remedy)
+    if all(isinstance(part, int | float) for part in parts):
+        raise SegmentationError(
+            "segmentation-type",
+            "segmentation is one flat list of numbers, must be a list of polygons",
+            "wrap it: [[x0, y0, x1, y1, ...]]",
+        )
+    margin = max(height, width)
+    for index, part in enumerate(parts):
+        if not isinstance(part, list | tuple):
+            raise SegmentationError(
+                "segmentation-type",
+                f"polygon {index} must be a list of numbers, is {type(part).__name__}",
+                "write polygons as [[x0, y0, x1, y1, ...], ...]",
+            )
+        if len(part) % 2 or len(part) < 6:
+            raise SegmentationError(
+                "polygon-degenerate",
+                f"polygon {index} has {len(part)} numbers; it needs x and y of at least 3 points",
+                remedy,
+            )
+        _check_coordinates(index, part, height, width, margin)
+    vertices = sum(len(part) for part in parts) // 2
+    if vertices > MAX_VERTICES:
+        raise SegmentationError(
+            "polygon-too-large",
+            f"{vertices} vertices in one instance, at most {MAX_VERTICES} are read",
+            "simplify the polygon, or store the mask as RLE",
+        )
+    codes = mask_api.frPyObjects(
+        [[float(value) for value in part] for part in parts], height, width
+    )
+    return mask_api.merge(codes)
+
+
+def _check_coordinates(
+    index: int, part: Sequence[Any], height: int, width: int, margin: int
+) -> None:
+    for place, value in enumerate(part):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise SegmentationError(
+                "segmentation-type",
+                f"polygon {index} holds {value!r} where a number must be",
+                "write coordinates as numbers",
+            )
+        limit = height if place % 2 else width
+        if -margin <= value <= limit + margin:
+            continue
+        finite = isinstance(value, int) or math.isfinite(value)
+        raise SegmentationError(
+            "polygon-coordinates" if finite else "not-finite",
+            f"polygon {index}: {'y' if place % 2 else 'x'} = {_short(value)} "
+            + (f"lies far outside {width} x {height} pixels" if finite else "is not finite"),
+            "give coordinates in pixels of this image",
+        )
+
+
+def _checked_code(code: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
+    size, counts = code.get("size"), code.get("counts")
+    remedy = "encode the mask again at the image's size, [height, width]"
+    if not isinstance(size, list | tuple) or [_whole(side) for side in size] != [height, width]:
+        raise SegmentationError(
+            "rle-size",
+            f"RLE size {_short(size)} is not the image's [{height}, {width}]",
+            remedy,
+        )
+    if isinstance(counts, str):
+        counts = counts.encode("utf-8", "replace")
+    if isinstance(counts, bytes):
+        runs = _runs_of_text(counts, remedy)
+    elif isinstance(counts, list | tuple):
+        runs = _runs_of_list(counts, remedy)
+        counts = None
+    else:
+        raise SegmentationError(
+            "rle-counts", f"RLE counts must be text or a list, is {type(counts).__name__}", remedy
+        )
+    if runs.size and int(runs.min()) < 0:
+        raise SegmentationError("rle-counts", "RLE has a run of negative length", remedy)
+    total = int(runs.sum())
+    if total != height * width:
+        raise SegmentationError(
+            "rle-counts",
+            f"RLE runs sum to {total}, the image of {width} x {height} has {height * width} pixels",
+            remedy,
+        )
+    if counts is None:
+        return mask_api.frPyObjects(
+            {"size": [height, width], "counts": runs.tolist()}, height, width
+        )
+    return {"size": [height, width], "counts": counts}
+
+
+def _runs_of_list(counts: Sequence[Any], remedy: str) -> npt.NDArray[np.int64]:
+    for value in counts:
+        whole = _whole(value)
+        if whole is None or abs(whole) > MAX_PIXELS:
+            raise SegmentationError(
+                "rle-counts", f"RLE counts hold {_short(value)}, no whole number of pixels", remedy
+            )
+    return np.array([int(value) for value in counts], dtype=np.int64)
+
+
+def _runs_of_text(text: bytes, remedy: str) -> npt.NDArray[np.int64]:
+    """Run lengths of COCO's compressed text, without allocating anything of the image's size.
+
+    The text holds one number after another, five bits a character, least first, offset by 48;
+    bit 0x20 says that the number goes on, bit 0x10 of its last character is the sign. From the
+    fourth run on, a number is the difference to the run two before it.
+    """
+    digits = np.frombuffer(text, dtype=np.uint8).astype(np.int64) - 48
+    if digits.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if digits.min() < 0 or digits.max() > 63 or digits[-1] & 0x20:
+        raise SegmentationError("rle-counts", "RLE counts are not COCO's compressed text", remedy)
+    ends = np.flatnonzero((digits & 0x20) == 0)  # (N,) last character of each number
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if int((ends - starts).max()) > 6:
+        raise SegmentationError("rle-counts", "RLE counts hold a number beyond 31 bits", remedy)
+    place = np.arange(digits.size) - np.repeat(starts, ends - starts + 1)
+    values = np.add.reduceat((digits & 0x1F) << (5 * place), starts)
+    negative = (digits[ends] & 0x10) != 0
+    values = values - (negative.astype(np.int64) << (5 * (ends - starts + 1)))
+    if int(np.abs(values).max()) > MAX_PIXELS:
+        raise SegmentationError("rle-counts", "RLE counts hold a run beyond any image", remedy)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def _whole(value: Any) -> int | None:
+    """`value` as an int where it is a whole number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int):
+        return value
+    return int(value) if math.isfinite(value) and value == int(value) else None
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
