@@ -1,0 +1,212 @@
+"""Experiment `mask_rcnn`: a Mask R-CNN trained with masks of some categories, boxes of all.
+
+Hu et al., Learning to Segment Every Thing, section 4: categories in A have masks, those in B
+boxes only; AP is averaged over the categories of A, of B, and of both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from wsislib.study.config import RunConfig
+from wsislib.study.experiments import Context, Experiment, Outcome
+from wsislib.study.paths import repository_root
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from wsislib.data.sample import Dataset
+    from wsislib.engine.config import TrainConfig
+    from wsislib.labels.splits import Split
+
+EXAMPLE_SCENES = 12
+
+
+@dataclass(frozen=True)
+class MaskRcnnConfig(RunConfig):
+    """Settings of a Mask R-CNN run.
+
+    Attributes:
+        data: "world" draws scenes; "coco" reads the four files below, which are relative to
+            the data folder (`WSIS_DATA`, else `data/` in the repository).
+        categories, image_size, world_seed: the world.
+        train_seed, train_count, val_seed, val_count: the world's scenes; images of a run do
+            not depend on the run's seed, as with a photograph data set.
+        split: "world" draws A from `a_count` and `split_seed`; "voc" and "nonvoc" are COCO's
+            two; "random-<size>-trial-<n>" are those of figure 3.
+        masks: whose masks are trained on: of "A" or of "all" categories.
+        builder: which builder of wsislib.models; `pretrained` is for the large ones.
+        mask_head: one mask for all categories or one each.
+    """
+
+    data: Literal["world", "coco"] = "world"
+    categories: int = 80
+    image_size: int = 96
+    world_seed: int = 0
+    train_seed: int = 1
+    train_count: int = 6000
+    val_seed: int = 2
+    val_count: int = 500
+    train_annotations: str = ""
+    train_images: str = ""
+    val_annotations: str = ""
+    val_images: str = ""
+    split: str = "world"
+    a_count: int = 20
+    split_seed: int = 0
+    masks: Literal["A", "all"] = "A"
+    builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
+    mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
+    pretrained: bool = True
+
+
+def run_mask_rcnn(context: Context) -> Outcome:
+    """Train and judge one Mask R-CNN; AP of masks and boxes on A, on B and on all."""
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.evaluate import predict_all
+    from wsislib.engine.train import fit
+    from wsislib.labels.datasets import PartialDataset
+
+    config: MaskRcnnConfig = context.config
+    train, val = data_sets(config)
+    split = chosen_split(config, len(train.categories))
+    everything = range(len(train.categories))
+    labelled = PartialDataset(train, split.a if config.masks == "A" else tuple(everything))
+    model = build_model(config, len(train.categories), context.seed)
+    device = pick_device(context.device)
+    fitted = fit(
+        model, labelled, train_config(config, context.seed), context.folder,
+        device=device, progress=context.progress,
+    )  # fmt: skip
+    results = predict_all(model, val, device=device, progress=context.progress)
+    shown = set(val.image_ids[:EXAMPLE_SCENES])
+    checkpoints = context.folder / "checkpoints"
+    return Outcome(
+        metrics=average_precisions(val.ground_truth(), results, {"A": split.a, "B": split.b}),
+        data={"train": labelled.fingerprint(), "val": val.fingerprint()},
+        device=describe_device(device),
+        examples=[result for result in results if result["image_id"] in shown],
+        files={"history.csv": context.folder / "history.csv"},
+        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
+        peak_memory_mib=fitted.peak_memory_mib,
+        notes={"training_seconds": round(fitted.seconds, 1), "split": asdict(split)},
+    )
+
+
+def train_config(config: RunConfig, seed: int) -> TrainConfig:
+    """The engine's share of the settings; the run's seed is the training's."""
+    from wsislib.engine.config import TrainConfig
+
+    names = {field.name for field in fields(RunConfig)}
+    shared = {name: getattr(config, name) for name in names}
+    return TrainConfig.from_dict({**shared, "seed": seed})
+
+
+def data_sets(config: MaskRcnnConfig) -> tuple[Dataset, Dataset]:
+    """Training and validation data, with every mask there is."""
+    if config.data == "coco":
+        from wsislib.data.coco import CocoDataset
+
+        return (
+            CocoDataset(data_file(config.train_annotations), data_file(config.train_images)),
+            CocoDataset(data_file(config.val_annotations), data_file(config.val_images)),
+        )
+    from wsislib.data.world import WorldDataset, WorldSpec
+
+    spec = WorldSpec(config.categories, config.image_size, config.world_seed)
+    return (
+        WorldDataset(spec, seed=config.train_seed, count=config.train_count),
+        WorldDataset(spec, seed=config.val_seed, count=config.val_count),
+    )
+
+
+def data_file(name: str) -> Path:
+    """Where a file of the data folder lies.
+
+    Raises:
+        ValueError: it is not there; says where it was looked for.
+    """
+    folder = Path(os.environ.get("WSIS_DATA") or repository_root() / "data").expanduser()
+    if not name or not (folder / name).exists():
+        raise ValueError(
+            f"data file {name!r} is not in {folder}; put it there, or name the folder that has "
+            "it in the environment variable WSIS_DATA"
+        )
+    return folder / name
+
+
+def chosen_split(config: MaskRcnnConfig, category_count: int) -> Split:
+    """The split of the categories into A and B that the settings name."""
+    from wsislib.labels.splits import coco_voc_split, random_splits, world_split
+
+    if config.split == "world":
+        split = world_split(category_count, config.a_count, config.split_seed)
+    elif config.split in ("voc", "nonvoc"):
+        split = coco_voc_split("voc" if config.split == "voc" else "nonvoc")
+    else:
+        named = {split.name: split for split in random_splits()}
+        if config.split not in named:
+            raise ValueError(
+                f"unknown split {config.split!r}; known: world, voc, nonvoc, {', '.join(named)}"
+            )
+        split = named[config.split]
+    return split.check(category_count)
+
+
+def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> nn.Module:
+    """The model that the settings name, with initial weights from the run's seed."""
+    from wsislib.models import builders
+
+    if config.builder == "mask_rcnn_lab":
+        return builders.mask_rcnn_lab(category_count, config.mask_head, seed)
+    build = getattr(builders, config.builder)
+    return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
+
+
+def average_precisions(
+    ground_truth: dict, results: list[dict], sides: dict[str, Sequence[int]]
+) -> dict[str, Any]:
+    """All twelve numbers for masks and boxes, on each side and on all, and AP per category.
+
+    Returns:
+        `{"segm": {"A": {"AP": ..}, "B": .., "all": ..}, "bbox": .., "per_category": ..}`.
+    """
+    from wsislib.engine.evaluate import coco_ap
+
+    metrics: dict[str, Any] = {"per_category": {}}
+    for kind in ("segm", "bbox"):
+        whole = coco_ap(ground_truth, results, iou_type=kind)
+        metrics[kind] = {"all": twelve(whole)}
+        metrics["per_category"][kind] = dict(whole.per_category)
+        for side, members in sides.items():
+            if members:
+                part = coco_ap(ground_truth, results, categories=list(members), iou_type=kind)
+                metrics[kind][side] = twelve(part)
+    return metrics
+
+
+def twelve(result: Any) -> dict[str, float]:
+    """The twelve numbers of an `ApResult` by name."""
+    names = (
+        "AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL",
+    )  # fmt: skip
+    return {name: float(getattr(result, name)) for name in names}
+
+
+def _parts(config: MaskRcnnConfig) -> tuple[str, ...]:
+    return (config.data, "labels", "mask_rcnn", "engine", "evaluation")
+
+
+def _files(config: MaskRcnnConfig) -> tuple[str, ...]:
+    if config.data == "world":
+        return ()
+    return (
+        config.train_annotations, config.train_images, config.val_annotations, config.val_images,
+    )  # fmt: skip
+
+
+MASK_RCNN = Experiment(MaskRcnnConfig, run_mask_rcnn, _parts, _files)

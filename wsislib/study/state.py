@@ -1,0 +1,84 @@
+"""Whether a run is done, running, missing, stale, failed: and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wsislib.study.config import differences
+from wsislib.study.declared import RunKey, Study
+from wsislib.study.parts import version_changes
+from wsislib.study.resolve import Run, resolve
+from wsislib.study.store import RunStore
+
+State = Literal["done", "running", "missing", "stale", "failed", "interrupted", "damaged"]
+
+
+@dataclass(frozen=True)
+class RunState:
+    """The state of one run.
+
+    Attributes:
+        state: done: its numbers stand. stale: they were made by other parameters or older
+            parts. running: a process is at it. interrupted: it was stopped and can go on.
+            failed: it raised. damaged: a result file is not what the run wrote.
+        reasons: why, one text each, such as 'steps: 100 -> 200' or 'part world: 1 -> 2'.
+        has_result: whether numbers of a finished run are there, fresh or not.
+    """
+
+    state: State
+    reasons: tuple[str, ...] = ()
+    has_result: bool = False
+
+    @property
+    def why(self) -> str:
+        """The reasons in one line."""
+        return "; ".join(self.reasons)
+
+
+def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
+    """The state of the run `key`, judged against study.yml and the parts as they are now."""
+    run = resolve(study, key)
+    status = store.status(run.key)
+    result = status.get("result")
+    if status.get("state") == "running" and store.is_locked(run.key):
+        return RunState("running", (), result is not None)
+    if result is not None:
+        damage = store.damage(run.key, result)
+        if damage:
+            return RunState("damaged", tuple(damage))
+        changes = _changes(run, store.read(run.key, "params.json"))
+        if not changes and status["state"] == "done":
+            return RunState("done", (), True)
+        if status["state"] == "done":
+            return RunState("stale", tuple(changes), True)
+        changes = changes or ["it was to be done again"]
+        return RunState(_attempt(status), (_attempt_text(status), *changes), True)
+    if not status:
+        return RunState("missing")
+    return RunState(_attempt(status), (_attempt_text(status),))
+
+
+def _attempt(status: dict) -> State:
+    return "failed" if status.get("state") == "failed" else "interrupted"
+
+
+def _attempt_text(status: dict) -> str:
+    if status.get("state") == "failed":
+        return f"failed: {status.get('error', 'no reason was recorded')}"
+    return "was stopped before its end; starting it again goes on"
+
+
+def _changes(run: Run, record: dict) -> list[str]:
+    """Why a recorded run is not the run that study.yml asks for now; empty if it is."""
+    changed = []
+    if record["experiment"] != run.experiment_name:
+        changed.append(f"experiment: {record['experiment']} -> {run.experiment_name}")
+    changed += differences(record["settings"], run.settings, run.default_settings)
+    for name in sorted({*record["needs"], *run.needs}):
+        old, new = record["needs"].get(name), run.needs.get(name)
+        if old is None or new is None or old["run"] != str(new):
+            changed.append(f"needs {name}: {old and old['run']} -> {new}")
+        elif old["hash"] != run.need_hashes[name]:
+            changed.append(f"needs {name}: the parameters of {new} changed")
+    return changed + version_changes(record["parts"], run.parts)

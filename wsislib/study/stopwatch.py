@@ -1,0 +1,59 @@
+"""Seconds that a run took over all its attempts, killed ones included."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from wsislib.atomic import read_json, write_json
+
+
+class Stopwatch:
+    """Counts on from what earlier attempts noted in `file`."""
+
+    def __init__(self, file: Path) -> None:
+        before = self._read(file)
+        self.file = file
+        self.attempts = int(before.get("attempts", 0)) + 1
+        self._before = float(before.get("seconds", 0.0))
+        self._start = time.monotonic()
+
+    @staticmethod
+    def _read(file: Path) -> dict[str, Any]:
+        try:
+            return read_json(file)
+        except (FileNotFoundError, ValueError):
+            return {}
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of all attempts so far."""
+        return self._before + time.monotonic() - self._start
+
+    def save(self) -> None:
+        """Note the seconds, so that an attempt that is killed now still counts."""
+        with contextlib.suppress(OSError):
+            write_json(self.file, {"attempts": self.attempts, "seconds": round(self.seconds, 1)})
+
+    @contextlib.contextmanager
+    def running(self, every: float = 5.0) -> Iterator[None]:
+        """Save now and every few seconds, in a thread of its own, and at the end."""
+        stop = threading.Event()
+
+        def tick() -> None:
+            while not stop.wait(every):
+                self.save()
+
+        self.save()
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.save()
