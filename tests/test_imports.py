@@ -20,11 +20,17 @@ ALLOWED = {
     "losses": ("wsislib.losses", "wsislib.data.sample"),
     "matching": ("wsislib.matching", "wsislib.losses", "wsislib.data.sample"),
     "models": ("wsislib.models", "wsislib.losses", "wsislib.matching", "wsislib.data.sample"),
-    "engine": ("wsislib.engine", "wsislib.data.sample", "wsislib.data.rle", "wsislib.atomic"),
+    "engine": (
+        "wsislib.engine",
+        "wsislib.data.sample",
+        "wsislib.data.rle",
+        "wsislib.data.transforms",
+        "wsislib.atomic",
+    ),
     "viz": ("wsislib.viz", "wsislib.data", "wsislib.labels"),
     "study": ("wsislib",),
     "commands": ("wsislib",),
-    "cli": ("wsislib.commands",),
+    "cli": ("wsislib.commands", "wsislib.study"),
 }
 
 
@@ -69,7 +75,7 @@ def test_imports_point_the_right_way(path: Path) -> None:
         part = name.split(".")[1]
         assert part in ALLOWED, f"{name}: a new part of the library needs a line in ALLOWED"
         allowed = ALLOWED[part]
-    for wanted in sorted(imports_of(path)):
+    for wanted in sorted(imports_of(path) - {"wsislib"}):  # the package itself: its version
         assert any(within(wanted, prefix) for prefix in allowed), (
             f"{name} imports {wanted}; it may import {', '.join(allowed) or 'nothing'}"
         )

@@ -1,6 +1,6 @@
 """Open every page of a built site from disk in Chromium and collect what goes wrong.
 
-    python tests/book/browser.py book/_build/html [folder for screenshots]
+python tests/book/browser.py book/_build/html [folder for screenshots]
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def main() -> int:
         print("no Chromium here: install one (Debian: apt install chromium)")
         return 2
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
-    wrong = {name: found for name, found in look(Path(sys.argv[1]), chromium, pictures).items()}
+    wrong = look(Path(sys.argv[1]), chromium, pictures)
     for name, found in wrong.items():
         print(*(f"{name}: {line}" for line in found), sep="\n", end="\n" if found else "")
     print(f"{len(wrong)} pages, {sum(map(len, wrong.values()))} problems")
