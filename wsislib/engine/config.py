@@ -1,0 +1,158 @@
+"""How a model is trained, as one flat, frozen record."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+Optimiser = Literal["sgd", "adamw"]
+Schedule = Literal["step", "cosine"]
+Precision = Literal["bf16", "float32"]
+
+# These change how often something is written or how the work is spread, never a weight.
+_WITHOUT_EFFECT = ("checkpoint_every", "workers")
+_MAY_BE_ZERO = ("steps", "warmup_steps", "workers", "seed")
+_COUNTS = (
+    "steps",
+    "batch_size",
+    "warmup_steps",
+    "seed",
+    "checkpoint_every",
+    "log_every",
+    "workers",
+)
+_NUMBERS = (
+    "learning_rate",
+    "momentum",
+    "weight_decay",
+    "bias_lr_factor",
+    "warmup_factor",
+    "decay_factor",
+    "clip_norm",
+)
+_CHOICES = {"optimiser": Optimiser, "schedule": Schedule, "precision": Precision}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything about a training run but the model, the data and the machine.
+
+    The defaults are those of Mask R-CNN on COCO (He et al. 2017, section 3.1) where it has one.
+
+    Attributes:
+        steps: optimiser steps in all; 0 trains nothing.
+        batch_size: images per step, over all processes together.
+        optimiser: "sgd" with momentum, or "adamw".
+        learning_rate: the rate after warm-up.
+        momentum: of SGD.
+        weight_decay: L2 factor (SGD) or decoupled decay (AdamW).
+        bias_lr_factor: rate of biases as a multiple of `learning_rate`. Other than 1 it also
+            leaves biases without weight decay, as Detectron did (its factor is 2).
+        warmup_steps: steps over which the rate rises linearly from `warmup_factor` of itself.
+        warmup_factor: where the warm-up starts, 0..1.
+        decay_steps: with schedule "step", the steps at which the rate is multiplied by
+            `decay_factor`.
+        decay_factor: see `decay_steps`.
+        schedule: "step", or "cosine" down to 0 at the last step.
+        clip_norm: largest L2 norm of the whole gradient; 0 switches clipping off.
+        precision: "bf16" runs losses under bfloat16 autocast where the device has it.
+        seed: any whole number from 0.
+        checkpoint_every: steps between checkpoints.
+        log_every: steps between rows of history.csv; a row holds means over these steps.
+        flip: mirror each training image with probability one half (after `augment`).
+        workers: processes that read images; 0 reads them in the training process.
+        loss_weights: factor by loss name; a loss that is not named has factor 1.
+    """
+
+    steps: int
+    batch_size: int = 16
+    optimiser: Optimiser = "sgd"
+    learning_rate: float = 0.02
+    momentum: float = 0.9
+    weight_decay: float = 1e-4
+    bias_lr_factor: float = 1.0
+    warmup_steps: int = 0
+    warmup_factor: float = 1 / 3
+    decay_steps: tuple[int, ...] = ()
+    decay_factor: float = 0.1
+    schedule: Schedule = "step"
+    clip_norm: float = 0.0
+    precision: Precision = "bf16"
+    seed: int = 0
+    checkpoint_every: int = 200
+    log_every: int = 20
+    flip: bool = True
+    workers: int = 0
+    loss_weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            _check_count(name, getattr(self, name))
+        for name in _NUMBERS:
+            _check_number(name, getattr(self, name))
+        for name, choice in _CHOICES.items():
+            if getattr(self, name) not in get_args(choice):
+                allowed = " or ".join(repr(value) for value in get_args(choice))
+                raise ValueError(f"train config: {name} is {getattr(self, name)!r}; use {allowed}")
+        if not isinstance(self.flip, bool):
+            raise ValueError(f"train config: flip is {self.flip!r}; use true or false")
+        for step in self.decay_steps:
+            _check_count("decay_steps", step)
+        for name, weight in self.loss_weights.items():
+            _check_number(f"loss_weights[{name!r}]", weight)
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> TrainConfig:
+        """The config that `mapping` spells out, for instance as read from YAML.
+
+        Raises:
+            ValueError: unknown key (with near matches), missing `steps`, or a value that the
+                key cannot have.
+        """
+        known = [entry.name for entry in fields(cls)]
+        for key in mapping:
+            if key not in known:
+                near = difflib.get_close_matches(str(key), known, n=3)
+                hint = (
+                    f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
+                )
+                raise ValueError(f"train config: unknown key {key!r}; {hint}")
+        if "steps" not in mapping:
+            raise ValueError("train config: 'steps' is missing; say how many steps to train")
+        values = dict(mapping)
+        if isinstance(values.get("decay_steps"), list):
+            values["decay_steps"] = tuple(values["decay_steps"])
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The config as JSON-ready values; `from_dict` gives it back."""
+        values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        values["decay_steps"] = list(self.decay_steps)
+        values["loss_weights"] = dict(self.loss_weights)
+        return values
+
+    def decisive(self) -> dict[str, Any]:
+        """The part of `to_dict` that the trained weights or the history depend on."""
+        return {key: value for key, value in self.to_dict().items() if key not in _WITHOUT_EFFECT}
+
+    def digest(self) -> str:
+        """Hex digest of `decisive()`: equal for configs that train the same."""
+        text = json.dumps(self.decisive(), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_count(name: str, value: object) -> None:
+    least = 0 if name in _MAY_BE_ZERO else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ValueError(f"train config: {name} is {value!r}; use a whole number from {least}")
+
+
+def _check_number(name: str, value: object) -> None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:  # type: ignore[arg-type, operator]
+        raise ValueError(f"train config: {name} is {value!r}; use a finite number from 0")

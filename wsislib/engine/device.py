@@ -1,0 +1,108 @@
+"""Which device a run uses, and how it is named in the run's record."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+from pathlib import Path
+
+import torch
+
+from wsislib.engine.config import Precision
+
+
+def pick_device(name: str | torch.device = "auto") -> torch.device:
+    """The device to compute on.
+
+    Args:
+        name: "auto" takes the environment variable WSIS_DEVICE where it is set, else CUDA, else
+            Apple's MPS, else the CPU. Any other name ("cpu", "cuda", "cuda:1", "mps") is taken as
+            it stands. Under torchrun "cuda" means the GPU of this process's local rank.
+
+    Raises:
+        ValueError: no such device here; says which there are.
+    """
+    source, wanted = "device", str(name)
+    if wanted == "auto":
+        source, wanted = "WSIS_DEVICE", os.environ.get("WSIS_DEVICE", "").strip() or "auto"
+    if wanted == "auto":
+        wanted = available_devices()[0]
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        device = torch.device("meta")  # no such name: refused below with the others
+    if device.type not in available_devices():
+        raise ValueError(
+            f"{source} {wanted!r} is not to be had here; available: "
+            f"{', '.join(available_devices())} (or auto)"
+        )
+    if wanted == "cuda":
+        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda" and device.index >= torch.cuda.device_count():
+        raise ValueError(
+            f"{source} {wanted!r}: this machine has {torch.cuda.device_count()} GPU(s), "
+            "counted from 0; start fewer processes or choose another GPU"
+        )
+    return device
+
+
+def available_devices() -> list[str]:
+    """Device types of this machine, fastest first; "cpu" is always the last."""
+    found = []
+    if torch.cuda.is_available():
+        found.append("cuda")
+    if torch.backends.mps.is_available():
+        found.append("mps")
+    return [*found, "cpu"]
+
+
+def describe_device(device: torch.device) -> str:
+    """One line for a run's record: kind, name, cores, threads, torch version."""
+    torch_version = f"torch {torch.__version__}"
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        memory = properties.total_memory / 2**30
+        return f"cuda: {properties.name}, {memory:.0f} GiB, {torch_version}"
+    kind = "mps: Apple GPU of " if device.type == "mps" else "cpu: "
+    return (
+        f"{kind}{processor_name()}, {core_count()} cores, "
+        f"{torch.get_num_threads()} threads, {torch_version}"
+    )
+
+
+def processor_name() -> str:
+    """The processor's name as the system gives it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine() or "unknown processor"
+
+
+def core_count() -> int:
+    """Logical cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:
+    """The dtype to autocast to, or None where the run stays in float32.
+
+    bfloat16 has float32's range, so no loss scaling is needed. A GPU that would only emulate it,
+    and MPS before macOS 14, stay in float32.
+    """
+    if precision == "float32":
+        return None
+    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return None
+    if device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
+        return None
+    return torch.bfloat16
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which a model's forward pass runs."""
+    dtype = autocast_dtype(device, precision)
+    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)

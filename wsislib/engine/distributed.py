@@ -1,0 +1,112 @@
+"""Several processes for one run: torch's own DistributedDataParallel, started by torchrun.
+
+    torchrun --nproc-per-node 2 --no-python wsis ...
+
+Every process runs the same script; `fit` sees from the environment (WORLD_SIZE, RANK) that it is
+one of a team. A global batch is dealt out evenly, gradients are averaged over processes, and only
+process 0 writes. DistributedDataParallel was taken over lightning-fabric and accelerate because
+it leaves the loop, the optimiser and the checkpoints as they are for one process.
+
+What holds: the gradient is the mean over processes of each process's gradient. Where a loss is a
+mean over images it equals, up to rounding, the gradient of one process that holds the whole
+batch. A loss that is normalised by something else (mask losses: by foreground regions) is a mean
+of means instead, as in every detector trained this way.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from wsislib.data.sample import Model, Sample
+from wsislib.engine.runfolder import run_folder
+
+
+class LossModule(nn.Module):
+    """A model whose forward pass is its losses, so that hooks on forward and backward fire."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
+        """Named, unweighted losses of `batch`."""
+        return self.model.losses(batch)
+
+
+@dataclass(frozen=True)
+class Team:
+    """The processes that train one model together.
+
+    Attributes:
+        rank: this process, 0..world-1.
+        world: how many there are.
+        device: where this process computes.
+    """
+
+    rank: int
+    world: int
+    device: torch.device
+
+    @property
+    def leads(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.rank == 0
+
+    def wrap(self, model: Model) -> nn.Module:
+        """The module to call for losses; averages gradients over the team on backward."""
+        module = LossModule(model)
+        if self.world == 1:
+            return module
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(module, device_ids=ids)
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Elementwise mean over processes."""
+        if self.world > 1:
+            values = values.to(self.device)
+            dist.all_reduce(values)
+            values = values / self.world
+        return values
+
+    def any(self, flag: bool) -> bool:
+        """Whether `flag` is set in any process."""
+        return bool(self.mean(torch.tensor(float(flag))) > 0)
+
+    def gather(self, value: Any) -> list[Any]:
+        """`value` of every process, by rank."""
+        if self.world == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.world
+        dist.all_gather_object(gathered, value)
+        return gathered
+
+    def hold(self, folder: Path) -> AbstractContextManager[Path]:
+        """Process 0 locks the run's folder for the team."""
+        return run_folder(folder) if self.leads else nullcontext(folder)
+
+
+@contextmanager
+def join_team(device: torch.device) -> Iterator[Team]:
+    """This process's team: the one torchrun started, one that exists already, or itself alone."""
+    if dist.is_available() and dist.is_initialized():
+        yield Team(dist.get_rank(), dist.get_world_size(), device)
+        return
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Team(0, 1, device)
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Team(dist.get_rank(), dist.get_world_size(), device)
+    finally:
+        dist.destroy_process_group()

@@ -1,0 +1,210 @@
+"""The training loop, the only one there is.
+
+It sees a model through `losses` alone and a data set through its length and its items, so every
+model and every kind of label is trained by these lines.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from wsislib.data.sample import Dataset, Model, Sample
+from wsislib.data.transforms import random_flip
+from wsislib.engine.batches import Augment, batches
+from wsislib.engine.config import TrainConfig
+from wsislib.engine.device import autocast, pick_device
+from wsislib.engine.distributed import Team, join_team
+from wsislib.engine.errors import Interrupted, NonFiniteLoss
+from wsislib.engine.history import Row, median_speed
+from wsislib.engine.interrupt import stop_on_signal
+from wsislib.engine.optimise import (
+    build_optimiser,
+    clip_gradient,
+    learning_rate,
+    set_learning_rate,
+)
+from wsislib.engine.record import Record
+from wsislib.engine.seeds import Purpose, derive_seed, global_rng_kept
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a training run came to.
+
+    Attributes:
+        steps: optimiser steps done in all.
+        seconds: spent training, over all starts.
+        images_per_second: median over the rows of the history.
+        history: its rows, see history.py.
+        peak_memory_mib: of the GPU where there is one, else of the process; over all starts.
+    """
+
+    steps: int
+    seconds: float
+    images_per_second: float
+    history: list[Row]
+    peak_memory_mib: float
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    config: TrainConfig,
+    folder: Path,
+    *,
+    device: str | torch.device | None = None,
+    augment: Augment | None = None,
+    progress: bool = True,
+) -> FitResult:
+    """Train `model`, which obeys the `Model` protocol, on `dataset`.
+
+    Goes on by itself from the newest good checkpoint in `folder`/checkpoints; an interrupted run
+    ends with the same weights, bit for bit on a CPU, as one that was left in peace. Started by
+    torchrun it is one of several processes, see distributed.py.
+
+    Args:
+        model: trained in place, moved to the device and left there.
+        dataset: samples with the labels to learn from.
+        config: see `TrainConfig`.
+        folder: gets history.csv, checkpoints/ and checkpoints/final.safetensors.
+        device: a name as `pick_device` takes it; None chooses.
+        augment: changes each sample before `config.flip` does; all its randomness comes from the
+            generator it is given.
+        progress: show a progress bar.
+
+    Raises:
+        Interrupted: Ctrl-C or SIGTERM; the step was finished and saved.
+        NonFiniteLoss: names step, loss terms and image ids.
+        RunBusy: another process trains in `folder`.
+        OSError: `folder` cannot be written, or the disk is full; names the file.
+        ValueError: the newest checkpoint belongs to another model, config or data set.
+    """
+    chosen = pick_device(device or "auto")
+    with ExitStack() as stack:
+        team = stack.enter_context(join_team(chosen))
+        stack.enter_context(team.hold(Path(folder)))
+        stack.enter_context(global_rng_kept(chosen))
+        stack.enter_context(_train_mode(model))
+        optimiser = build_optimiser(model.to(chosen), config)
+        record = Record(Path(folder), model, optimiser, dataset, config, team)
+        _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress)
+        record.finish()
+    done = record.done
+    speed = median_speed(record.rows)
+    return FitResult(done.step, done.seconds, speed, record.rows, done.peak_memory_mib)
+
+
+def _loop(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    dataset: Dataset,
+    record: Record,
+    augment: Augment | None,
+    progress: bool,
+) -> None:
+    """Do the steps that are left."""
+    config, team, done = record.config, record.team, record.done
+    losses = team.wrap(cast(Model, model))
+    feed = batches(dataset, config, done.step, augment, team.rank, team.world)
+    with stop_on_signal() as stop, _bar(config, done.step, progress and team.leads) as bar:
+        for batch in feed:
+            torch.manual_seed(derive_seed(config.seed, Purpose.MODEL, done.step, team.rank))
+            rate = learning_rate(config, done.step)
+            set_learning_rate(optimiser, rate)
+            values = _backward(losses, optimiser, batch, config, team)
+            _require_finite(values, batch, record)
+            optimiser.step()
+            record.step_done(values, rate)
+            bar.set_postfix_str(
+                f"loss {values['total']:.3f}, {record.images_per_second:.1f} images/s", False
+            )
+            bar.update()
+            if team.any(stop.made):
+                record.save()
+                raise Interrupted(done.step, config.steps, record.folder)
+
+
+def _backward(
+    losses: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    batch: Sequence[Sample],
+    config: TrainConfig,
+    team: Team,
+) -> dict[str, float]:
+    """Leave the clipped gradient of the weighted loss of `batch` in the parameters.
+
+    Returns:
+        Mean over processes of each loss, of "total" (weighted) and of "gradient_norm".
+    """
+    optimiser.zero_grad()
+    with autocast(team.device, config.precision):
+        terms: dict[str, Tensor] = losses([sample.to(team.device) for sample in batch])
+    _check_weights(terms, config.loss_weights)
+    weighted = [config.loss_weights.get(name, 1.0) * loss.float() for name, loss in terms.items()]
+    total = torch.stack(weighted).sum()
+    total.backward()
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+    norm = clip_gradient(parameters, config.clip_norm)
+    # One transfer from the device for all numbers of the step.
+    numbers = torch.stack(
+        [*(loss.detach().float() for loss in terms.values()), total.detach(), norm]
+    )
+    return dict(zip([*terms, "total", "gradient_norm"], team.mean(numbers).tolist(), strict=True))
+
+
+def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record: Record) -> None:
+    """Stop before the optimiser spreads a NaN into the weights; all processes stop together."""
+    if all(math.isfinite(value) for value in values.values()):
+        return
+    ids = record.team.gather([sample.image_id for sample in batch])
+    image_ids = [image_id for part in ids for image_id in part]
+    raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
+
+
+def _check_weights(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+    unknown = sorted(set(weights) - set(terms))
+    if unknown:
+        raise ValueError(
+            f"train config: loss_weights names {', '.join(unknown)}, but the model's losses are "
+            f"{', '.join(terms)}; rename or remove it"
+        )
+
+
+def _with_flip(augment: Augment | None, config: TrainConfig) -> Augment | None:
+    """`augment`, then a mirror image half of the time where the config says so."""
+    if not config.flip:
+        return augment
+    if augment is None:
+        return random_flip
+
+    def both(sample: Sample, generator: torch.Generator) -> Sample:
+        return random_flip(augment(sample, generator), generator)
+
+    return both
+
+
+@contextmanager
+def _train_mode(model: nn.Module) -> Iterator[None]:
+    """Every module in train mode inside, in the mode it was in after."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        yield
+    finally:
+        for module, mode in before:
+            module.training = mode
+
+
+def _bar(config: TrainConfig, done: int, shown: bool) -> tqdm:
+    return tqdm(
+        total=config.steps, initial=done, disable=not shown, unit="step", desc="train", leave=True
+    )

@@ -1,0 +1,153 @@
+"""Tensors on disk: a safetensors file and, beside it, a JSON sidecar that vouches for it.
+
+The sidecar holds the SHA-256 of the tensors and of itself, and is written last: tensors without
+a sidecar were never finished. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+import wsislib
+from wsislib.atomic import atomic_write, read_json, write_json
+
+_SEAL = "sidecar_sha256"
+
+
+class DamagedFile(ValueError):
+    """A tensor file or its sidecar is missing, cut short or altered."""
+
+
+def sidecar(path: Path) -> Path:
+    """The JSON file that belongs to the safetensors file `path`."""
+    return path.with_suffix(".json")
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
+    """Write `tensors` to `path` (.safetensors) and `meta` with the checksums to its sidecar.
+
+    Raises:
+        OSError: names the file; what was there before under another name is untouched.
+    """
+    content = safetensors.torch.save({name: _plain(t) for name, t in tensors.items()})
+    sidecar(path).unlink(missing_ok=True)  # it vouches for what is about to be replaced
+    atomic_write(path, content)
+    record = {
+        **meta,
+        "wsislib": wsislib.__version__,
+        "tensors": path.name,
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    write_json(sidecar(path), {**record, _SEAL: _digest(record)})
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The sidecar of `path`, checked against its own seal.
+
+    Raises:
+        DamagedFile: names the sidecar and what is wrong with it.
+    """
+    beside = sidecar(path)
+    if not beside.exists():
+        raise DamagedFile(f"{path}: its sidecar {beside.name} is missing, so it was never finished")
+    try:
+        record = read_json(beside)
+    except ValueError as error:
+        raise DamagedFile(str(error)) from error
+    if not isinstance(record, dict) or record.pop(_SEAL, None) != _digest(record):
+        raise DamagedFile(f"{beside}: altered since it was written (its own checksum differs)")
+    return record
+
+
+def read_tensors(path: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of `path` on the CPU, checked against the SHA-256 in `meta`.
+
+    Raises:
+        DamagedFile: names the file and what is wrong with it.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise DamagedFile(f"{path}: missing, though its sidecar is there") from error
+    if hashlib.sha256(content).hexdigest() != meta["sha256"]:
+        raise DamagedFile(
+            f"{path}: cut short or altered since it was written (its SHA-256 differs from the one "
+            f"in {sidecar(path).name})"
+        )
+    return safetensors.torch.load(content)
+
+
+def signature(model: nn.Module) -> str:
+    """Hex digest of names, shapes and dtypes of the model's state."""
+    lines = [f"{n} {tuple(t.shape)} {t.dtype}" for n, t in sorted(model.state_dict().items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Module) -> None:
+    """Raise where the tensors in a file are not those that `model` has.
+
+    Raises:
+        ValueError: names the file, up to three differences and the way out.
+    """
+    wanted = model.state_dict()
+    differences = [f"{name} is only in the file" for name in sorted(held.keys() - wanted.keys())]
+    differences += [f"{name} is only in the model" for name in sorted(wanted.keys() - held.keys())]
+    for name in sorted(held.keys() & wanted.keys()):
+        if held[name].shape != wanted[name].shape:
+            shapes = (
+                f"{tuple(held[name].shape)} in the file, {tuple(wanted[name].shape)} in the model"
+            )
+            differences.append(f"{name} is {shapes}")
+        elif held[name].dtype != wanted[name].dtype:
+            differences.append(
+                f"{name} is {held[name].dtype} in the file, {wanted[name].dtype} here"
+            )
+    if differences:
+        more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+        raise ValueError(
+            f"{path}: weights of another model ({'; '.join(differences[:3])}{more}). Build the "
+            "model with the settings it was trained with, or choose another file or folder."
+        )
+
+
+def save_weights(path: Path, model: nn.Module, meta: Mapping[str, Any]) -> None:
+    """Write the model's weights (.safetensors) and a sidecar with `meta`, atomically.
+
+    Raises:
+        OSError: names the file and the way out.
+    """
+    write_tensors(path, model.state_dict(), {**meta, "model_signature": signature(model)})
+
+
+def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
+    """Put the weights of `path` into `model` (which stays on its device).
+
+    Returns:
+        The `meta` they were saved with, and the checksums.
+
+    Raises:
+        ValueError: the file or its sidecar is missing or damaged, or belongs to another model.
+    """
+    meta = read_meta(path)
+    tensors = read_tensors(path, meta)
+    require_same_tensors(path, tensors, model)
+    model.load_state_dict(tensors)
+    return meta
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """A contiguous copy on the CPU that shares memory with no other tensor."""
+    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
