@@ -66,7 +66,7 @@ def torchvision_twin(model):
         box_roi_pool=model.roi.box_roi_pool,
         box_head=model.roi.box_head,
         box_predictor=model.roi.box_predictor,
-        box_batch_size_per_image=32,
+        box_batch_size_per_image=model.roi.fg_bg_sampler.batch_size_per_image,
         mask_roi_pool=model.mask.pool,
         mask_head=MaskRCNNHeads(width, (width,) * 4, 1),
         mask_predictor=MaskRCNNPredictor(width, width, CATEGORIES + 1),

@@ -93,12 +93,17 @@ class ResNetFPN(BackboneWithFPN):
     strides = (4, 8, 16, 32, 64)
 
 
-def resnet_fpn(name: ResNetName, pretrained: bool) -> ResNetFPN:
+def resnet_fpn(name: ResNetName, pretrained: bool, fetch: bool = True) -> ResNetFPN:
     """ResNet-50 or -101 with FPN, as the published Mask R-CNN uses it.
 
     Pretrained: ImageNet weights, batch norm frozen, stem and first stage frozen (Detectron's
     `FREEZE_AT: 2`). From scratch: batch norm learns and nothing is frozen, because frozen
     statistics of random weights would train nothing.
+
+    Args:
+        name: which ResNet.
+        pretrained: start from ImageNet weights.
+        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
 
     Raises:
         ValueError: pretrained weights are asked for and can be neither found nor fetched.
@@ -109,7 +114,7 @@ def resnet_fpn(name: ResNetName, pretrained: bool) -> ResNetFPN:
     }[name]
     norm = FrozenBatchNorm2d if pretrained else nn.BatchNorm2d
     try:
-        body = build(weights=weights if pretrained else None, norm_layer=norm)
+        body = build(weights=weights if pretrained and fetch else None, norm_layer=norm)
     except (URLError, OSError) as error:
         raise ValueError(
             f"pretrained weights of {name} are not in torch's cache and could not be fetched "

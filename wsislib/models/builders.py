@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,7 +15,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
-from wsislib.models.backbone import ResNetName, SmallFPN, resnet_fpn
+from wsislib.models.backbone import ResNetFPN, SmallFPN, resnet_fpn
 from wsislib.models.mask_branch import MaskBranch, MaskPredictor
 from wsislib.models.mask_rcnn import Float32RPNHead, MaskRCNN
 
@@ -39,7 +41,7 @@ def mask_rcnn_lab(
         widths=(32, 64, 96, 128),
         anchor_sides=((12,), (24,), (48,)),
         proposals=100,
-        regions=32,
+        regions=24,
     )
 
 
@@ -106,9 +108,11 @@ def mask_rcnn_r50_fpn(
     seed: int = 0,
     pretrained: bool = True,
     image_side: tuple[int, int] = (800, 1333),
+    fetch: bool = True,
 ) -> MaskRCNN:
     """Mask R-CNN R-50-FPN as in Learning to Segment Every Thing (official configuration)."""
-    return _mask_rcnn_resnet("resnet50", category_count, mask_head, seed, pretrained, image_side)
+    backbone = partial(resnet_fpn, "resnet50", pretrained, fetch)
+    return _mask_rcnn_resnet(backbone, category_count, mask_head, seed, image_side)
 
 
 def mask_rcnn_r101_fpn(
@@ -117,23 +121,24 @@ def mask_rcnn_r101_fpn(
     seed: int = 0,
     pretrained: bool = True,
     image_side: tuple[int, int] = (800, 1333),
+    fetch: bool = True,
 ) -> MaskRCNN:
     """Mask R-CNN R-101-FPN as in Learning to Segment Every Thing (official configuration)."""
-    return _mask_rcnn_resnet("resnet101", category_count, mask_head, seed, pretrained, image_side)
+    backbone = partial(resnet_fpn, "resnet101", pretrained, fetch)
+    return _mask_rcnn_resnet(backbone, category_count, mask_head, seed, image_side)
 
 
 def _mask_rcnn_resnet(
-    name: ResNetName,
+    make_backbone: Callable[[], ResNetFPN],
     category_count: int,
     mask_head: MaskHead,
     seed: int,
-    pretrained: bool,
     image_side: tuple[int, int],
 ) -> MaskRCNN:
     """512 regions an image, a quarter foreground; 2,000 proposals in training, 1,000 in test."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = resnet_fpn(name, pretrained)
+        backbone = make_backbone()
         levels = ["0", "1", "2", "3"]
         anchors = AnchorGenerator(((32,), (64,), (128,), (256,), (512,)), ((0.5, 1.0, 2.0),) * 5)
         rpn = _rpn(256, anchors, 256, (2000, 1000), (2000, 1000))

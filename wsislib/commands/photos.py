@@ -1,0 +1,261 @@
+"""`wsis train`, `evaluate` and `predict`: one's own COCO-format photographs, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsislib.commands.recipe import MaskHead, Size, load_model, read_recipe
+
+if TYPE_CHECKING:
+    from wsislib.commands.recipe import Recipe
+    from wsislib.data.coco import CocoDataset
+    from wsislib.data.folder import ImageFolder
+    from wsislib.engine.config import TrainConfig
+
+
+def train(
+    annotations: Path,
+    /,
+    *,
+    out: Path,
+    images: Path | None = None,
+    first: int | None = None,
+    size: Size = "small",
+    mask_head: MaskHead = "class-agnostic",
+    from_scratch: bool = False,
+    image_side: tuple[int, int] | None = None,
+    steps: int = 3000,
+    batch_size: int = 4,
+    learning_rate: float = 0.02,
+    seed: int = 0,
+    device: str = "auto",
+) -> int:
+    """Check a COCO-format data set, then train a Mask R-CNN on it.
+
+    Stopped at any moment, the same command goes on where it was.
+
+    Args:
+        annotations: COCO JSON file.
+        out: folder for the model; made where it is missing.
+        images: folder that the file names are relative to; `images` beside the annotations
+            where not given.
+        first: train on the first N images that have instances, for a quick check.
+        size: small trains without a GPU; r50 and r101 are the published Mask R-CNNs.
+        mask_head: one mask for all categories, or one each.
+        from_scratch: r50 and r101 start from random weights instead of ImageNet's.
+        image_side: shortest side wanted and longest allowed, in pixels.
+        steps: training steps in all.
+        batch_size: images a step.
+        learning_rate: after warm-up; it falls to nothing along a cosine.
+        seed: of weights, order and augmentation.
+        device: auto, cpu, cuda or mps.
+    """
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.train import fit
+
+    root = _image_root(annotations, images)
+    _require_valid(annotations, root)
+    dataset = _dataset(annotations, root, first)
+    recipe = _recipe(dataset, size, mask_head, from_scratch, image_side, seed)
+    model = recipe.build()
+    chosen = pick_device(device)
+    recipe.save(out)
+    print(f"{len(dataset)} images, {len(recipe.categories)} categories, {describe_device(chosen)}")
+    fitted = fit(model, dataset, _train_config(steps, batch_size, learning_rate, seed), out,
+                 device=chosen)  # fmt: skip
+    print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
+    return 0
+
+
+def evaluate(
+    model: Path,
+    annotations: Path,
+    /,
+    *,
+    images: Path | None = None,
+    first: int | None = None,
+    per_category: bool = False,
+    device: str = "auto",
+) -> int:
+    """Print COCO's twelve numbers, for masks and for boxes.
+
+    Args:
+        model: the folder that `wsis train` wrote.
+        annotations: COCO JSON file with the truth.
+        images: folder of the images; `images` beside the annotations where not given.
+        first: judge only the first N images that have instances.
+        per_category: also print the AP of every category.
+        device: auto, cpu, cuda or mps.
+    """
+    from wsislib.atomic import write_json
+    from wsislib.engine.device import pick_device
+    from wsislib.engine.evaluate import coco_ap, predict_all
+
+    root = _image_root(annotations, images)
+    recipe = read_recipe(model)
+    _require_valid(annotations, root)
+    dataset = _dataset(annotations, root, first)
+    _require_same_categories(dataset, recipe, annotations)
+    trained, _ = load_model(model)
+    results = predict_all(trained, dataset, device=pick_device(device))
+    truth = dataset.ground_truth()
+    scores = {kind: coco_ap(truth, results, iou_type=kind) for kind in ("segm", "bbox")}
+    name = f"evaluation-{annotations.stem}"
+    write_json(model / f"{name}.json", {kind: found.to_dict() for kind, found in scores.items()})
+    write_json(model / f"{name}-results.json", results)
+    for kind, found in scores.items():
+        print(f"{kind}: {found}")
+    if per_category:
+        for category, value in scores["segm"].per_category.items():
+            print(f"  {category:24s} {value:6.1f}")
+    print(f"written: {model / name}.json and -results.json (COCO results format)")
+    return 0
+
+
+def predict(
+    model: Path,
+    images: list[Path],
+    /,
+    *,
+    out: Path,
+    annotations: Path | None = None,
+    score: float = 0.5,
+    device: str = "auto",
+) -> int:
+    """Find instances in photographs: one overlay picture each, and COCO-format results.
+
+    Args:
+        model: the folder that `wsis train` wrote.
+        images: image files, or folders of them.
+        out: gets overlays/*.png, results.json and images.json (the ids used).
+        annotations: a COCO JSON file whose image ids to use, matched by file name.
+        score: least score of what is drawn; results.json holds everything.
+        device: auto, cpu, cuda or mps.
+    """
+    from wsislib.atomic import write_json
+    from wsislib.data.folder import ImageFolder, find_images
+    from wsislib.engine.device import pick_device
+    from wsislib.engine.evaluate import predict_all
+
+    trained, recipe = load_model(model)
+    files = find_images(images)
+    folder = ImageFolder(files, recipe.known(), _ids(files, annotations))
+    results = predict_all(trained, folder, device=pick_device(device))
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "results.json", results)
+    write_json(out / "images.json", folder.records())
+    _draw(folder, results, out / "overlays", score)
+    print(f"{len(results)} instances in {len(folder)} images: {out / 'results.json'}")
+    print(f"overlay pictures: {out / 'overlays'}")
+    return 0
+
+
+def _image_root(annotations: Path, images: Path | None) -> Path:
+    """The folder of the images.
+
+    Raises:
+        ValueError: it was not given and is not beside the annotations.
+    """
+    root = images or annotations.parent / "images"
+    if not root.is_dir():
+        raise ValueError(f"{root}: no such image folder; say where the images are with --images")
+    return root
+
+
+def _require_valid(annotations: Path, root: Path) -> None:
+    """Validate the whole data set; refuse with the validator's report."""
+    from wsislib.data.validate import check_coco
+    from wsislib.data.validate_report import require_trainable
+
+    require_trainable(check_coco(annotations, root))
+
+
+def _dataset(annotations: Path, root: Path, first: int | None) -> CocoDataset:
+    """The data set, or the first N of its images that have instances."""
+    from wsislib.data.coco import CocoDataset
+
+    dataset = CocoDataset(annotations, root)
+    if first is None:
+        return dataset
+    if first < 1:
+        raise ValueError(f"--first is {first}; it must be 1 or more")
+    truth = dataset.ground_truth()["annotations"]
+    labelled = {a["image_id"] for a in truth if not a["iscrowd"]}
+    chosen = [id for id in dataset.image_ids if id in labelled][:first]
+    return CocoDataset(annotations, root, image_ids=chosen)
+
+
+def _recipe(
+    dataset: CocoDataset,
+    size: Size,
+    mask_head: MaskHead,
+    from_scratch: bool,
+    image_side: tuple[int, int] | None,
+    seed: int,
+) -> Recipe:
+    from wsislib.commands.recipe import Recipe
+
+    pretrained = size != "small" and not from_scratch  # no weights exist for the small one
+    side = image_side or ((240, 320) if size == "small" else (800, 1333))
+    categories = tuple((c.id, c.name) for c in dataset.categories)
+    return Recipe(size, mask_head, pretrained, side, seed, categories, dataset.fingerprint())
+
+
+def _train_config(steps: int, batch_size: int, learning_rate: float, seed: int) -> TrainConfig:
+    from wsislib.engine.config import TrainConfig
+
+    return TrainConfig(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule="cosine",
+        warmup_steps=min(100, steps // 10),
+        warmup_factor=0.01,
+        clip_norm=5.0,
+        seed=seed,
+        checkpoint_every=100,
+        log_every=10,
+    )
+
+
+def _require_same_categories(dataset: CocoDataset, recipe: Recipe, annotations: Path) -> None:
+    """Raise where the file's categories are not those that the model knows."""
+    known, found = set(recipe.categories), {(c.id, c.name) for c in dataset.categories}
+    if known != found:
+        odd = sorted(known ^ found)[:5]
+        raise ValueError(
+            f"{annotations}: its categories are not those the model was trained on; they differ "
+            f"in {odd}. Give both files the same list of categories (ids and names)."
+        )
+
+
+def _ids(files: list[Path], annotations: Path | None) -> list[int] | None:
+    """Image ids by file name, from an annotation file.
+
+    Raises:
+        ValueError: a file is not in it.
+    """
+    from wsislib.atomic import read_json
+
+    if annotations is None:
+        return None
+    by_name = {Path(r["file_name"]).name: r["id"] for r in read_json(annotations)["images"]}
+    strange = [file.name for file in files if file.name not in by_name]
+    if strange:
+        raise ValueError(f"{annotations}: has no image called {strange[0]!r} ({len(strange)} such)")
+    return [by_name[file.name] for file in files]
+
+
+def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
+    """One overlay picture per photograph."""
+    from wsislib.viz.overlay import detections_of, overlay, save_image
+
+    out.mkdir(parents=True, exist_ok=True)
+    names = [category.name for category in folder.categories]
+    for index, file in enumerate(folder.files):
+        sample = folder[index]
+        own = [r for r in results if r["image_id"] == sample.image_id and r["score"] >= score]
+        height, width = sample.image.shape[1:]
+        found = detections_of(own, folder.categories, height, width)
+        save_image(overlay(sample.image, found, names), out / f"{file.stem}.png")

@@ -1,0 +1,131 @@
+"""What a model trained on a user's own photographs is: enough to build it again and use it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import nn
+
+from wsislib.atomic import read_json, write_json
+from wsislib.data.sample import Category
+from wsislib.engine.weights import load_weights
+from wsislib.models.builders import mask_rcnn_r50_fpn, mask_rcnn_r101_fpn, mask_rcnn_small
+
+Size = Literal["small", "r50", "r101"]
+MaskHead = Literal["class-agnostic", "class-specific"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model and the categories it knows.
+
+    Attributes:
+        size: "small" trains on a machine without a GPU; "r50" and "r101" are the published
+            Mask R-CNNs.
+        mask_head: one mask map for all categories, or one each.
+        pretrained: whether the backbone starts from ImageNet weights (r50 and r101 only).
+        image_side: shortest side wanted and longest side allowed, pixels.
+        seed: of initial weights and training.
+        categories: (id in the annotation file, name), in the model's order.
+        data: fingerprint of the data set that it was trained on.
+    """
+
+    size: Size
+    mask_head: MaskHead
+    pretrained: bool
+    image_side: tuple[int, int]
+    seed: int
+    categories: tuple[tuple[int, str], ...]
+    data: str
+
+    def known(self) -> tuple[Category, ...]:
+        """The categories that the model knows, in its order."""
+        return tuple(Category(id, name) for id, name in self.categories)
+
+    def build(self, *, weights_follow: bool = False) -> nn.Module:
+        """Build the model.
+
+        Args:
+            weights_follow: trained weights will be loaded, so ImageNet's are not fetched.
+        """
+        count, side = len(self.categories), self.image_side
+        if self.size == "small":
+            return mask_rcnn_small(count, self.mask_head, self.seed, image_side=side)
+        build = {"r50": mask_rcnn_r50_fpn, "r101": mask_rcnn_r101_fpn}[self.size]
+        fetch = not weights_follow
+        return build(count, self.mask_head, self.seed, self.pretrained, side, fetch)
+
+    def save(self, folder: Path) -> None:
+        """Write `folder`/recipe.json, or check that the one there is the same.
+
+        Raises:
+            ValueError: the folder holds a model of another recipe; says what differs.
+        """
+        path = folder / "recipe.json"
+        if path.exists():
+            self._require_same(read_recipe(folder), path)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, asdict(self))
+
+    def _require_same(self, other: Recipe, path: Path) -> None:
+        for field in fields(self):
+            mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine != theirs:
+                raise ValueError(
+                    f"{path}: this folder was begun with another {field.name} "
+                    f"({_short(theirs)}, now {_short(mine)}); choose a new folder with --out, or "
+                    "give the settings it was begun with"
+                )
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe of the model in `folder`.
+
+    Raises:
+        ValueError: the folder holds no model, or its recipe cannot be read.
+    """
+    path = folder / "recipe.json"
+    if not path.exists():
+        raise ValueError(
+            f"{folder} holds no trained model (no recipe.json); run `wsis train` first"
+        )
+    found = read_json(path)
+    known = [field.name for field in fields(Recipe)]
+    if not isinstance(found, Mapping) or set(found) != set(known):
+        keys = set(found) if isinstance(found, Mapping) else set()
+        odd = sorted(keys ^ set(known))
+        near = difflib.get_close_matches(odd[0], known, n=1) if odd else []
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise ValueError(f"{path}: not a recipe of this version; missing or unknown: {odd}{hint}")
+    values: dict[str, Any] = dict(found)
+    values["image_side"] = tuple(values["image_side"])
+    values["categories"] = tuple((int(id), str(name)) for id, name in values["categories"])
+    return Recipe(**values)
+
+
+def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
+    """The trained model in `folder`, in evaluation mode, with its recipe.
+
+    Raises:
+        ValueError: there is none, training has not ended, or a file is damaged.
+    """
+    recipe = read_recipe(folder)
+    weights = folder / "checkpoints" / "final.safetensors"
+    if not weights.exists():
+        raise ValueError(
+            f"{weights} is not there: training in {folder} has not ended. "
+            "Give the same `wsis train` command again; it goes on where it was."
+        )
+    model = recipe.build(weights_follow=True)
+    load_weights(weights, model)
+    return model.eval(), recipe
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
