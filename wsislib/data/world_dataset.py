@@ -29,7 +29,12 @@ class WorldDataset:
     """
 
     def __init__(
-        self, spec: WorldSpec, *, seed: int, count: int, size: int | None = None,
+        self,
+        spec: WorldSpec,
+        *,
+        seed: int,
+        count: int,
+        size: int | None = None,
         indices: Sequence[int] | None = None,
     ) -> None:
         """Describe the set; nothing is drawn yet.
@@ -125,11 +130,13 @@ class WorldDataset:
 
     def ground_truth(self) -> dict[str, Any]:
         """COCO dictionary with compressed RLE masks; draws what was not drawn yet."""
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for position, image_id in enumerate(self.image_ids):
             name = file_name(image_id)
-            images.append({"id": image_id, "file_name": name, "height": self.size,
-                           "width": self.size})
+            images.append(
+                {"id": image_id, "file_name": name, "height": self.size, "width": self.size}
+            )
             for entry in self._annotations(position, image_id):
                 annotations.append({"id": len(annotations) + 1, **entry})
         categories = [{"id": c.id, "name": c.name} for c in self.categories]

@@ -90,8 +90,10 @@ def _pick(cells: Ints, count: int, generator: np.random.Generator) -> Ints:
     best, score = cells[:count], -1
     for _ in range(20):
         chosen = cells[np.argsort(generator.random(len(cells)))[:count]]
-        columns = [np.bincount(column, minlength=top + 1)
-                   for column, top in zip(chosen.T, cells.max(axis=0), strict=True)]
+        columns = [
+            np.bincount(column, minlength=top + 1)
+            for column, top in zip(chosen.T, cells.max(axis=0), strict=True)
+        ]
         least = int(min(column.min() for column in columns))
         if least > score:
             best, score = chosen, least

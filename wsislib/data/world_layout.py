@@ -12,11 +12,9 @@ from math import cos, exp, log, pi, sin
 import numpy as np
 
 from wsislib.data.world_factors import HOLES, PARTS, CategoryTable
+from wsislib.data.world_objects import CLUTTER, Backdrop, Colour, Layout, WorldObject
 from wsislib.data.world_spec import WorldSpec
 from wsislib.data.world_textures import HUES, hue_position, wheel_colour
-
-Colour = tuple[float, float, float]
-CLUTTER = -1
 
 _SCENE_STREAM = 0x5CE7E  # keeps scene draws apart from the draws that make the world
 
@@ -47,63 +45,6 @@ class Draws:
     def chance(self, probability: float) -> bool:
         """True with this probability."""
         return self.unit() < probability
-
-
-@dataclass(frozen=True, slots=True)
-class WorldObject:
-    """One object, or one grey shape of clutter.
-
-    Lengths are in units of the scene's side; `x` runs right, `y` down.
-
-    Attributes:
-        category: index, or -1 for clutter.
-        group: objects of one group overlap on purpose: a host and what it carries.
-        outline, pattern, part, hole: indices of factor values.
-        x, y, rx, ry: centre and radii along the object's own axes.
-        tilt: of the object's axes, radians.
-        colours: of the body, of its pattern and of its part; RGB in 0..255.
-        pitch: period of the pattern in radii; `turn` its angle, `shift` its phase.
-        light: (2,) how the shade changes along the object's axes.
-    """
-
-    category: int
-    group: int
-    outline: int
-    pattern: int
-    part: int
-    hole: int
-    x: float
-    y: float
-    rx: float
-    ry: float
-    tilt: float
-    colours: tuple[Colour, Colour, Colour]
-    pitch: float
-    turn: float
-    shift: tuple[float, float]
-    light: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Backdrop:
-    """What lies behind: two muted colours, a texture, a light and its noise."""
-
-    pattern: int
-    colours: tuple[Colour, Colour]
-    pitch: float
-    turn: float
-    shift: tuple[float, float]
-    light: tuple[float, float]
-    noise: float
-    noise_at: tuple[float, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """A scene: objects in painting order, on a backdrop."""
-
-    objects: tuple[WorldObject, ...]
-    backdrop: Backdrop
 
 
 @dataclass(frozen=True)
@@ -152,7 +93,7 @@ def _host_and_rider(palette: Palette, draws: Draws, group: int) -> list[WorldObj
         return [host]
     other = _category(palette, draws)
     if other == category:  # two alike on one spot would be ambiguous for everyone
-        other = (category + draws.whole(1, max(1, palette.spec.categories - 1)))
+        other = category + draws.whole(1, max(1, palette.spec.categories - 1))
         other %= palette.spec.categories
     if HOLES[host.hole] == "window" and draws.chance(0.6):
         inside = 0.42 * radius
@@ -181,8 +122,18 @@ def _thing(
     hole = gap if hole < 0 else hole
     aspect = float(palette.table.aspect[category]) * exp(draws.between(-0.12, 0.12))
     colours = _colours(palette, draws, hue)
-    return _place(draws, category, group, (outline, pattern, part, hole), x, y, radius, aspect,
-                  draws.between(-0.5, 0.5), colours)
+    return _place(
+        draws,
+        category,
+        group,
+        (outline, pattern, part, hole),
+        x,
+        y,
+        radius,
+        aspect,
+        draws.between(-0.5, 0.5),
+        colours,
+    )
 
 
 def _sometimes(draws: Draws, probability: float, values: int) -> int:
@@ -200,20 +151,40 @@ def _clutter(palette: Palette, draws: Draws, low: float, high: float) -> WorldOb
     radius = exp(draws.between(log(low), log(high)))
     x, y, aspect = draws.unit(), draws.unit(), exp(draws.between(-0.5, 0.5))
     tilt = draws.between(-pi, pi)
-    return _place(draws, CLUTTER, CLUTTER, (outline, pattern, 0, 0), x, y, radius, aspect, tilt,
-                  grey)
+    return _place(
+        draws, CLUTTER, CLUTTER, (outline, pattern, 0, 0), x, y, radius, aspect, tilt, grey
+    )
 
 
 def _place(
-    draws: Draws, category: int, group: int, looks: tuple[int, int, int, int], x: float, y: float,
-    radius: float, aspect: float, tilt: float, colours: tuple[Colour, Colour, Colour],
+    draws: Draws,
+    category: int,
+    group: int,
+    looks: tuple[int, int, int, int],
+    x: float,
+    y: float,
+    radius: float,
+    aspect: float,
+    tilt: float,
+    colours: tuple[Colour, Colour, Colour],
 ) -> WorldObject:
     outline, pattern, part, hole = looks
     steepness, towards = draws.between(0.05, 0.25), draws.between(0, 2 * pi)
     return WorldObject(
-        category=category, group=group, outline=outline, pattern=pattern, part=part, hole=hole,
-        x=x, y=y, rx=radius * aspect**0.5, ry=radius * aspect**-0.5, tilt=tilt, colours=colours,
-        pitch=draws.between(0.42, 0.62), turn=draws.between(0, pi),
+        category=category,
+        group=group,
+        outline=outline,
+        pattern=pattern,
+        part=part,
+        hole=hole,
+        x=x,
+        y=y,
+        rx=radius * aspect**0.5,
+        ry=radius * aspect**-0.5,
+        tilt=tilt,
+        colours=colours,
+        pitch=draws.between(0.42, 0.62),
+        turn=draws.between(0, pi),
         shift=(draws.unit(), draws.unit()),
         light=(steepness * cos(towards), steepness * sin(towards)),
     )
@@ -239,8 +210,10 @@ def _backdrop(palette: Palette, draws: Draws) -> Backdrop:
     return Backdrop(
         pattern=pattern,
         colours=(wheel_colour(hue, saturation, value), wheel_colour(hue, saturation, darker)),
-        pitch=draws.between(0.05, 0.14), turn=draws.between(0, pi),
+        pitch=draws.between(0.05, 0.14),
+        turn=draws.between(0, pi),
         shift=(draws.unit(), draws.unit()),
         light=(steep * cos(towards), steep * sin(towards)),
-        noise=draws.between(2.0, 9.0), noise_at=(draws.unit(), draws.unit()),
+        noise=draws.between(2.0, 9.0),
+        noise_at=(draws.unit(), draws.unit()),
     )

@@ -20,7 +20,8 @@ from wsislib.data.world_factors import (
     nearest,
     unseen,
 )
-from wsislib.data.world_layout import CLUTTER, Palette, draw_layout
+from wsislib.data.world_layout import Palette, draw_layout
+from wsislib.data.world_objects import CLUTTER
 from wsislib.data.world_outlines import make_outlines
 from wsislib.data.world_render import Brushes, keep_visible, paint_ids, render
 from wsislib.data.world_scene import Scene
@@ -61,9 +62,15 @@ class World:
         # The golden ratio spreads the origins of successive world seeds over a bin.
         self.hue_origin = (self.spec.world_seed * 0.618034) % 1.0 + shift
         self._palette = Palette(
-            spec=self.spec, table=self.table, cumulative=np.cumsum(self.table.frequency),
-            outlines=len(self.outlines), patterns=len(patterns), textures=len(everything),
-            world=(self.spec.world_seed, tag), hue_origin=self.hue_origin, hue_width=width,
+            spec=self.spec,
+            table=self.table,
+            cumulative=np.cumsum(self.table.frequency),
+            outlines=len(self.outlines),
+            patterns=len(patterns),
+            textures=len(everything),
+            world=(self.spec.world_seed, tag),
+            hue_origin=self.hue_origin,
+            hue_width=width,
         )
         self.categories = tuple(Category(c + 1, self._name(c)) for c in range(len(self.table.size)))
 

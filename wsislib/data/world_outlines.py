@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import cos, pi, sin
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from wsislib.data.world_spec import FactorSet
 TABLE_SIZE = 2048  # angles in a table; at 384 px one step is below half a pixel of arc
 _AREA_RADIUS = 0.85  # outlines have the area of a disc of this radius
 
-Floats = NDArray[np.float64]
+Floats = NDArray[np.floating[Any]]
 ANGLES: Floats = (np.arange(TABLE_SIZE) + 0.5) * (2 * pi / TABLE_SIZE) - pi
 
 
@@ -103,9 +104,7 @@ def _plus(width: float) -> Floats:
 
 
 def _drop(power: float) -> Floats:
-    return _curve(
-        lambda t: 0.95 * np.sin(t) * np.sin(t / 2) ** power, lambda t: 0.15 - np.cos(t)
-    )
+    return _curve(lambda t: 0.95 * np.sin(t) * np.sin(t / 2) ** power, lambda t: 0.15 - np.cos(t))
 
 
 def _heart(depth: float) -> Floats:
@@ -194,7 +193,9 @@ FAMILIES: dict[FactorSet, dict[str, Family]] = {
 }
 
 
-def make_outlines(factor_set: FactorSet, count: int, generator: np.random.Generator) -> list[Outline]:
+def make_outlines(
+    factor_set: FactorSet, count: int, generator: np.random.Generator
+) -> list[Outline]:
     """Draw `count` outlines of a factor set, at most as many as it has families."""
     families = FAMILIES[factor_set]
     names = list(families)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.world_factors import HOLES, PARTS
-from wsislib.data.world_layout import CLUTTER, Backdrop, Layout, WorldObject
+from wsislib.data.world_objects import CLUTTER, Backdrop, Layout, WorldObject
 from wsislib.data.world_outlines import TABLE_SIZE, Outline
 from wsislib.data.world_spec import REFERENCE_SIZE
 from wsislib.data.world_textures import Pattern, Plane

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from wsislib.data.world_layout import Layout, WorldObject
+from wsislib.data.world_objects import Layout, WorldObject
 from wsislib.data.world_render import PART_BIT
 
 Bools = NDArray[np.bool_]
@@ -90,22 +90,25 @@ def levels_of(
     found: list[tuple[Bools, int, int]] = []
     for part in parts_of(id_map, len(groups)):
         found.append((part.mask, 0, part.parent))
-        found.append((whole[part.parent] & ~part.mask, 0, part.parent))
-    found += [(mask, 1, owner) for owner, mask in enumerate(whole)]
+        rest = np.logical_and(whole[part.parent], ~part.mask)
+        found.append((rest, 0, part.parent))
+    found += [(np.asarray(mask), 1, owner) for owner, mask in enumerate(whole)]
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         if len(members) > 1:
-            found.append((whole[members].any(axis=0), 2, int(members[0])))
+            found.append((np.logical_or.reduce(whole[members]), 2, int(members[0])))
     masks = np.stack([f[0] for f in found]) if found else whole
     level = np.array([f[1] for f in found], dtype=np.uint8)
     return masks, level, np.array([f[2] for f in found], dtype=np.int64)
 
 
-def parts_of(id_map: NDArray[np.uint8], count: int, least_share: float = 0.1) -> tuple[ScenePart, ...]:
+def parts_of(
+    id_map: NDArray[np.uint8], count: int, least_share: float = 0.1
+) -> tuple[ScenePart, ...]:
     """Parts that hold between `least_share` and 1 - `least_share` of their parent's pixels."""
     parts = []
     for parent in range(count):
-        mask = id_map == (parent + 1 | PART_BIT)
+        mask = np.equal(id_map, np.uint8(parent + 1) | PART_BIT)
         own = int(mask.sum())
         whole = own + int((id_map == parent + 1).sum())
         if least_share * whole <= own <= (1 - least_share) * whole and own > 0:
@@ -118,7 +121,8 @@ def tight_boxes(masks: Bools) -> NDArray[np.float32]:
     count, height, width = masks.shape
     if count == 0:
         return np.zeros((0, 4), dtype=np.float32)
-    columns, rows = masks.any(axis=1), masks.any(axis=2)  # (K, W), (K, H)
+    columns = np.logical_or.reduce(masks, axis=1)  # (K, W)
+    rows = np.logical_or.reduce(masks, axis=2)  # (K, H)
     x0, y0 = columns.argmax(axis=1), rows.argmax(axis=1)
     x1 = width - columns[:, ::-1].argmax(axis=1)
     y1 = height - rows[:, ::-1].argmax(axis=1)

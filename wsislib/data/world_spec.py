@@ -55,6 +55,9 @@ class WorldSpec:
         Raises:
             ValueError: names the field, its value and what it may be.
         """
+        for name in ("hosts", "clutter"):  # JSON and YAML have lists only
+            if isinstance(value := getattr(self, name), list):
+                object.__setattr__(self, name, tuple(value))
         _whole("categories", self.categories, 1, MAX_CATEGORIES)
         check_size(self.size)
         _whole("world_seed", self.world_seed, 0, 2**63 - 1)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from colorsys import hsv_to_rgb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.world_spec import FactorSet
 
-Plane = NDArray[np.float32]
+Plane = NDArray[np.floating[Any]]
 
 HUES = 10
 
@@ -96,9 +97,10 @@ def _spots(p: Plane, q: Plane, sharp: float) -> Plane:
 
 # Names of the positions 0, 1/24, 2/24, ... of the hue circle.
 _NAMES = (
-    "red scarlet coral orange amber gold yellow citron lime leaf green jade "
-    "turquoise cyan sky azure blue cobalt indigo violet purple magenta pink rose"
-).split()
+    *("red", "scarlet", "coral", "orange", "amber", "gold", "yellow", "citron"),
+    *("lime", "leaf", "green", "jade", "turquoise", "cyan", "sky", "azure"),
+    *("blue", "cobalt", "indigo", "violet", "purple", "magenta", "pink", "rose"),
+)
 
 
 def hue_position(hue: int, levels: int, origin: float) -> float:
