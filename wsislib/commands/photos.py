@@ -249,13 +249,14 @@ def _ids(files: list[Path], annotations: Path | None) -> list[int] | None:
 
 def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
     """One overlay picture per photograph."""
-    from wsislib.viz.overlay import detections_of, overlay, save_image
+    from wsislib.data.results import detections_from_results
+    from wsislib.viz.figure import save_figure
+    from wsislib.viz.overlay import overlay
 
     out.mkdir(parents=True, exist_ok=True)
-    names = [category.name for category in folder.categories]
     for index, file in enumerate(folder.files):
         sample = folder[index]
-        own = [r for r in results if r["image_id"] == sample.image_id and r["score"] >= score]
+        own = [r for r in results if r["image_id"] == sample.image_id]
         height, width = sample.image.shape[1:]
-        found = detections_of(own, folder.categories, height, width)
-        save_image(overlay(sample.image, found, names), out / f"{file.stem}.png")
+        found = detections_from_results(own, folder.categories, height, width, score)
+        save_figure(overlay(sample.image, found, folder.categories), out / f"{file.stem}.png")
