@@ -13,6 +13,7 @@ region alone often does not say which object is meant. See the book's page on th
 from wsislib.data.world_dataset import WorldDataset
 from wsislib.data.world_export import export_coco
 from wsislib.data.world_model import World
+from wsislib.data.world_portrait import portrait
 from wsislib.data.world_scene import Scene, ScenePart
 from wsislib.data.world_spec import WORLD_VERSION, WorldSpec
 
@@ -24,4 +25,5 @@ __all__ = [
     "WorldDataset",
     "WorldSpec",
     "export_coco",
+    "portrait",
 ]
