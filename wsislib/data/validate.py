@@ -15,8 +15,9 @@ from wsislib.data.validate_images import check_image_file, check_orphans, in_thr
 from wsislib.data.validate_labels import check_image_labels
 from wsislib.data.validate_report import Place, Problem, Report, Severity, require_trainable
 from wsislib.data.validate_structure import check_structure, read_document, whole_records
+from wsislib.data.validate_voc import check_voc
 
-__all__ = ["Problem", "Report", "Severity", "check_coco", "require_trainable"]
+__all__ = ["Problem", "Report", "Severity", "check_coco", "check_voc", "require_trainable"]
 
 
 def check_coco(

@@ -1,0 +1,90 @@
+"""`wsis data check` and `wsis data make`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from wsislib.data.validate_report import Report
+
+Kind = Literal["tag", "point", "box", "mask"]
+
+
+def check(
+    path: Path,
+    /,
+    images: Path | None = None,
+    kind: Kind = "mask",
+    least: Kind | None = None,
+    split: str | None = None,
+    json: bool = False,
+) -> int:
+    """Read a whole data set and report every problem before anything trains.
+
+    Ends with 0 where training may start, with 1 where it may not.
+
+    Args:
+        path: a COCO JSON file, a folder with annotations.json, or a VOC folder.
+        images: folder that the file names are relative to; `images` beside the annotations
+            where not given. COCO only.
+        kind: the dearest kind of label that will be read. COCO only.
+        least: the kind that every annotation must have; a box where not given. Give tag or
+            point for a model that learns from those. COCO only.
+        split: train, val, trainval or trainaug. VOC only; train where not given.
+        json: print the report as JSON.
+    """
+    report = _report(path, images, kind, least, split)
+    print(report.to_json() if json else report.text())
+    return 0 if report.may_train else 1
+
+
+def make(
+    folder: Path, /, categories: int = 80, count: int = 100, size: int = 96, seed: int = 0
+) -> int:
+    """Draw scenes of the procedural world into a folder in COCO format.
+
+    The same arguments give the same scenes; an interrupted call goes on where it stopped.
+
+    Args:
+        folder: gets images/*.png and annotations.json; must be new, empty or of these scenes.
+        categories: how many, 1 to 3000.
+        count: how many scenes.
+        size: side of a scene in pixels.
+        seed: of the scenes.
+    """
+    from tqdm import tqdm
+
+    from wsislib.data.world import WorldDataset, WorldSpec, export_coco
+
+    dataset = WorldDataset(WorldSpec(categories=categories, size=size), seed=seed, count=count)
+    written = export_coco(dataset, folder, lambda places: tqdm(places, unit="scene", disable=None))
+    print(f"{count} scenes of {categories} categories: {written}")
+    return 0
+
+
+def _report(
+    path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None
+) -> Report:
+    """The report on a COCO file or a VOC folder.
+
+    Raises:
+        ValueError: an argument does not belong to what `path` is.
+    """
+    from wsislib.data.sample import LabelKind
+    from wsislib.data.validate import check_coco, check_voc
+
+    annotations = path / "annotations.json" if path.is_dir() else path
+    if path.is_dir() and not annotations.is_file():
+        if images is not None or kind != "mask" or least is not None:
+            raise ValueError(f"{path}: --images, --kind and --least are for a COCO JSON file")
+        return check_voc(path, split or "train", progress=True)
+    if split is not None:
+        raise ValueError(f"{path}: --split is for a VOC folder; give the JSON file of the split")
+    return check_coco(
+        annotations,
+        images or annotations.parent / "images",
+        LabelKind[kind.upper()],
+        least=None if least is None else LabelKind[least.upper()],
+        progress=True,
+    )
