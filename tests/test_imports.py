@@ -27,7 +27,7 @@ ALLOWED = {
         "wsislib.data.transforms",
         "wsislib.atomic",
     ),
-    "viz": ("wsislib.viz", "wsislib.data", "wsislib.labels"),
+    "viz": ("wsislib.viz", "wsislib.data", "wsislib.labels", "wsislib.atomic"),
     "study": ("wsislib",),
     "commands": ("wsislib",),
     "cli": ("wsislib.commands", "wsislib.study"),

@@ -1,0 +1,244 @@
+"""What a label says, or what a model found, drawn over the image it belongs to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wsislib.data.sample import Category, Detections, Label, LabelKind
+from wsislib.viz.figure import BookFigure
+from wsislib.viz.palette import colour, rgb, text_colour
+
+TEXT_SIZE = 6.5
+ENOUGH_ROOM = 6.0  # between names, in hundredths of the image's height
+
+
+@dataclass(frozen=True)
+class Style:
+    """How overlays look.
+
+    Attributes:
+        alpha: opacity of masks, 0..1.
+        min_score: detections below it are left out, 0..1.
+        show_names: write category names (and scores) at the instances.
+    """
+
+    alpha: float = 0.35
+    min_score: float = 0.5
+    show_names: bool = True
+
+
+def overlay(
+    image: Tensor,
+    shown: Label | Detections | None,
+    names: Sequence[str | Category],
+    truth: Label | None = None,
+    style: Style | None = None,
+) -> Figure:
+    """Return a figure of one image with its label or detections, beside the truth if given.
+
+    Args:
+        image: (3, H, W) float RGB in 0..1, or uint8 in 0..255.
+        shown: what to draw; None for the bare image.
+        names: C category names, by index.
+        truth: drawn in a second panel.
+        style: None for the defaults.
+    """
+    height, width = image.shape[1:]
+    panels = 1 if truth is None else 2
+    side = 3.0
+    figure = BookFigure(side * panels, side * height / width + (0.25 if truth is not None else 0))
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    draw_overlay(axes[0], image, shown, names, style)
+    if truth is not None:
+        axes[0].set_title("found", fontsize=8)
+        draw_overlay(axes[1], image, truth, names, style)
+        axes[1].set_title("truth", fontsize=8)
+    return figure
+
+
+def draw_overlay(
+    axes: Axes,
+    image: Tensor,
+    shown: Label | Detections | None,
+    names: Sequence[str | Category],
+    style: Style | None = None,
+) -> Axes:
+    """Draw an image with its label or detections into axes.
+
+    Masks are translucent with a contour, boxes are outlines, points are dots and tags are words
+    in the corner. Colours go by category. Detections below `style.min_score` are left out.
+
+    Args:
+        axes: where to draw; coordinates become pixels of the image, pixel centres at +0.5.
+        image: as for `overlay`.
+        shown: as for `overlay`.
+        names: as for `overlay`.
+        style: None for the defaults.
+
+    Raises:
+        ValueError: the image is not (3, H, W), or a category has no name.
+    """
+    style = style or Style()
+    pixels = image_array(image)
+    height, width = pixels.shape[:2]
+    if isinstance(shown, Detections):
+        shown = _confident(shown, style.min_score)
+    if shown is not None:
+        _demand_names(shown, names)
+        colours = [colour(int(category)) for category in shown.categories]
+        if shown.masks is not None:
+            pixels = paint(pixels, shown.masks.cpu().numpy(), colours, style.alpha)
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
+    axes.set_xlim(0, width)
+    axes.set_ylim(height, 0)
+    axes.set_axis_off()
+    if shown is not None:
+        _draw_shapes(axes, shown, colours)
+        if isinstance(shown, Label) and shown.kind == LabelKind.TAG:
+            _draw_tags(axes, [_name(names, c) for c in shown.categories.tolist()], colours)
+        elif style.show_names:
+            _draw_names(axes, shown, names, colours)
+    return axes
+
+
+def paint(
+    pixels: NDArray[np.float32], masks: NDArray[np.bool_], colours: Sequence[str], alpha: float
+) -> NDArray[np.float32]:
+    """Lay translucent masks over an image.
+
+    Args:
+        pixels: (H, W, 3) float in 0..1.
+        masks: (K, H, W) bool; large ones go below small ones.
+        colours: K colours "#RRGGBB".
+        alpha: opacity in 0..1.
+
+    Returns:
+        A new (H, W, 3) array; pixels under no mask are as they were.
+    """
+    painted = pixels.copy()
+    for entry in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
+        mask = masks[entry]
+        painted[mask] = (1 - alpha) * painted[mask] + alpha * rgb(colours[entry])
+    return painted
+
+
+def image_array(image: Tensor) -> NDArray[np.float32]:
+    """(3, H, W) tensor, float in 0..1 or uint8 in 0..255 -> (H, W, 3) float32 in 0..1.
+
+    Raises:
+        ValueError: another shape.
+    """
+    if image.ndim != 3 or image.shape[0] != 3:
+        raise ValueError(f"an image is (3, H, W) RGB; this one is {tuple(image.shape)}")
+    pixels = image.detach().cpu().permute(1, 2, 0).numpy().astype(np.float32)  # (H, W, 3)
+    return np.clip(pixels if image.is_floating_point() else pixels / 255, 0, 1)
+
+
+def _draw_shapes(axes: Axes, shown: Label | Detections, colours: Sequence[str]) -> None:
+    if shown.masks is not None:
+        for mask, tone in zip(shown.masks.cpu().numpy(), colours, strict=True):
+            _draw_contour(axes, mask, tone)
+    if isinstance(shown, Label) and shown.boxes is not None:
+        bare = (~shown.has_mask).nonzero().flatten().tolist()  # a mask says all its box would
+        for entry in bare:
+            x0, y0, x1, y1 = shown.boxes[entry].tolist()
+            tone = colours[entry]
+            axes.add_patch(
+                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=tone, linewidth=1.5)
+            )
+    if isinstance(shown, Label) and shown.points is not None:
+        x, y = shown.points.cpu().numpy().T
+        axes.scatter(x, y, s=28, c=list(colours), edgecolors="white", linewidths=1.0, zorder=3)
+
+
+def _draw_contour(axes: Axes, mask: NDArray[np.bool_], tone: str) -> None:
+    if not mask.any():
+        return
+    padded = np.pad(mask, 1).astype(np.float32)  # so that masks at the border close
+    height, width = mask.shape
+    axes.contour(
+        np.arange(-0.5, width + 1),
+        np.arange(-0.5, height + 1),
+        padded,
+        levels=[0.5],
+        colors=[tone],
+        linewidths=1.1,
+    )
+
+
+def _draw_names(
+    axes: Axes, shown: Label | Detections, names: Sequence[str | Category], colours: Sequence[str]
+) -> None:
+    unit = axes.get_ylim()[0] / 100  # the y axis points down, from the height to 0
+    places = _places(shown, unit)
+    for entry, category in enumerate(shown.categories.tolist()):
+        words = _name(names, category)
+        if isinstance(shown, Detections):
+            words = f"{words} {float(shown.scores[entry]):.2f}"
+        x, y = places[entry]
+        _write(axes, x, y, words, colours[entry], below=y < 4 * unit)
+
+
+def _draw_tags(axes: Axes, words: Sequence[str], colours: Sequence[str]) -> None:
+    for place, (word, tone) in enumerate(zip(words, colours, strict=True)):
+        text = axes.text(0.03, 0.97 - 0.09 * place, word, transform=axes.transAxes)
+        text.set(va="top", fontsize=TEXT_SIZE + 1, **_on(tone))
+
+
+def _write(axes: Axes, x: float, y: float, words: str, tone: str, below: bool) -> None:
+    text = axes.text(max(x, 0), max(y, 0), words, clip_on=True)
+    text.set(va="top" if below else "bottom", fontsize=TEXT_SIZE, **_on(tone))
+
+
+def _on(tone: str) -> dict[str, Any]:
+    """Text on a coloured ground."""
+    ground = {"facecolor": tone, "edgecolor": "none", "pad": 0.8, "alpha": 0.85}
+    return {"color": text_colour(tone), "bbox": ground, "zorder": 4}
+
+
+def _places(shown: Label | Detections, unit: float) -> list[tuple[float, float]]:
+    """The corner of each entry's box, or side of its point, with most room to earlier names."""
+    if shown.boxes is not None:
+        offered = [((x0, y0), (x0, y1)) for x0, y0, _, y1 in shown.boxes.tolist()]
+    elif isinstance(shown, Label) and shown.points is not None:
+        offered = [((x + unit, y), (x + unit, y + 4 * unit)) for x, y in shown.points.tolist()]
+    else:
+        offered = [((0.0, 0.0), (0.0, 4 * unit))] * len(shown)
+    chosen: list[tuple[float, float]] = []
+    for corners in offered:
+        chosen.append(max(corners, key=lambda place: _room(place, chosen, unit)))
+    return chosen
+
+
+def _room(place: tuple[float, float], taken: Sequence[tuple[float, float]], unit: float) -> float:
+    """Pixels to the nearest name; names are wide and flat, so sideways counts for less."""
+    gaps = [abs(place[0] - x) / 3 + abs(place[1] - y) for x, y in taken]
+    return min([*gaps, ENOUGH_ROOM * unit])
+
+
+def _confident(found: Detections, min_score: float) -> Detections:
+    kept = found.scores >= min_score
+    return Detections(
+        found.boxes[kept], found.scores[kept], found.categories[kept], found.masks[kept]
+    )
+
+
+def _demand_names(shown: Label | Detections, names: Sequence[str | Category]) -> None:
+    if len(shown) and int(shown.categories.max()) >= len(names):
+        raise ValueError(
+            f"category {int(shown.categories.max())} has no name: {len(names)} names were given"
+        )
+
+
+def _name(names: Sequence[str | Category], index: int) -> str:
+    name = names[index]
+    return name.name if isinstance(name, Category) else name

@@ -1,0 +1,130 @@
+"""Predictions beside the truth, image under image, and results read back for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from torch import Tensor
+
+from wsislib.data.rle import decode_segmentation
+from wsislib.data.sample import Category, Detections, Label
+from wsislib.viz.figure import PAGE_WIDTH, BookFigure
+from wsislib.viz.overlay import Style, draw_overlay
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One image with what is drawn over it; None leaves the image bare.
+
+    Attributes:
+        image: (3, H, W), float in 0..1 or uint8.
+        shown: label or detections.
+    """
+
+    image: Tensor
+    shown: Label | Detections | None = None
+
+
+def pictures(
+    rows: Sequence[Sequence[Panel]],
+    names: Sequence[str | Category],
+    titles: Sequence[str] = (),
+    row_titles: Sequence[str] = (),
+    style: Style | None = None,
+    width: float = PAGE_WIDTH,
+) -> Figure:
+    """Return a grid of panels, one row of the grid for each row given.
+
+    Args:
+        rows: equally many panels in each; truth first and one column per method reads best.
+        names: C category names, by index.
+        titles: one per column, or none.
+        row_titles: one per row, or none.
+        style: None for the defaults, and names only where a row has three panels or fewer.
+        width: inches.
+
+    Raises:
+        ValueError: no panel, rows of unequal length, or titles that do not fit the grid.
+    """
+    columns = len(rows[0]) if rows else 0
+    if not columns or any(len(row) != columns for row in rows):
+        lengths = [len(row) for row in rows]
+        raise ValueError(f"rows of {lengths} panels; give every row the same number, at least one")
+    for what, given, wanted in (
+        ("titles", titles, columns),
+        ("row titles", row_titles, len(rows)),
+    ):
+        if given and len(given) != wanted:
+            raise ValueError(f"{len(given)} {what} for {wanted}; give one each, or none")
+    heights = [max(p.image.shape[1] / p.image.shape[2] for p in row) for row in rows]
+    side = width / columns
+    style = style or Style(show_names=columns <= 3)
+    figure = BookFigure(width, side * sum(heights) + (0.25 if titles else 0))
+    grid = figure.subplots(len(rows), columns, squeeze=False, height_ratios=heights)
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    )
+    for r, row in enumerate(rows):
+        for c, panel in enumerate(row):
+            draw_overlay(grid[r, c], panel.image, panel.shown, names, style)
+            if r == 0 and titles:
+                grid[r, c].set_title(titles[c], fontsize=8)
+        if row_titles:
+            _name_row(grid[r, 0], row_titles[r])
+    return figure
+
+
+def read_detections(
+    results: Sequence[Mapping[str, Any]],
+    image_id: int,
+    categories: Sequence[Category],
+    height: int,
+    width: int,
+) -> Detections:
+    """Return one image's detections from COCO results, best score first.
+
+    Args:
+        results: entries with `image_id`, `category_id`, `bbox` (xywh), `score`, `segmentation`.
+        image_id: whose.
+        categories: C of them; their ids become indices.
+        height: of the image, pixels.
+        width: of the image, pixels.
+
+    Raises:
+        ValueError: an entry of this image names a category that is not there, or its mask does
+            not fit the image.
+    """
+    index = {category.id: i for i, category in enumerate(categories)}
+    mine = sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"])
+    unknown = sorted({r["category_id"] for r in mine} - set(index))
+    if unknown:
+        raise ValueError(f"image {image_id}: results name categories {unknown}, not in the data")
+    masks = [decode_segmentation(r["segmentation"], height, width) for r in mine]
+    boxes = torch.tensor([r["bbox"] for r in mine], dtype=torch.float32).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2]  # xywh -> xyxy
+    return Detections(
+        boxes=boxes,
+        scores=torch.tensor([r["score"] for r in mine], dtype=torch.float32),
+        categories=torch.tensor([index[r["category_id"]] for r in mine], dtype=torch.int64),
+        masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, height, width)),
+    )
+
+
+def _name_row(axes: Axes, words: str) -> None:
+    axes.text(
+        -0.03,
+        0.5,
+        words,
+        transform=axes.transAxes,
+        rotation=90,
+        fontsize=8,
+        ha="right",
+        va="center",
+    )
