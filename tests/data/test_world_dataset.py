@@ -89,6 +89,8 @@ def test_size_may_be_given_in_either_place():
     assert torch.equal(by_spec[1].image, by_argument[1].image)
 
 
+# numpy 2 warns of how pycocotools 2.0.11 decodes; the pixels are compared here.
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_ground_truth_says_what_the_labels_say(scenes: WorldDataset):
     truth = scenes.ground_truth()
     assert [c["id"] for c in truth["categories"]] == list(range(1, 21))

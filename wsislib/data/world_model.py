@@ -120,6 +120,18 @@ class World:
         categories = np.array([thing.category for thing in objects], dtype=np.int64)
         return Scene(image, categories, id_map, objects, layout)
 
+    def having(self, factor: str, values: Sequence[int]) -> list[int]:
+        """Categories whose value of a factor is one of `values`: to keep some out of a split.
+
+        Raises:
+            ValueError: the factor is not one of this world's.
+        """
+        own = [f for f, level in zip(FACTORS, self.table.levels, strict=True) if level]
+        if factor not in own:
+            raise ValueError(f"{factor!r} is no factor of this world; choose from {', '.join(own)}")
+        column = self.table.values[:, FACTORS.index(factor)]
+        return np.flatnonzero(np.isin(column, list(values))).tolist()
+
     def distance(self, a: int, b: int) -> int:
         """In how many factors two categories differ."""
         return distance(self.table, a, b)

@@ -1,0 +1,61 @@
+"""Scenes that show something: two objects in one region, a part in an object in a group."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wsislib.data.world import Scene, World
+
+SIZE = 384  # scenes are shown larger than the models see them
+
+
+def closest_pair(scene: Scene, least: float) -> tuple[int, int] | None:
+    """The two instances of one group whose boxes agree best, if by more than `least` IoU."""
+    boxes = scene.boxes.astype(np.float64)
+    best, pair = least, None
+    for i in range(len(boxes)):
+        for j in range(i):
+            low = np.maximum(boxes[i, :2], boxes[j, :2])
+            high = np.minimum(boxes[i, 2:], boxes[j, 2:])
+            both = float(np.prod(np.clip(high - low, 0, None)))
+            areas = [float(np.prod(b[2:] - b[:2])) for b in (boxes[i], boxes[j])]
+            overlap = both / (sum(areas) - both)
+            seen = min(scene.masks[i].sum(), scene.masks[j].sum())
+            if overlap > best and seen > 150 and scene.groups[i] == scene.groups[j]:
+                best, pair = overlap, (j, i)
+    return pair
+
+
+def around(scene: Scene, first: int, second: int) -> tuple[slice, slice]:
+    """A square around two instances, a little larger than both."""
+    boxes, side = scene.boxes[[first, second]], scene.image.shape[0]
+    low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
+    half = min(float(max(high - low)) * 0.58, side / 2)
+    x, y = np.clip((low + high) / 2, half, side - half)
+    return slice(int(y - half), int(y + half)), slice(int(x - half), int(x + half))
+
+
+def nested(world: World, seed: int) -> tuple[Scene, list[NDArray[np.bool_]], tuple[int, int]]:
+    """A scene with a part in an object in a group, its three masks, and a point in the part."""
+    for index in range(1000):
+        scene = world.scene(seed, index)
+        masks, level, owner = scene.levels
+        for part in np.flatnonzero(level == 0):
+            size = [int(mask.sum()) for mask in (masks[part], scene.masks[owner[part]])]
+            group = [masks[g] for g in np.flatnonzero(level == 2) if masks[g][masks[part]].all()]
+            if group and size[0] > 120 and 0.3 * size[1] < size[0] < 0.7 * size[1]:
+                return _at_show_size(world, seed, index, int(part))
+    raise ValueError("1,000 scenes hold no part inside an object inside a group")
+
+
+def _at_show_size(
+    world: World, seed: int, index: int, part: int
+) -> tuple[Scene, list[NDArray[np.bool_]], tuple[int, int]]:
+    scene = world.scene(seed, index, SIZE)
+    masks, level, owner = scene.levels
+    group = next(masks[g] for g in np.flatnonzero(level == 2) if masks[g][masks[part]].all())
+    y, x = (int(np.median(axis)) for axis in np.nonzero(masks[part]))
+    if not masks[part][y, x]:
+        y, x = (int(axis[len(axis) // 2]) for axis in np.nonzero(masks[part]))
+    return scene, [masks[part], scene.masks[owner[part]], group], (x, y)
