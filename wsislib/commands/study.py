@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+import signal
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from wsislib.cli import DONE
+from wsislib.cli import BUSY, DONE, FAILED
+
+if TYPE_CHECKING:
+    from wsislib.study.batch import Batch
 
 Positional = tyro.conf.Positional
 
@@ -19,6 +25,8 @@ def run(
     scale: str = "lab",
     device: str = "auto",
     force: bool = False,
+    weights: bool = False,
+    wait: float = 2.0,
     progress: bool = True,
 ) -> int:
     """Do one run, and first the runs that it needs.
@@ -32,14 +40,171 @@ def run(
         scale: smoke, lab or paper.
         device: auto, cpu, cuda, cuda:1, mps.
         force: do it again even if it is done.
+        weights: do it again too where it is done but its weights are not here.
+        wait: seconds to wait where another process is doing the run; negative: for ever.
         progress: show progress bars.
     """
     from wsislib.study.run import execute
     from wsislib.study.watch import stop_when_orphaned
 
+    # So that the run notes its end and saves, however it is asked to stop.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     stop_when_orphaned()
-    done = execute(table, row, seed, scale, device=device, force=force, progress=progress)
+    done = execute(
+        table, row, seed, scale,
+        device=device, force=force, keep_weights=weights, wait=wait, progress=progress,
+    )  # fmt: skip
     print(f"{done.outcome}: {done.key} ({done.folder})")
+    return DONE
+
+
+def reproduce(
+    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    /,
+    scale: str = "lab",
+    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+    yes: bool = False,
+    force: bool = False,
+    device: str = "auto",
+    executor: str = "",
+    extra: str = "",
+) -> int:
+    """Do all unfinished runs of some tables (of all if none is named), then write the tables.
+
+    Says first what it will cost. May be stopped and started again at any time.
+
+    Args:
+        tables: tables of book/study.yml.
+        scale: smoke, lab or paper.
+        jobs: how many runs at a time.
+        yes: do not ask.
+        force: do finished runs again too.
+        device: auto, cpu, cuda, cuda:1, mps.
+        executor: a Snakemake executor plugin, such as slurm; empty for this machine.
+        extra: further arguments for Snakemake, as one text.
+    """
+    from wsislib.study.batch import run_batch
+    from wsislib.study.paths import build_folder
+    from wsislib.study.plan import make_plan
+    from wsislib.study.progress import Reporter
+    from wsislib.study.spec import load_study
+    from wsislib.study.store import open_store
+    from wsislib.study.tables import write_tables
+
+    if jobs < 1:
+        raise ValueError(f"--jobs is {jobs}; it must be 1 or more")
+    study = load_study()
+    store = open_store(scale, study.root)
+    plan = make_plan(study, store, scale, tables, force)
+    print(plan.text(jobs), flush=True)
+    if plan.jobs and not (yes or _agrees()):
+        return FAILED
+    code = DONE
+    if plan.jobs:
+        batch = run_batch(
+            study, store, plan, build_folder(study.root) / "batch" / scale,
+            workers=jobs, executor=executor, extra=shlex.split(extra), device=device, force=force,
+            report=Reporter(study, store),
+        )  # fmt: skip
+        code = _tell(batch)
+    for file in write_tables(study, store, scale, tables):
+        print(f"wrote {file}")
+    return code
+
+
+def _agrees() -> bool:
+    """Whether the user says yes; no where there is nobody to ask."""
+    if not sys.stdin.isatty():
+        print("not started: say --yes to start without being asked", file=sys.stderr)
+        return False
+    return input("start? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _tell(batch: Batch) -> int:
+    """Print what came of a batch; its exit code."""
+    print(f"{len(batch.done)} run(s) done, {len(batch.failed)} failed; logs in {batch.folder}")
+    for key, reason in batch.failed.items():
+        print(f"failed: {key}: {reason}", file=sys.stderr)
+    for key in batch.elsewhere:
+        print(f"another process is doing {key}", file=sys.stderr)
+    for key in batch.waiting:
+        print(f"not started: {key} (a run that it needs did not end)", file=sys.stderr)
+    if batch.failed or batch.waiting:
+        return FAILED
+    return BUSY if batch.elsewhere else DONE
+
+
+def plan(
+    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    /,
+    scale: str = "lab",
+    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+) -> int:
+    """Say what the unfinished runs of some tables would cost and which files they need.
+
+    Args:
+        tables: tables of book/study.yml; all if none is named.
+        scale: smoke, lab or paper.
+        jobs: how many runs at a time.
+    """
+    from wsislib.study.plan import data_needs, make_plan
+    from wsislib.study.spec import load_study
+    from wsislib.study.store import open_store
+
+    study = load_study()
+    planned = make_plan(study, open_store(scale, study.root), scale, tables)
+    print(planned.text(jobs))
+    for file, there in data_needs(study, planned):
+        print(f"needs file: {file} ({'there' if there else 'missing'})")
+    return DONE
+
+
+def status(
+    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    /,
+    scale: str = "lab",
+    json: bool = False,
+) -> int:
+    """Show every run of some tables: done, running, missing, stale (why), failed (why).
+
+    Args:
+        tables: tables of book/study.yml; all if none is named.
+        scale: smoke, lab or paper.
+        json: print JSON for machines.
+    """
+    from wsislib.study.spec import load_study
+    from wsislib.study.status import status_frame, status_text
+    from wsislib.study.store import open_store
+
+    study = load_study()
+    frame = status_frame(study, open_store(scale, study.root), scale, tables)
+    print(frame.to_json(orient="records", indent=2) if json else status_text(frame))
+    return DONE
+
+
+def tables(
+    names: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    /,
+    scale: str = "lab",
+) -> int:
+    """Write results/tables/*.csv from the runs, and show the tables.
+
+    Args:
+        names: tables of book/study.yml; all if none is named.
+        scale: smoke, lab or paper.
+    """
+    from wsislib.study.spec import load_study
+    from wsislib.study.store import open_store
+    from wsislib.study.tables import build_table, table_names, write_tables
+    from wsislib.study.table_text import plain_text
+
+    study = load_study()
+    store = open_store(scale, study.root)
+    for name in table_names(study, scale, names):
+        print(plain_text(build_table(study, store, name, scale)), end="\n\n")
+    for file in write_tables(study, store, scale, names):
+        print(f"wrote {file}")
     return DONE
 
 

@@ -78,10 +78,14 @@ class View:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table and what it changes from the table's settings."""
+    """One row of a table and what it changes from the table's settings.
+
+    `compare=False` keeps a row, such as an upper line, out of the search for the best one.
+    """
 
     name: str
     title: str
+    compare: bool = True
     about: str = ""
     group: str = ""
     experiment: str = ""

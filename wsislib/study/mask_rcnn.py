@@ -6,7 +6,6 @@ boxes only; AP is averaged over the categories of A, of B, and of both.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from wsislib.study.config import RunConfig
 from wsislib.study.experiments import Context, Experiment, Outcome
-from wsislib.study.paths import repository_root
+from wsislib.study.paths import data_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -130,7 +129,7 @@ def data_file(name: str) -> Path:
     Raises:
         ValueError: it is not there; says where it was looked for.
     """
-    folder = Path(os.environ.get("WSIS_DATA") or repository_root() / "data").expanduser()
+    folder = data_folder()
     if not name or not (folder / name).exists():
         raise ValueError(
             f"data file {name!r} is not in {folder}; put it there, or name the folder that has "

@@ -39,6 +39,12 @@ def build_folder(root: Path | None = None) -> Path:
     return (root or repository_root()) / "build"
 
 
+def data_folder(root: Path | None = None) -> Path:
+    """Where the user's data sets lie: WSIS_DATA, else `data/` in the repository."""
+    named = os.environ.get("WSIS_DATA")
+    return Path(named).expanduser() if named else (root or repository_root()) / "data"
+
+
 def results_root(scale: str, root: Path | None = None) -> Path:
     """Where runs and tables of a scale live.
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wsislib.study.costs import Cost, duration, expected_cost
 from wsislib.study.declared import RunKey, Study
+from wsislib.study.paths import data_folder
 from wsislib.study.resolve import keys_of, resolve, with_needs
 from wsislib.study.state import RunState, run_state
 from wsislib.study.store import RunStore
@@ -102,3 +103,13 @@ def make_plan(
         for key in ordered
     )
     return Plan(jobs, len([key for key in asked if key not in todo]))
+
+
+def data_needs(study: Study, plan: Plan) -> list[tuple[str, bool]]:
+    """Each data file or folder that the plan's jobs read, and whether it is there."""
+    folder = data_folder(study.root)
+    names: dict[str, None] = {}
+    for job in plan.jobs:
+        run = resolve(study, job.key)
+        names.update(dict.fromkeys(name for name in run.experiment.files(run.config) if name))
+    return [(str(folder / name), (folder / name).exists()) for name in names]

@@ -17,7 +17,7 @@ from wsislib.study.resolve import Run, resolve
 from wsislib.study.spec import load_study
 from wsislib.study.state import run_state
 from wsislib.study.stopwatch import Stopwatch
-from wsislib.study.store import RunStore, file_digest, now, open_store
+from wsislib.study.store import LOCK_SECONDS, RunStore, file_digest, now, open_store
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def execute(
     device: str = "auto",
     force: bool = False,
     progress: bool = True,
-    wait: bool = False,
+    wait: float = LOCK_SECONDS,
+    keep_weights: bool = False,
 ) -> Executed:
     """Do one run, and before it the runs that it needs.
 
@@ -54,17 +55,21 @@ def execute(
         device: "auto" or a device's name.
         force: do it again even if it is done.
         progress: whether to show progress bars.
-        wait: wait where another process is doing it.
+        wait: seconds to wait where another process is doing it; negative waits for ever.
+        keep_weights: do it again too where it is done but its weights are not here, as after
+            a clone.
 
     Raises:
         ValueError: unknown table, row, scale or setting.
-        RunBusyError: another process is doing it and `wait` is False.
+        RunBusyError: another process is doing it and does not end in `wait` seconds.
         OSError: the results folder cannot be written.
     """
     study = study or load_study()
     store = open_store(scale, study.root) if results_root is None else RunStore(results_root)
     run = resolve(study, RunKey(scale, table, row, seed))
-    return _Execution(study, store, device, progress).do(run, force=force, wait=wait)
+    return _Execution(study, store, device, progress).do(
+        run, force=force, wait=wait, keep_weights=keep_weights
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class _Execution:
     progress: bool
 
     def do(
-        self, run: Run, *, force: bool, wait: bool, keep_weights: bool = False
+        self, run: Run, *, force: bool, wait: float, keep_weights: bool = False
     ) -> Executed:
         """`run`, unless it is done; with `keep_weights` its weights must be there too."""
         folder = self.store.folder(run.key)
@@ -89,7 +94,7 @@ class _Execution:
             needs = {}
             for name, key in run.needs.items():
                 needed = resolve(self.study, key)
-                needs[name] = self.do(needed, force=False, wait=True, keep_weights=True).folder
+                needs[name] = self.do(needed, force=False, wait=-1, keep_weights=True).folder
             self._attempt(run, needs)
         return Executed(run.key, folder, "done")
 

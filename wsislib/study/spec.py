@@ -6,7 +6,7 @@
       masks-are-worth:
         title: What masks are worth
         experiment: mask_rcnn     # study/experiments.py, or 'package.module:NAME'
-        notebook: part0_basics/what_masks_are_worth
+        notebook: part0_basics/masks_are_worth
         columns:
           AP_B: {metric: segm.B.AP, title: AP on B, published: AP}
         settings: {...}           # what all rows share
@@ -18,6 +18,7 @@
             change: {...}         # what this row changes
             needs: {detector: {table: detectors, row: lab}}     # same seed; or `seed: 0`
             published: {paper: ..., table: ..., row: ...}       # which cells it answers to
+            compare: false        # an upper line: no part of the search for the best row
           agnostic-{split}:       # one row for each value; '{split}' is filled in everywhere
             for: {split: [e1, e2]}
           head-3:
@@ -44,7 +45,7 @@ _TABLE_KEYS = (
 )  # fmt: skip
 _ROW_KEYS = (
     "title", "about", "group", "experiment", "change", "scales", "seeds", "needs", "view",
-    "published", "for",
+    "published", "for", "compare",
 )  # fmt: skip
 _PUBLISHED_KEYS = ("paper", "table", "row", "direction", "dataset", "backbone")
 
@@ -184,6 +185,7 @@ def _row(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Row:
     return Row(
         name=name,
         title=str(body.get("title", name)),
+        compare=need({"compare": True, **body}, "compare", where, bool),
         about=str(body.get("about", "")),
         group=str(body.get("group", "")),
         experiment=str(body.get("experiment", "")),

@@ -24,10 +24,10 @@ from wsislib.atomic import read_json, write_json
 from wsislib.study.declared import RunKey
 from wsislib.study.paths import results_root
 
-__all__ = ["RunBusyError", "RunStore", "file_digest", "now", "open_store", "results_root"]
+__all__ = ["LOCK_SECONDS", "RunBusyError", "RunStore", "file_digest", "now", "open_store", "results_root"]
 
 # Long enough to outlast another process's look at whether the lock is held.
-_LOCK_SECONDS = 2.0
+LOCK_SECONDS = 2.0
 
 
 class RunBusyError(RuntimeError):
@@ -94,18 +94,22 @@ class RunStore:
         return files if all(file.is_file() for file in files.values()) else None
 
     @contextlib.contextmanager
-    def lock(self, key: RunKey, wait: bool = False) -> Iterator[None]:
+    def lock(self, key: RunKey, wait: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the run's folder; one process at a time.
 
+        Args:
+            key: the run.
+            wait: seconds to wait for another process; negative waits for ever.
+
         Raises:
-            RunBusyError: another process holds it and `wait` is False.
+            RunBusyError: another process holds it and does not end in time.
             OSError: the folder cannot be written; names it and the way out.
         """
         folder = self.folder(key)
         lock = FileLock(folder / "run.lock")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=-1 if wait else _LOCK_SECONDS)
+            lock.acquire(timeout=wait)
         except Timeout:
             raise RunBusyError(
                 f"another process is doing the run {key}; wait for it, or see `wsis status`"
