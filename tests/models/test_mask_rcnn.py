@@ -229,3 +229,16 @@ def test_pretrained_backbone_offline_gives_one_clear_message(monkeypatch, tmp_pa
     monkeypatch.setattr("torch.hub.urlopen", refuse)
     with pytest.raises(ValueError, match="pretrained weights of resnet50.*--from-scratch"):
         mask_rcnn_r50_fpn(CATEGORIES, pretrained=True)
+
+
+def test_frozen_detector_stands_still_while_the_mask_branch_learns(make_sample):
+    model = mask_rcnn_lab(CATEGORIES, seed=4).freeze_detector().train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    learning = [p for p in model.parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(learning, 0.1)
+    found = losses(model, [make_sample(0), make_sample(1)])
+    assert set(found) == {"loss_mask"}
+    found["loss_mask"].backward()
+    optimiser.step()
+    moved = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+    assert moved and all(name.startswith("mask.") for name in moved)

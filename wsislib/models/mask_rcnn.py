@@ -67,13 +67,32 @@ class MaskRCNN(nn.Module):
         self.transform, self.backbone, self.rpn = transform, backbone, rpn
         self.rpn_levels = tuple(rpn_levels)
         self.roi, self.mask = roi, mask
+        self.detector_frozen = False
+
+    def freeze_detector(self) -> MaskRCNN:
+        """Leave only the mask branch to learn, as in the paper's stage-wise training.
+
+        The detector then stands still altogether: no gradients, and no batch norm statistics.
+        """
+        self.detector_frozen = True
+        for part in (self.backbone, self.rpn, self.roi):
+            part.requires_grad_(False)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> MaskRCNN:
+        """As of any module, except that a frozen detector stays in evaluation mode."""
+        super().train(mode)
+        if self.detector_frozen:
+            for part in (self.backbone, self.rpn, self.roi):
+                part.eval()
+        return self
 
     def losses(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
         """Named, unweighted losses of a batch.
 
         Returns:
             loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask:
-            float32 scalars. loss_mask is 0, with a gradient path, where no instance carries
+            float32 scalars; loss_mask alone where the detector is frozen. loss_mask is 0, with a gradient path, where no instance carries
             a mask.
 
         Raises:
@@ -81,14 +100,19 @@ class MaskRCNN(nn.Module):
         """
         targets = [_target(sample) for sample in batch]
         images, targets = self.transform([s.image for s in batch], targets)
-        features = self.backbone(images.tensors)
-        proposals, losses = self._propose(images, features, targets)
-        with torch.no_grad():
-            regions, matched, labels, deltas = self.roi.select_training_samples(proposals, targets)
-        class_logits, box_deltas = self._classify(features, regions, images.image_sizes)
-        classifier, box = fastrcnn_loss(class_logits, box_deltas, labels, deltas)
+        with torch.set_grad_enabled(not self.detector_frozen):
+            features = self.backbone(images.tensors)
+            proposals, losses = self._propose(images, features, targets)
+            with torch.no_grad():
+                regions, matched, labels, deltas = self.roi.select_training_samples(
+                    proposals, targets
+                )
+            if not self.detector_frozen:
+                class_logits, box_deltas = self._classify(features, regions, images.image_sizes)
+                classifier, box = fastrcnn_loss(class_logits, box_deltas, labels, deltas)
+                losses = {**losses, "loss_classifier": classifier, "loss_box_reg": box}
         mask = self._mask_loss(features, images, regions, matched, labels, targets)
-        return {**losses, "loss_classifier": classifier, "loss_box_reg": box, "loss_mask": mask}
+        return {**losses, "loss_mask": mask}
 
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
