@@ -127,8 +127,14 @@ def save_weights(path: Path, model: nn.Module, meta: Mapping[str, Any]) -> None:
     write_tensors(path, model.state_dict(), {**meta, "model_signature": signature(model)})
 
 
-def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
+def load_weights(path: Path, model: nn.Module, skip: tuple[str, ...] = ()) -> dict[str, Any]:
     """Put the weights of `path` into `model` (which stays on its device).
+
+    Args:
+        path: the .safetensors file.
+        model: filled in place.
+        skip: names that begin with one of these keep the model's values, and the file may hold
+            anything or nothing for them.
 
     Returns:
         The `meta` they were saved with, and the checksums.
@@ -137,9 +143,11 @@ def load_weights(path: Path, model: nn.Module) -> dict[str, Any]:
         ValueError: the file or its sidecar is missing or damaged, or belongs to another model.
     """
     meta = read_meta(path)
-    tensors = read_tensors(path, meta)
-    require_same_tensors(path, tensors, model)
-    model.load_state_dict(tensors)
+    read = read_tensors(path, meta)
+    tensors = {name: value for name, value in read.items() if not name.startswith(skip)}
+    own = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
+    require_same_tensors(path, {**tensors, **own}, model)
+    model.load_state_dict({**tensors, **own})
     return meta
 
 

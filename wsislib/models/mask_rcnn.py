@@ -91,9 +91,9 @@ class MaskRCNN(nn.Module):
         """Named, unweighted losses of a batch.
 
         Returns:
-            loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg, loss_mask:
-            float32 scalars; loss_mask alone where the detector is frozen. loss_mask is 0, with a gradient path, where no instance carries
-            a mask.
+            loss_objectness, loss_rpn_box_reg, loss_classifier, loss_box_reg and loss_mask, each a
+            float32 scalar; loss_mask alone where the detector is frozen. It is 0, with a gradient
+            path, where no instance carries a mask.
 
         Raises:
             ValueError: a label has no boxes.

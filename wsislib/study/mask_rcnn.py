@@ -37,7 +37,11 @@ class MaskRcnnConfig(RunConfig):
             not depend on the run's seed, as with a photograph data set.
         split: "world" draws A from `a_count` and `split_seed`; "voc" and "nonvoc" are COCO's
             two; "random-<size>-trial-<n>" are those of figure 3.
-        masks: whose masks are trained on: of "A" or of "all" categories.
+        stage: "end-to-end" trains everything at once. "detector" trains all but the mask
+            branch, from boxes alone. "mask-head" takes the weights of the run that it `needs` as
+            `detector`, freezes them and trains the mask branch (the paper's stage-wise training).
+        masks: whose masks are trained on: of "A" or of "all" categories, or nobody's ("none",
+            for the detector).
         builder: which builder of wsislib.models; `pretrained` is for the large ones.
         mask_head: one mask for all categories or one each.
     """
@@ -57,7 +61,8 @@ class MaskRcnnConfig(RunConfig):
     split: str = "world"
     a_count: int = 20
     split_seed: int = 0
-    masks: Literal["A", "all"] = "A"
+    stage: Literal["end-to-end", "detector", "mask-head"] = "end-to-end"
+    masks: Literal["A", "all", "none"] = "A"
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
     mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
     pretrained: bool = True
@@ -68,14 +73,14 @@ def run_mask_rcnn(context: Context) -> Outcome:
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.evaluate import predict_all
     from wsislib.engine.train import fit
-    from wsislib.labels.datasets import PartialDataset
 
     config: MaskRcnnConfig = context.config
     train, val = data_sets(config)
     split = chosen_split(config, len(train.categories))
-    everything = range(len(train.categories))
-    labelled = PartialDataset(train, split.a if config.masks == "A" else tuple(everything))
+    labelled = labelled_data(config, train, split)
     model = build_model(config, len(train.categories), context.seed)
+    if config.stage == "mask-head":
+        take_detector(model, context)
     device = pick_device(context.device)
     fitted = fit(
         model, labelled, train_config(config, context.seed), context.folder,
@@ -136,6 +141,32 @@ def data_file(name: str) -> Path:
             "it in the environment variable WSIS_DATA"
         )
     return folder / name
+
+
+def labelled_data(config: MaskRcnnConfig, train: Dataset, split: Split) -> Dataset:
+    """The training data with boxes of all instances and masks of those that may have one."""
+    from wsislib.data.sample import LabelKind
+    from wsislib.labels.datasets import PartialDataset, WeakDataset
+
+    if config.masks == "none":
+        return WeakDataset(train, [LabelKind.BOX] * len(train), seed=0)
+    members = split.a if config.masks == "A" else tuple(range(len(train.categories)))
+    return PartialDataset(train, members)
+
+
+def take_detector(model: nn.Module, context: Context) -> None:
+    """Load and freeze the detector of the run that this one needs.
+
+    Raises:
+        ValueError: the row declares no `detector` among its needs.
+    """
+    from wsislib.engine.weights import load_weights
+
+    if "detector" not in context.needs:
+        raise ValueError("stage 'mask-head' takes a trained detector; declare it under `needs`")
+    weights = context.needs["detector"] / "checkpoints" / "final.safetensors"
+    load_weights(weights, model, skip=("mask.",))
+    model.freeze_detector()
 
 
 def chosen_split(config: MaskRcnnConfig, category_count: int) -> Split:
