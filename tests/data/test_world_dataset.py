@@ -87,6 +87,14 @@ def test_size_may_be_given_in_either_place():
     by_spec = WorldDataset(dataclasses.replace(SPEC, size=128), seed=3, count=2)
     by_argument = WorldDataset(SPEC, seed=3, count=2, size=128)
     assert torch.equal(by_spec[1].image, by_argument[1].image)
+    assert by_spec.fingerprint() == by_argument.fingerprint()
+
+
+def test_without_a_cache_the_same_scenes_are_drawn_again(scenes: WorldDataset):
+    lean = WorldDataset(SPEC, seed=3, count=12, cache=False)
+    assert lean.image(5) is not lean.image(5)
+    assert torch.equal(lean[5].image, scenes[5].image)
+    assert lean.fingerprint() == scenes.fingerprint()
 
 
 # numpy 2 warns of how pycocotools 2.0.11 decodes; the pixels are compared here.

@@ -65,10 +65,11 @@ def scenes_figure(
 
 def labels_figure(world: World, seed: int = 1, columns: int = 4) -> Figure:
     """Scenes above, their visible masks below, with the categories' names."""
-    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * 2.5 / columns)
+    scenes = [world.scene(seed, index, SIZE) for index in range(columns)]
+    longest = max(len(scene.objects) for scene in scenes)
+    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * 2 / columns + 0.2 * longest)
     axes = figure.subplots(2, columns, squeeze=False)
-    for index in range(columns):
-        scene = world.scene(seed, index, SIZE)
+    for index, scene in enumerate(scenes):
         _show(axes[0, index], scene.image)
         _show(axes[1, index], tinted(scene.image, scene.masks))
         names = [world.categories[int(category)].name for category in scene.categories]
