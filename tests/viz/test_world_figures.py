@@ -16,7 +16,7 @@ WORLD = World(WorldSpec())
     [
         (lambda: figures.factor_figure(World(WorldSpec(categories=6))), 2),
         (lambda: figures.scenes_figure(WORLD, rows=1, columns=2, size=96), 2),
-        (lambda: figures.labels_figure(WORLD, columns=2), 4),
+        (lambda: figures.labels_figure(WORLD, columns=2), 6),
         (lambda: figures.resolution_figure(WORLD), 2),
         (lambda: figures.ambiguity_figure(WORLD, regions=2), 6),
         (lambda: figures.part_figure(WORLD), 4),

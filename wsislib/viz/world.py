@@ -67,13 +67,14 @@ def labels_figure(world: World, seed: int = 1, columns: int = 4) -> Figure:
     """Scenes above, their visible masks below, with the categories' names."""
     scenes = [world.scene(seed, index, SIZE) for index in range(columns)]
     longest = max(len(scene.objects) for scene in scenes)
-    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * 2 / columns + 0.2 * longest)
-    axes = figure.subplots(2, columns, squeeze=False)
+    side, lines = PAGE_WIDTH / columns, 0.15 * longest  # inches
+    figure = BookFigure(PAGE_WIDTH, 2 * side + lines)
+    axes = figure.subplots(3, columns, squeeze=False, height_ratios=[side, side, lines])
     for index, scene in enumerate(scenes):
         _show(axes[0, index], scene.image)
         _show(axes[1, index], tinted(scene.image, scene.masks))
         names = [world.categories[int(category)].name for category in scene.categories]
-        _legend(axes[1, index], names)
+        _legend(axes[2, index], names, longest)
     return figure
 
 
@@ -196,9 +197,10 @@ def _ticks(ax: Axes, axis: str, labels: Sequence[str], step: int) -> None:
     ax.tick_params(length=0, labelcolor=INK)
 
 
-def _legend(ax: Axes, names: Sequence[str]) -> None:
-    """The instances' names under the picture, each after a square of its mask's colour."""
+def _legend(ax: Axes, names: Sequence[str], lines: int) -> None:
+    """The instances' names, one a line, each after a square of its mask's colour."""
+    ax.axis("off")
     for k, name in enumerate(names):
-        y = -0.07 - 0.085 * k
+        y = 1 - (k + 0.5) / lines
         ax.text(0.0, y, "\u25a0", color=colour(k), fontsize=9, va="center", transform=ax.transAxes)
         ax.text(0.08, y, name, color=INK, fontsize=7, va="center", transform=ax.transAxes)
