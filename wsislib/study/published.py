@@ -133,6 +133,11 @@ def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame
     return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
 
 
+def load_peers(root: Path | None = None) -> pd.DataFrame:
+    """Return published numbers of other methods: method, supervision, metric, value, source, ..."""
+    return pd.read_csv((root or PAPERS_ROOT) / "peers.csv", keep_default_na=False)
+
+
 def published_value(
     paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
 ) -> PublishedValue:
