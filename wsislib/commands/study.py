@@ -8,13 +8,12 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
+from tyro.conf import Positional
 
 from wsislib.cli import BUSY, DONE, FAILED
 
 if TYPE_CHECKING:
     from wsislib.study.batch import Batch
-
-Positional = tyro.conf.Positional
 
 
 def run(
@@ -196,8 +195,8 @@ def tables(
     """
     from wsislib.study.spec import load_study
     from wsislib.study.store import open_store
-    from wsislib.study.tables import build_table, table_names, write_tables
     from wsislib.study.table_text import plain_text
+    from wsislib.study.tables import build_table, table_names, write_tables
 
     study = load_study()
     store = open_store(scale, study.root)

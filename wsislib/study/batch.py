@@ -68,12 +68,15 @@ def run_batch(
     """Do the jobs of `plan`, `workers` at a time; a failing job does not stop the others.
 
     Args:
-        study, store, plan: what to do and where to.
+        study: the study.
+        store: where results go.
+        plan: what to do.
         folder: where batches keep their logs; each gets a folder of its own.
         workers: how many jobs at a time.
         executor: a Snakemake executor plugin such as "slurm"; "" runs on this machine.
         extra: further arguments for Snakemake.
-        device, force: as in `wsis run`.
+        device: as in `wsis run`.
+        force: as in `wsis run`.
         report: is called about once a second with the plan and the start time.
 
     Raises:
@@ -179,15 +182,13 @@ def _stop_group(process: subprocess.Popen) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and (
-            process.poll() is None or _group_lives(process.pid)
-        ):
+        while time.monotonic() < deadline and (process.poll() is None or _group_lives(process.pid)):
             time.sleep(0.05)
 
 
 def _group_lives(group: int) -> bool:
     """Whether a process of the group still runs; dead ones that nobody collected do not count."""
-    import psutil  # comes with Snakemake
+    import psutil  # type: ignore[import-untyped]  # comes with Snakemake
 
     for process in psutil.process_iter(["status"]):
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -229,7 +230,9 @@ def _new_folder(parent: Path) -> Path:
         name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
         (parent / name / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(f"{parent}: cannot write there ({error.strerror}); make it writable") from None
+        raise OSError(
+            f"{parent}: cannot write there ({error.strerror}); make it writable"
+        ) from None
     for item in old[: -(_KEPT_BATCHES - 1)]:
         shutil.rmtree(item, ignore_errors=True)
     return parent / name

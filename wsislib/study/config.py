@@ -91,8 +91,10 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
     if origin is tuple and isinstance(value, (list, tuple)):
         return tuple(_fit(item, arguments[0], f"{where}[{i}]") for i, item in enumerate(value))
     if origin is dict and isinstance(value, Mapping):
-        return {_fit(k, arguments[0], where): _fit(v, arguments[1], f"{where}.{k}")
-                for k, v in value.items()}
+        return {
+            _fit(k, arguments[0], where): _fit(v, arguments[1], f"{where}.{k}")
+            for k, v in value.items()
+        }
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return float(value)
     if hint in (int, str, bool) and type(value) is hint:

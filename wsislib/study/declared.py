@@ -172,6 +172,4 @@ class Study:
         """The seeds of a row at a scale: the row's own, else the table's, else the scale's."""
         declared = self.table(table)
         own = declared.row(row)
-        return (
-            own.seeds.get(scale) or declared.seeds.get(scale) or self.scale(scale).seeds
-        )
+        return own.seeds.get(scale) or declared.seeds.get(scale) or self.scale(scale).seeds

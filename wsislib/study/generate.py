@@ -24,7 +24,9 @@ def write_pages(
     """Write `claims.md` and `status.md` into the folder `book`; the files that were written.
 
     Args:
-        study, store, scale: whose runs to show.
+        study: the study.
+        store: whose runs to show.
+        scale: the store's scale.
         executed: folder of executed notebooks.
         book: the book's folder, in which the pages that are linked to lie.
     """
@@ -39,7 +41,7 @@ def write_pages(
 
 def claims_page(judged: Sequence[Judged], scale: str) -> str:
     """The claims board in Markdown."""
-    counts = Counter(item.verdict for item in judged)
+    counts = Counter[str](item.verdict for item in judged)
     tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in _VERDICTS)
     lines = [
         "# The claims board",

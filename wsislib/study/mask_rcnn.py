@@ -16,11 +16,10 @@ from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.paths import data_folder
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from wsislib.data.sample import Dataset
     from wsislib.engine.config import TrainConfig
     from wsislib.labels.splits import Split
+    from wsislib.models.mask_rcnn import MaskRCNN
 
 EXAMPLE_SCENES = 12
 
@@ -154,7 +153,7 @@ def labelled_data(config: MaskRcnnConfig, train: Dataset, split: Split) -> Datas
     return PartialDataset(train, members)
 
 
-def take_detector(model: nn.Module, context: Context) -> None:
+def take_detector(model: MaskRCNN, context: Context) -> None:
     """Load and freeze the detector of the run that this one needs.
 
     Raises:
@@ -187,7 +186,7 @@ def chosen_split(config: MaskRcnnConfig, category_count: int) -> Split:
     return split.check(category_count)
 
 
-def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> nn.Module:
+def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
     """The model that the settings name, with initial weights from the run's seed."""
     from wsislib.models import builders
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -65,10 +66,8 @@ def results_root(scale: str, root: Path | None = None) -> Path:
 def without_paths(text: str) -> str:
     """`text` with the repository and home folders shortened, fit for a committed record."""
     places = [(str(Path.home()), "~")]
-    try:
+    with contextlib.suppress(ValueError):
         places.insert(0, (str(repository_root()), "."))
-    except ValueError:
-        pass
     for folder, short in places:
         if len(folder) > 1:
             text = text.replace(folder, short)

@@ -49,7 +49,10 @@ def execute(
     goes on from its last checkpoint.
 
     Args:
-        table, row, seed, scale: which run.
+        table: the run's table.
+        row: its row.
+        seed: its seed.
+        scale: its scale.
         results_root: where runs live; found from the scale if None.
         study: the study; `book/study.yml` if None.
         device: "auto" or a device's name.
@@ -81,9 +84,7 @@ class _Execution:
     device: str
     progress: bool
 
-    def do(
-        self, run: Run, *, force: bool, wait: float, keep_weights: bool = False
-    ) -> Executed:
+    def do(self, run: Run, *, force: bool, wait: float, keep_weights: bool = False) -> Executed:
         """`run`, unless it is done; with `keep_weights` its weights must be there too."""
         folder = self.store.folder(run.key)
         if not force and self._stands(run, keep_weights):
@@ -111,9 +112,7 @@ class _Execution:
         self.store.write_status(run.key, "running", attempt=watch.attempts)
         try:
             with watch.running():
-                context = Context(
-                    run.config, run.key.seed, work, self.device, needs, self.progress
-                )
+                context = Context(run.config, run.key.seed, work, self.device, needs, self.progress)
                 outcome = run.experiment.run(context)
             environment = self._environment(run, outcome, watch)
             self._publish(run, outcome, environment)

@@ -24,7 +24,15 @@ from wsislib.atomic import read_json, write_json
 from wsislib.study.declared import RunKey
 from wsislib.study.paths import results_root
 
-__all__ = ["LOCK_SECONDS", "RunBusyError", "RunStore", "file_digest", "now", "open_store", "results_root"]
+__all__ = [
+    "LOCK_SECONDS",
+    "RunBusyError",
+    "RunStore",
+    "file_digest",
+    "now",
+    "open_store",
+    "results_root",
+]
 
 # Long enough to outlast another process's look at whether the lock is held.
 LOCK_SECONDS = 2.0

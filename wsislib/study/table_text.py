@@ -26,7 +26,7 @@ def wide(result: TableResult) -> pd.DataFrame:
             line[column.title, "ours"] = cell.text
         lines[row.title] = line
     frame = pd.DataFrame.from_dict(lines, orient="index")
-    frame.columns = pd.MultiIndex.from_tuples(list(frame.columns))
+    frame.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in frame.columns])
     return frame
 
 
@@ -41,8 +41,8 @@ def plain_text(result: TableResult) -> str:
     for column in result.table.columns:
         best = result.best(column.name)
         if best is not None:
-            title = result.table.rows[best].title
-            frame.loc[title, (column.title, "ours")] += " *"
+            cell = result.cells[best, column.name]
+            frame.loc[result.table.rows[best].title, (column.title, "ours")] = f"{cell.text} *"
     head = f"{result.table.title} ({result.table.name}, scale {result.scale})"
     return f"{head}\n{frame.to_string()}"
 

@@ -146,9 +146,7 @@ class _Result:
     commit: str
 
 
-def _row_results(
-    study: Study, store: RunStore, table: str, row: str, scale: str
-) -> list[_Result]:
+def _row_results(study: Study, store: RunStore, table: str, row: str, scale: str) -> list[_Result]:
     if scale not in study.table(table).scales:
         return []
     found = []
@@ -181,8 +179,7 @@ def _cell(
         chosen = [
             (result, value)
             for result in found
-            if result.state == wanted
-            and (value := metric_value(result.metrics, path)) is not None
+            if result.state == wanted and (value := metric_value(result.metrics, path)) is not None
         ]
         if chosen:
             return Cell(
