@@ -181,7 +181,8 @@ def _complete_results(results: list[Entry], iou_type: str) -> None:
                 f"{iou_type} needs"
             )
     if iou_type == "segm":
-        areas = mask_api.area([entry["segmentation"] for entry in results]) if results else []
+        # One by one: pycocotools counts the masks of a list in 8 bits and fails on the 256th.
+        areas = [mask_api.area(entry["segmentation"]) for entry in results]
     else:
         areas = [entry["bbox"][2] * entry["bbox"][3] for entry in results]
     for number, (entry, area) in enumerate(zip(results, areas, strict=True), start=1):
