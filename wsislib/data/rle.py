@@ -24,6 +24,8 @@ MAX_INSTANCES = 2_000
 MAX_MASK_BYTES = 4 * 2**30
 """Most bytes of all masks of one image, one byte a pixel."""
 
+_ENCODE_AGAIN = "encode the mask again at the image's size, [height, width]"
+
 
 class SegmentationError(ValueError):
     """A segmentation that cannot be read.
@@ -56,7 +58,10 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> npt.NDArr
         SegmentationError: the segmentation is malformed, does not fit the image, or asks for
             more than the limits of this module.
     """
-    return mask_api.decode(checked_rle(segmentation, height, width)).astype(bool)
+    # Painted here: pycocotools' own decoder warns under numpy 2.
+    runs = _runs_of_text(checked_rle(segmentation, height, width)["counts"])
+    columns = np.repeat(np.arange(runs.size) % 2 == 1, runs)  # (W * H,), column by column
+    return columns.reshape(width, height).T
 
 
 def encode_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
@@ -169,33 +174,23 @@ def _check_coordinates(
 
 def _checked_code(code: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
     size, counts = code.get("size"), code.get("counts")
-    remedy = "encode the mask again at the image's size, [height, width]"
     if not isinstance(size, list | tuple) or [_whole(side) for side in size] != [height, width]:
-        raise SegmentationError(
-            "rle-size",
-            f"RLE size {_short(size)} is not the image's [{height}, {width}]",
-            remedy,
-        )
+        message = f"RLE size {_short(size)} is not the image's [{height}, {width}]"
+        raise SegmentationError("rle-size", message, _ENCODE_AGAIN)
     if isinstance(counts, str):
         counts = counts.encode("utf-8", "replace")
     if isinstance(counts, bytes):
-        runs = _runs_of_text(counts, remedy)
+        runs = _runs_of_text(counts)
     elif isinstance(counts, list | tuple):
-        runs = _runs_of_list(counts, remedy)
+        runs = _runs_of_list(counts)
         counts = None
     else:
-        raise SegmentationError(
-            "rle-counts", f"RLE counts must be text or a list, is {type(counts).__name__}", remedy
-        )
+        raise _counts_error(f"RLE counts must be text or a list, is {type(counts).__name__}")
     if runs.size and int(runs.min()) < 0:
-        raise SegmentationError("rle-counts", "RLE has a run of negative length", remedy)
-    total = int(runs.sum())
-    if total != height * width:
-        raise SegmentationError(
-            "rle-counts",
-            f"RLE runs sum to {total}, the image of {width} x {height} has {height * width} pixels",
-            remedy,
-        )
+        raise _counts_error("RLE has a run of negative length")
+    total, pixels = int(runs.sum()), height * width
+    if total != pixels:
+        raise _counts_error(f"RLE runs sum to {total}, the image has {pixels} pixels")
     if counts is None:
         return mask_api.frPyObjects(
             {"size": [height, width], "counts": runs.tolist()}, height, width
@@ -203,17 +198,15 @@ def _checked_code(code: dict[Any, Any], height: int, width: int) -> dict[str, An
     return {"size": [height, width], "counts": counts}
 
 
-def _runs_of_list(counts: Sequence[Any], remedy: str) -> npt.NDArray[np.int64]:
+def _runs_of_list(counts: Sequence[Any]) -> npt.NDArray[np.int64]:
     for value in counts:
         whole = _whole(value)
         if whole is None or abs(whole) > MAX_PIXELS:
-            raise SegmentationError(
-                "rle-counts", f"RLE counts hold {_short(value)}, no whole number of pixels", remedy
-            )
+            raise _counts_error(f"RLE counts hold {_short(value)}, no whole number of pixels")
     return np.array([int(value) for value in counts], dtype=np.int64)
 
 
-def _runs_of_text(text: bytes, remedy: str) -> npt.NDArray[np.int64]:
+def _runs_of_text(text: bytes) -> npt.NDArray[np.int64]:
     """Run lengths of COCO's compressed text, without allocating anything of the image's size.
 
     The text holds one number after another, five bits a character, least first, offset by 48;
@@ -224,20 +217,24 @@ def _runs_of_text(text: bytes, remedy: str) -> npt.NDArray[np.int64]:
     if digits.size == 0:
         return np.zeros(0, dtype=np.int64)
     if digits.min() < 0 or digits.max() > 63 or digits[-1] & 0x20:
-        raise SegmentationError("rle-counts", "RLE counts are not COCO's compressed text", remedy)
+        raise _counts_error("RLE counts are not COCO's compressed text")
     ends = np.flatnonzero((digits & 0x20) == 0)  # (N,) last character of each number
     starts = np.concatenate([[0], ends[:-1] + 1])
     if int((ends - starts).max()) > 6:
-        raise SegmentationError("rle-counts", "RLE counts hold a number beyond 31 bits", remedy)
+        raise _counts_error("RLE counts hold a number beyond 31 bits")
     place = np.arange(digits.size) - np.repeat(starts, ends - starts + 1)
     values = np.add.reduceat((digits & 0x1F) << (5 * place), starts)
     negative = (digits[ends] & 0x10) != 0
     values = values - (negative.astype(np.int64) << (5 * (ends - starts + 1)))
     if int(np.abs(values).max()) > MAX_PIXELS:
-        raise SegmentationError("rle-counts", "RLE counts hold a run beyond any image", remedy)
+        raise _counts_error("RLE counts hold a run beyond any image")
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
+
+
+def _counts_error(message: str) -> SegmentationError:
+    return SegmentationError("rle-counts", message, _ENCODE_AGAIN)
 
 
 def _whole(value: Any) -> int | None:

@@ -1,0 +1,34 @@
+"""Generated miniatures of each format, and the real photographs where they are there."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))  # so that tests can say `from miniatures import coco`
+
+
+@pytest.fixture(scope="session")
+def coco_mini() -> Path:
+    """The folder of 211 real photographs, which stays outside the repository."""
+    default = TESTS.parents[1] / "shared" / "data" / "coco-mini"
+    folder = Path(os.environ.get("WSIS_COCO_MINI", default))
+    if not (folder / "train.json").is_file():
+        pytest.skip(f"coco-mini is not at {folder}; set WSIS_COCO_MINI to the folder that holds it")
+    return folder
+
+
+@pytest.fixture
+def snapshot():
+    """A function that tells a folder's files with their bytes, to see that nothing is written."""
+
+    def files(folder: Path) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(folder)): path.read_bytes()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        }
+
+    return files
