@@ -166,6 +166,8 @@ def test_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
         (lambda t, r: r[0].update(image_id=99999), "image_id 99999 is not in the ground truth"),
         (lambda t, r: r[0].update(category_id=77), "category_id 77 is not in the ground truth"),
         (lambda t, r: r[1].pop("score"), "result 1 of image .* has no score"),
+        (lambda t, r: r[0]["segmentation"].update(counts=[1, 2]), "not a compressed run-length"),
+        (lambda t, r: r[0].update(segmentation=[[1, 1, 5, 1, 5, 5]]), "not a compressed run-len"),
         (lambda t, r: r[2].pop("segmentation"), "result 2 of image .* has no segmentation"),
     ],
 )

@@ -182,8 +182,18 @@ def _complete_results(results: list[Entry], iou_type: str) -> None:
             )
     if iou_type == "segm":
         # One by one: pycocotools counts the masks of a list in 8 bits and fails on the 256th.
-        areas = [mask_api.area(entry["segmentation"]) for entry in results]
+        areas = [mask_api.area(_compressed(entry)) for entry in results]
     else:
         areas = [entry["bbox"][2] * entry["bbox"][3] for entry in results]
     for number, (entry, area) in enumerate(zip(results, areas, strict=True), start=1):
         entry.update(id=number, area=float(area), iscrowd=0)
+
+
+def _compressed(result: Entry) -> Entry:
+    code = result["segmentation"]
+    if not isinstance(code, dict) or not isinstance(code.get("counts"), str | bytes):
+        raise ValueError(
+            f"a result of image {result['image_id']} has a segmentation that is not a compressed "
+            'run-length code; write masks as {"size": [H, W], "counts": "..."}'
+        )
+    return code
