@@ -102,10 +102,12 @@ def evaluate(
     truth = dataset.ground_truth()
     scores = {kind: coco_ap(truth, results, iou_type=kind) for kind in ("segm", "bbox")}
     name = f"evaluation-{annotations.stem}"
-    write_json(model / f"{name}.json", {kind: found.to_dict() for kind, found in scores.items()})
+    numbers = {kind: found.numbers() for kind, found in scores.items()}
+    write_json(model / f"{name}.json", numbers)
     write_json(model / f"{name}-results.json", results)
-    for kind, found in scores.items():
-        print(f"{kind}: {found}")
+    print("      " + "".join(f"{name:>7s}" for name in numbers["segm"]))
+    for kind, twelve in numbers.items():
+        print(f"{kind:6s}" + "".join(f"{value:7.1f}" for value in twelve.values()))
     if per_category:
         for category, value in scores["segm"].per_category.items():
             print(f"  {category:24s} {value:6.1f}")

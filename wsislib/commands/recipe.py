@@ -92,7 +92,8 @@ def read_recipe(folder: Path) -> Recipe:
     path = folder / "recipe.json"
     if not path.exists():
         raise ValueError(
-            f"{folder} holds no trained model (no recipe.json); run `wsis train` first"
+            f"{folder}: no trained model here (no recipe.json); run `wsis train` first"
+        ); run `wsis train` first"
         )
     found = read_json(path)
     known = [field.name for field in fields(Recipe)]
