@@ -93,7 +93,6 @@ def read_recipe(folder: Path) -> Recipe:
     if not path.exists():
         raise ValueError(
             f"{folder}: no trained model here (no recipe.json); run `wsis train` first"
-        ); run `wsis train` first"
         )
     found = read_json(path)
     known = [field.name for field in fields(Recipe)]
