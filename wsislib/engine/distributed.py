@@ -15,9 +15,10 @@ of means instead, as in every detector trained this way.
 
 from __future__ import annotations
 
+import atexit
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,24 +90,26 @@ class Team:
         dist.all_gather_object(gathered, value)
         return gathered
 
+    def wait(self) -> None:
+        """Until every process is here, so that none reads what process 0 still writes."""
+        self.gather(None)
+
     def hold(self, folder: Path) -> AbstractContextManager[Path]:
         """Process 0 locks the run's folder for the team."""
         return run_folder(folder) if self.leads else nullcontext(folder)
 
 
-@contextmanager
-def join_team(device: torch.device) -> Iterator[Team]:
-    """This process's team: the one torchrun started, one that exists already, or itself alone."""
+def join_team(device: torch.device) -> Team:
+    """This process's team: the one that torchrun started, or itself alone.
+
+    The processes stay connected until they end, so that one script may train several times.
+    """
     if dist.is_available() and dist.is_initialized():
-        yield Team(dist.get_rank(), dist.get_world_size(), device)
-        return
+        return Team(dist.get_rank(), dist.get_world_size(), device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Team(0, 1, device)
-        return
+        return Team(0, 1, device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Team(dist.get_rank(), dist.get_world_size(), device)
-    finally:
-        dist.destroy_process_group()
+    atexit.register(dist.destroy_process_group)
+    return Team(dist.get_rank(), dist.get_world_size(), device)

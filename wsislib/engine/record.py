@@ -69,12 +69,14 @@ class Record:
         if self.team.leads:
             folder = self.folder / "checkpoints"
             save_checkpoint(folder, self.model, self.optimiser, self.done, self.run)
+        self.team.wait()
 
     def finish(self) -> None:
         """Write the trained weights."""
         meta = {"step": self.done.step, "config": self.config.to_dict(), "run": self.run}
         if self.team.leads:
             save_weights(self.folder / "checkpoints" / "final.safetensors", self.model, meta)
+        self.team.wait()
 
     def _resume(self) -> Progress:
         folder = self.folder / "checkpoints"

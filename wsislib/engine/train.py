@@ -89,8 +89,8 @@ def fit(
         ValueError: the newest checkpoint belongs to another model, config or data set.
     """
     chosen = pick_device(device or "auto")
+    team = join_team(chosen)
     with ExitStack() as stack:
-        team = stack.enter_context(join_team(chosen))
         stack.enter_context(team.hold(Path(folder)))
         stack.enter_context(global_rng_kept(chosen))
         stack.enter_context(_train_mode(model))
