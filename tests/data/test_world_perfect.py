@@ -1,0 +1,18 @@
+"""The world's own truth, handed in as predictions, scores 100."""
+
+import pytest
+
+from wsislib.data.world import WorldDataset, WorldSpec
+from wsislib.engine.evaluate import coco_ap, perfect_results
+
+
+@pytest.mark.parametrize("categories", [5, 80])
+def test_perfect_predictions_score_100(categories):
+    truth = WorldDataset(WorldSpec(categories=categories), seed=3, count=120).ground_truth()
+    results = perfect_results(truth)
+    assert len(results) > 256, "beyond what pycocotools counts in 8 bits"
+    for kind in ("segm", "bbox"):
+        found = coco_ap(truth, results, iou_type=kind)
+        assert found.AP == pytest.approx(100) and found.AP75 == pytest.approx(100)
+    side = coco_ap(truth, results, categories=[0, 2, 4])
+    assert side.AP == pytest.approx(100) and len(side.per_category) == 3
