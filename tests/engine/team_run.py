@@ -25,7 +25,8 @@ def main() -> None:
     team = join_team(CPU)
     model = tiny_model(norm=False, dropout=0.0)
     batch = next(batches(TinyDataset(), config, rank=team.rank, world=team.world))
-    sum(team.wrap(model)(batch).values()).backward()
+    losses = team.wrap(model)
+    sum(losses(batch).values()).backward()
     said["gradients"] = {name: p.grad for name, p in model.named_parameters()}
     said["image_ids"] = [sample.image_id for sample in batch]
 
