@@ -25,6 +25,18 @@ def test_each_image_has_its_own_kind(blobs) -> None:
     assert [weak[i].image_id for i in range(6)] == list(blobs.image_ids)
 
 
+def test_every_sample_keeps_the_data_contract(blobs) -> None:
+    for kind in LabelKind:
+        weak = WeakDataset(blobs, [kind] * 6, seed=0)
+        centred = WeakDataset(blobs, [kind] * 6, seed=0, point="centre")
+        for index in range(6):
+            assert weak[index].check(4).label.kind == kind
+            centred[index].check(4)
+    half = PartialDataset(blobs, [1, 3])
+    for index in range(6):
+        half[index].check(4)
+
+
 def test_points_do_not_depend_on_the_order_of_reading(blobs) -> None:
     forwards = WeakDataset(blobs, [POINT] * 6, seed=3)
     backwards = WeakDataset(blobs, [POINT] * 6, seed=3)

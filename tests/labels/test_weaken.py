@@ -137,6 +137,10 @@ def test_it_goes_downwards_only(make_label) -> None:
         assert weaken(cheap, LabelKind.TAG, generator()).categories.tolist() == [0]
         same = weaken(cheap, cheap.kind, generator(9))
         assert all(torch.equal(tensors(same)[n], tensors(cheap)[n]) for n in tensors(cheap))
+        shared = {
+            n for n in tensors(cheap) if tensors(same)[n].data_ptr() == tensors(cheap)[n].data_ptr()
+        }
+        assert not shared, "a label must not change when the one it was made from does"
 
 
 def test_the_same_generator_state_gives_the_same_points(make_label) -> None:

@@ -77,6 +77,17 @@ def test_boxes_lie_on_their_pixels() -> None:
     assert (picture[60, 75] == 128).all() or (picture[60, 75] == 127).all(), "boxes are not filled"
 
 
+def test_the_image_lies_on_its_pixels() -> None:
+    image = torch.zeros(3, 20, 30)
+    image[:, 4, 7] = 1
+    figure = BookFigure(300 / 144, 200 / 144)
+    figure.set_layout_engine("none")
+    draw_overlay(figure.add_axes((0, 0, 1, 1)), image, None, NAMES)
+    rows, columns = np.nonzero(drawn(figure).min(axis=-1) > 128)
+    assert (rows.min(), rows.max()) == pytest.approx((40, 49), abs=1)
+    assert (columns.min(), columns.max()) == pytest.approx((70, 79), abs=1)
+
+
 def test_points_lie_on_their_pixels() -> None:
     picture = bare_axes_picture(label(LabelKind.POINT), Style(show_names=False))
     rows, columns = np.nonzero(close_to(picture, colour(1)))

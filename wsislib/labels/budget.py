@@ -125,7 +125,7 @@ def mix_for_budget(
     kinds = sorted(wanted, key=prices.of)
     counts: dict[LabelKind, int] = {}
     left = budget
-    for kind in reversed(kinds[1:]):
+    for kind in kinds[1:]:
         counts[kind] = _nearest(budget * wanted[kind] / prices.of(kind))
         left -= counts[kind] * prices.of(kind)
     counts[kinds[0]] = _nearest(left / prices.of(kinds[0]))
