@@ -1,4 +1,4 @@
-"""A VOC 2012 folder of a few kilobytes: devkit layout, void borders, difficult objects, trainaug."""
+"""A VOC 2012 folder of a few kilobytes: devkit layout, void borders, covered objects, trainaug."""
 
 from pathlib import Path
 

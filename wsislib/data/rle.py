@@ -1,8 +1,7 @@
 """COCO segmentations to masks and back, safe against files that lie.
 
-A run-length code of 30 bytes can ask for gigabytes, and a polygon with coordinates of 1e8
-crashes pycocotools' C code. So every number is held against the image before anything of the
-image's size is allocated or any C code runs.
+A run-length code of 30 bytes can ask for gigabytes, and coordinates of 1e8 crash pycocotools'
+C code. So every number is held against the image before memory is taken or C code runs.
 """
 
 from __future__ import annotations

@@ -9,12 +9,16 @@ from typing import Any
 
 from tqdm import tqdm
 
-from wsislib.data.rle import MAX_PIXELS
 from wsislib.data.sample import LabelKind
 from wsislib.data.validate_images import check_image_file, check_orphans, in_threads
 from wsislib.data.validate_labels import check_image_labels
 from wsislib.data.validate_report import Place, Problem, Report, Severity, require_trainable
-from wsislib.data.validate_structure import check_structure, read_document, whole_records
+from wsislib.data.validate_structure import (
+    check_structure,
+    has_legal_size,
+    read_document,
+    whole_records,
+)
 from wsislib.data.validate_voc import check_voc
 
 __all__ = ["Problem", "Report", "Severity", "check_coco", "check_voc", "require_trainable"]
@@ -86,8 +90,7 @@ def _check_labels(
 ) -> Iterator[Problem]:
     done: set[int] = set()
     for image in images:
-        width, height = image["width"], image["height"]
-        if image["id"] in done or min(width, height) < 1 or width * height > MAX_PIXELS:
+        if image["id"] in done or not has_legal_size(image):
             continue  # reported by the structure's check
         done.add(image["id"])
         yield from check_image_labels(annotations[image["id"]], image, path, kind, least)

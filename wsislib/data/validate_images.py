@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from wsislib.data.images import IMAGE_SUFFIXES, ImageReadError, probe_image, resolve_image
 from wsislib.data.validate_report import Place, Problem
-from wsislib.data.validate_structure import place_of
+from wsislib.data.validate_structure import has_legal_size, place_of
 
 Item = TypeVar("Item")
 SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
@@ -65,7 +65,9 @@ def check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) -
         return [place.error("image-unreadable", message, "copy or export the image again")]
     declared = (image["width"], image["height"])
     problems = []
-    if declared != (facts.width, facts.height):
+    if not has_legal_size(image):
+        pass  # reported by the structure's check
+    elif declared != (facts.width, facts.height):
         message = (
             f"has {facts.width} x {facts.height} pixels, the record says {declared[0]} x "
             f"{declared[1]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ AREA_SLACK = 0.1
 """Share by which `area` may differ from the mask's pixels; polygon areas are not pixel counts."""
 AREA_PIXELS = 16
 """Pixels by which `area` may differ in any case."""
+FAR = 1e9
+"""Beyond any image; a comparison with it is False for NaN, and safe for huge whole numbers."""
 
 
 def check_image_labels(
@@ -134,8 +135,8 @@ def _check_area(annotation: dict[str, Any], pixels: int, place: Place) -> Iterat
     remedy = "write the mask's pixel count: it decides between small, medium and large"
     if isinstance(area, bool) or not isinstance(area, int | float):
         yield place.error("wrong-type", f"'area' is {area!r:.60}, must be a number", remedy)
-    elif not math.isfinite(area):
-        yield place.error("not-finite", f"'area' is {area}", remedy)
+    elif not abs(area) < FAR:
+        yield place.error("not-finite", f"'area' is {area!r:.60}", remedy)
     elif abs(area - pixels) > max(AREA_PIXELS, AREA_SLACK * pixels):
         message = f"'area' is {area:g}, its mask has {pixels} pixels"
         yield place.warning("area-differs", message, remedy)
@@ -187,6 +188,6 @@ def _numbers_fault(value: Any, count: int, form: str) -> tuple[str, str] | None:
     for number in value:
         if isinstance(number, bool) or not isinstance(number, int | float):
             return "wrong-type", f"holds {number!r:.60}, must be {form}"
-        if not abs(number) < 1e9:
+        if not abs(number) < FAR:
             return "not-finite", f"holds {number!r:.60}, which is not finite or beyond any image"
     return None

@@ -79,6 +79,12 @@ def whole_records(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [record for record in records if _is_whole(record, name)]
 
 
+def has_legal_size(image: dict[str, Any]) -> bool:
+    """Whether a well-typed image record declares a size that is read."""
+    width, height = image["width"], image["height"]
+    return min(width, height) >= 1 and bool(width * height <= MAX_PIXELS)
+
+
 def _is_whole(record: object, name: str) -> bool:
     return isinstance(record, dict) and all(
         _has_type(record.get(key), kind) for key, kind in _KEYS[name].items()
@@ -135,9 +141,9 @@ def _check_image_records(document: dict[str, Any], path: Path) -> Iterator[Probl
     files: dict[str, int] = {}
     for record in whole_records(document, "images"):
         place = place_of(record, "images", path)
-        width, height = record["width"], record["height"]
-        if width < 1 or height < 1 or width * height > MAX_PIXELS:
-            message = f"declares {width} x {height}; 1 to {MAX_PIXELS} pixels are read"
+        if not has_legal_size(record):
+            size = f"{record['width']} x {record['height']}"
+            message = f"declares {size}; 1 to {MAX_PIXELS} pixels are read"
             yield place.error("image-size", message, "write the image's size in pixels")
         name = record["file_name"]
         if name in files:
