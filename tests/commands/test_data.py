@@ -1,0 +1,74 @@
+"""`wsis data check` and `wsis data make`: exit codes and output."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from wsislib.commands.data import check, make
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from miniatures import coco, voc
+
+
+def test_a_good_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    path = coco.write(tmp_path)
+    assert check(path) == 0
+    assert "Training may start." in capsys.readouterr().out
+    assert check(tmp_path, json=True) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["may_train"] is True
+
+
+def test_a_bad_file_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    document = coco.document()
+    document["annotations"][0]["bbox"] = [0, 0, 0, 0]
+    path = coco.write(tmp_path, document)
+    assert check(path, json=True) == 1
+    (problem,) = [
+        p for p in json.loads(capsys.readouterr().out)["problems"] if p["severity"] == "error"
+    ]
+    assert (problem["code"], problem["annotation_id"]) == ("box-empty", 5)
+    assert check(path) == 1
+    assert "Training may not start" in capsys.readouterr().out
+    assert check(tmp_path / "none.json") == 1
+    assert check(path, images=tmp_path / "none") == 1
+
+
+def test_kinds_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    document = coco.document()
+    for key in ("bbox", "segmentation"):
+        del document["annotations"][0][key]
+    path = coco.write(tmp_path, document)
+    assert check(path) == 1
+    assert check(path, least="tag") == 0
+    assert check(path, kind="tag") == 0
+    assert check(path, kind="point") == 1
+    capsys.readouterr()
+
+
+def test_a_voc_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = voc.write(tmp_path)
+    assert check(tmp_path) == 0
+    assert check(folder, split="trainaug") == 0
+    assert check(folder, split="test") == 1
+    assert "split-missing" in capsys.readouterr().out
+
+
+def test_options_of_the_other_format_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--split is for a VOC folder"):
+        check(coco.write(tmp_path / "coco"), split="val")
+    with pytest.raises(ValueError, match="are for a COCO JSON file"):
+        check(voc.write(tmp_path / "voc"), kind="box")
+
+
+def test_made_scenes_pass_the_check(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = tmp_path / "world"
+    assert make(folder, categories=8, count=6, size=64, seed=3) == 0
+    assert check(folder, json=True) == 0
+    report = json.loads(capsys.readouterr().out.split("\n", 1)[1])
+    assert report["images"] == 6
+    assert report["problems"] == []
+    with pytest.raises(ValueError, match="holds other scenes"):
+        make(folder, categories=8, count=6, size=64, seed=4)
