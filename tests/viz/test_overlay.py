@@ -116,6 +116,15 @@ def test_tags_are_words_and_nothing_else_of_the_image_changes() -> None:
     assert not changed[:, 200:].any()
 
 
+def test_more_tags_than_fit_are_counted() -> None:
+    names = [f"kind {index}" for index in range(11)]
+    figure = overlay(IMAGE, Label(LabelKind.TAG, torch.arange(11)), names)
+    words = [text.get_text() for text in figure.axes[0].texts]
+    assert words == [*names[:7], "and 4 more"]
+    figure = overlay(IMAGE, Label(LabelKind.TAG, torch.arange(8)), names)
+    assert [text.get_text() for text in figure.axes[0].texts] == names[:8]
+
+
 def test_weak_detections_are_left_out() -> None:
     strong = label(LabelKind.MASK)
     found = Detections(strong.boxes, torch.tensor([0.9, 0.3]), strong.categories, strong.masks)

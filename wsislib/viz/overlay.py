@@ -15,9 +15,10 @@ from torch import Tensor
 
 from wsislib.data.sample import Category, Detections, Label, LabelKind
 from wsislib.viz.figure import BookFigure
-from wsislib.viz.palette import colour, rgb, text_colour
+from wsislib.viz.palette import PALE, colour, rgb, text_colour
 
 TEXT_SIZE = 6.5
+TAG_LINES = 8  # tags that fit over one another; the rest are counted
 ENOUGH_ROOM = 6.0  # between names, in hundredths of the image's height
 
 
@@ -189,9 +190,13 @@ def _draw_names(
 
 
 def _draw_tags(axes: Axes, words: Sequence[str], colours: Sequence[str]) -> None:
-    for place, (word, tone) in enumerate(zip(words, colours, strict=True)):
-        text = axes.text(0.03, 0.97 - 0.09 * place, word, transform=axes.transAxes)
-        text.set(va="top", fontsize=TEXT_SIZE + 1, **_on(tone))
+    shown = list(zip(words, colours, strict=True))
+    if len(shown) > TAG_LINES:
+        more = len(shown) - TAG_LINES + 1
+        shown = [*shown[: TAG_LINES - 1], (f"and {more} more", PALE)]
+    for place, (word, tone) in enumerate(shown):
+        text = axes.text(0.03, 0.97 - 0.95 * place / TAG_LINES, word, transform=axes.transAxes)
+        text.set(va="top", fontsize=TEXT_SIZE, **_on(tone))
 
 
 def _write(axes: Axes, x: float, y: float, words: str, tone: str, below: bool) -> None:
