@@ -48,8 +48,7 @@ def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
         )  # fmt: skip
     except PapermillExecutionError as error:
         raise NotebookFailedError(
-            f"cell {error.cell_index + 1} of the executed notebook raised "
-            f"{error.ename}: {error.evalue}"
+            f"the cell {_first_line(error.source)!r} raised {error.ename}: {error.evalue}"
         ) from None
     except Exception as error:
         raise NotebookFailedError(f"{type(error).__name__}: {error}") from None
@@ -81,10 +80,14 @@ def require_executed(notebook: dict[str, Any]) -> None:
         if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
             continue
         if cell.get("execution_count") is None:
-            first = "".join(cell["source"]).strip().splitlines()[0]
-            raise NotebookFailedError(
-                f"cell {number} ({first!r}) was never run: the kernel died before it"
+        raise NotebookFailedError(
+                f"cell {number} ({_first_line(cell['source'])!r}) was never run: "
+                "the kernel died before it"
             )
+
+
+def _first_line(source: str | list[str]) -> str:
+    return "".join(source).strip().splitlines()[0]
 
 
 def main(job_file: Path) -> int:

@@ -61,9 +61,14 @@ def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
         wanted = name.removesuffix(".ipynb").removeprefix("book/")
         found = [f for full, f in known.items() if wanted in (full, f.stem)]
         if not found:
-            raise ValueError(f"no notebook {name!r} in {book.name}/{near(wanted, known)}")
+            raise ValueError(f"no notebook {name!r} in {book.name}/{near(wanted, _called(known))}")
         chosen += found
     return chosen or every
+
+
+def _called(known: Iterable[str]) -> list[str]:
+    """All names by which notebooks can be asked for."""
+    return [*known, *(name.rpartition("/")[2] for name in known)]
 
 
 @dataclass

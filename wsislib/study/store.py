@@ -72,7 +72,7 @@ class RunStore:
         """
         try:
             return read_json(self.folder(key) / name)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def write_status(self, key: RunKey, state: str, **facts: Any) -> None:
