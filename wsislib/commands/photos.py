@@ -251,14 +251,14 @@ def _ids(files: list[Path], annotations: Path | None) -> list[int] | None:
 
 def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
     """One overlay picture per photograph."""
-    from wsislib.data.results import detections_from_results
     from wsislib.viz.figure import save_figure
-    from wsislib.viz.overlay import overlay
+    from wsislib.viz.overlay import Style, overlay
+    from wsislib.viz.pictures import read_detections
 
     out.mkdir(parents=True, exist_ok=True)
     for index, file in enumerate(folder.files):
         sample = folder[index]
-        own = [r for r in results if r["image_id"] == sample.image_id]
         height, width = sample.image.shape[1:]
-        found = detections_from_results(own, folder.categories, height, width, score)
-        save_figure(overlay(sample.image, found, folder.categories), out / f"{file.stem}.png")
+        found = read_detections(results, sample.image_id, folder.categories, height, width)
+        figure = overlay(sample.image, found, folder.categories, style=Style(min_score=score))
+        save_figure(figure, out / f"{file.stem}.png")
