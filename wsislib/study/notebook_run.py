@@ -80,7 +80,7 @@ def require_executed(notebook: dict[str, Any]) -> None:
         if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
             continue
         if cell.get("execution_count") is None:
-        raise NotebookFailedError(
+            raise NotebookFailedError(
                 f"cell {number} ({_first_line(cell['source'])!r}) was never run: "
                 "the kernel died before it"
             )
