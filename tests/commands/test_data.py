@@ -36,6 +36,25 @@ def test_a_bad_file_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture) -
     assert check(path, images=tmp_path / "none") == 1
 
 
+def test_mending_writes_a_copy_and_judges_it(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    document = coco.document()
+    document["annotations"][0]["bbox"] = [0, 0, 0, 0]
+    path, target = coco.write(tmp_path, document), tmp_path / "elsewhere" / "mended.json"
+    target.parent.mkdir()
+    assert check(path, mend=target) == 0
+    captured = capsys.readouterr()
+    assert "left out: " in captured.err
+    assert "annotation 5: box [0, 0, 0, 0] is empty" in captured.err
+    assert "9 images, 9 annotations, 0 errors" in captured.out
+    with pytest.raises(ValueError, match="exists already"):
+        check(path, mend=target)
+    good = coco.write(tmp_path / "good")
+    assert check(good, mend=tmp_path / "none.json") == 0
+    assert not (tmp_path / "none.json").exists()
+    with pytest.raises(ValueError, match="--mend is for a COCO JSON file"):
+        check(voc.write(tmp_path / "voc"), mend=tmp_path / "none.json")
+
+
 def test_kinds_are_passed_on(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     document = coco.document()
     for key in ("bbox", "segmentation"):

@@ -142,6 +142,26 @@ def test_reading_names_image_and_annotation(annotations: Path) -> None:
         dataset.ground_truth()
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"bbox": ["2", 3, 8, 9]}, "'bbox' holds '2', must be"),
+        ({"bbox": [2, 3, 8]}, r"'bbox' is \[2, 3, 8\]"),
+        ({"bbox": [2, float("nan"), 8, 9]}, "'bbox' holds nan"),
+        ({"bbox": [2, 3, 10**400, 9]}, "beyond any image"),
+        ({"segmentation": [[2.0, 3.0, 2.1, 3.0, 2.1, 3.1]]}, "its mask covers no pixel"),
+        ({"segmentation": None, "bbox": None, "point": [41, 3]}, "lies outside the image"),
+        ({"segmentation": None, "bbox": None, "point": [1, 2, 3]}, r"must be \[x, y\]"),
+        ({"segmentation": None, "bbox": None, "point": 7}, "'point' is 7"),
+    ],
+)
+def test_what_cannot_be_read_is_one_error(tmp_path: Path, fields: dict, message: str) -> None:
+    document = coco.document()
+    document["annotations"][0].update(fields)
+    with pytest.raises(ValueError, match=f"image 12: annotation 5: .*{message}"):
+        sample_of(load(coco.write(tmp_path, document)), 12)
+
+
 def test_ground_truth_needs_every_mask(tmp_path: Path) -> None:
     document = coco.document()
     document["annotations"][0]["segmentation"] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,11 +19,13 @@ def check(
     kind: Kind = "mask",
     least: Kind | None = None,
     split: str | None = None,
+    mend: Path | None = None,
     json: bool = False,
 ) -> int:
     """Read a whole data set and report every problem before anything trains.
 
-    Ends with 0 where training may start, with 1 where it may not.
+    Ends with 0 where training may start, with 1 where it may not. Nothing is written unless
+    --mend asks for it.
 
     Args:
         path: a COCO JSON file, a folder with annotations.json, or a VOC folder.
@@ -32,9 +35,13 @@ def check(
         least: the kind that every annotation must have; a box where not given. Give tag or
             point for a model that learns from those. COCO only.
         split: train, val, trainval or trainaug. VOC only; train where not given.
+        mend: write a copy of the JSON file without the annotations that have errors, and
+            report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
     report = _report(path, images, kind, least, split)
+    if mend is not None:
+        report = _mended(report, mend, path, images, kind, least)
     print(report.to_json() if json else report.text())
     return 0 if report.may_train else 1
 
@@ -61,6 +68,25 @@ def make(
     written = export_coco(dataset, folder, lambda places: tqdm(places, unit="scene", disable=None))
     print(f"{count} scenes of {categories} categories: {written}")
     return 0
+
+
+def _mended(
+    report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
+) -> Report:
+    """Write the mended copy and report on it; the same report where nothing can be mended."""
+    from wsislib.data.mend import curable, write_mended
+
+    if Path(report.source).suffix != ".json":
+        raise ValueError(f"{path}: --mend is for a COCO JSON file")
+    source = Path(report.source)
+    left_out = write_mended(source, report, target)
+    if left_out == 0:
+        print(f"{source}: no annotation to leave out; {target} was not written", file=sys.stderr)
+        return report
+    for problem in curable(report):
+        print(f"left out: {problem.place()}: {problem.message}", file=sys.stderr)
+    print(f"{target}: written without {left_out} annotations", file=sys.stderr)
+    return _report(target, images or source.parent / "images", kind, least, None)
 
 
 def _report(

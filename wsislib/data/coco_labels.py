@@ -31,6 +31,8 @@ from wsislib.data.rle import (
 from wsislib.data.sample import Label, LabelKind
 
 Annotation = Mapping[str, Any]
+FAR = 1e9
+"""Pixels: beyond any image."""
 
 
 def annotation_kind(annotation: Annotation) -> LabelKind:
@@ -61,6 +63,33 @@ def weaker_kind(annotation: Annotation, ceiling: LabelKind) -> LabelKind:
     return ceiling
 
 
+class NumbersError(ValueError):
+    """A `bbox` or `point` that is no list of finite numbers; `code` names the fault."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def numbers(value: Any, name: str, count: int) -> list[float]:
+    """`value` as `count` finite numbers.
+
+    Raises:
+        NumbersError: it is something else.
+    """
+    form = "[x, y, width, height]" if count == 4 else "[x, y]"
+    if not isinstance(value, list | tuple) or len(value) != count:
+        raise NumbersError("wrong-type", f"'{name}' is {value!r:.60}, must be {form}")
+    for number in value:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise NumbersError("wrong-type", f"'{name}' holds {number!r:.60}, must be {form}")
+        # False for NaN, and safe for whole numbers beyond a float.
+        if not abs(number) < FAR:
+            fault = "is not finite or beyond any image"
+            raise NumbersError("not-finite", f"'{name}' holds {number!r:.60}, which {fault}")
+    return [float(number) for number in value]
+
+
 def clip_box(bbox: Sequence[float], height: int, width: int) -> tuple[float, float, float, float]:
     """COCO's [x, y, w, h] as (x0, y0, x1, y1), clipped to the image, all in pixels."""
     x, y, w, h = bbox
@@ -77,7 +106,7 @@ def box_of(annotation: Annotation, height: int, width: int) -> tuple[float, floa
         ValueError: there is neither.
     """
     if _given(annotation.get("bbox")):
-        x0, y0, x1, y1 = clip_box(annotation["bbox"], height, width)
+        x0, y0, x1, y1 = clip_box(numbers(annotation["bbox"], "bbox", 4), height, width)
         # Compared in float32, in which the label keeps it.
         if np.float32(x0) < np.float32(x1) and np.float32(y0) < np.float32(y1):
             return x0, y0, x1, y1
@@ -128,27 +157,39 @@ def label_of(
     most = max(kinds, default=ceiling)
     count = len(kinds)
     some_points = least == LabelKind.POINT or LabelKind.POINT in kinds
-    points = torch.zeros(count, 2) if some_points else None
-    boxes = torch.zeros(count, 4) if most >= LabelKind.BOX else None
-    masks = np.zeros((count, height, width), dtype=bool) if most == LabelKind.MASK else None
-    for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
-        try:
-            if points is not None and kind == LabelKind.POINT:
-                points[entry] = torch.tensor(annotation["point"], dtype=torch.float32)
-            if boxes is not None and kind >= LabelKind.BOX:
-                boxes[entry] = torch.tensor(box_of(annotation, height, width))
-            if masks is not None and kind == LabelKind.MASK:
-                masks[entry] = decode_segmentation(annotation["segmentation"], height, width)
-        except ValueError as error:
-            raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
-    return Label(
+    label = Label(
         kind=least,
         categories=torch.tensor([category_index[a["category_id"]] for a in annotations]).long(),
-        points=points,
-        boxes=boxes,
-        masks=None if masks is None else torch.from_numpy(masks),
+        points=torch.zeros(count, 2) if some_points else None,
+        boxes=torch.zeros(count, 4) if most >= LabelKind.BOX else None,
+        masks=torch.zeros(count, height, width).bool() if most == LabelKind.MASK else None,
         kinds=None if least == most else torch.tensor(kinds, dtype=torch.uint8),
     )
+    for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
+        try:
+            _fill(label, entry, annotation, kind, (height, width))
+        except ValueError as error:
+            raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
+    return label
+
+
+def _fill(
+    label: Label, entry: int, annotation: Annotation, kind: LabelKind, size: tuple[int, int]
+) -> None:
+    """Write what one annotation has into its row of a label's fields."""
+    height, width = size
+    if label.points is not None and kind == LabelKind.POINT:
+        x, y = numbers(annotation["point"], "point", 2)
+        if not (0 <= x <= width and 0 <= y <= height):
+            raise ValueError(f"point [{x:g}, {y:g}] lies outside the image")
+        label.points[entry] = torch.tensor([x, y])
+    if label.boxes is not None and kind >= LabelKind.BOX:
+        label.boxes[entry] = torch.tensor(box_of(annotation, height, width))
+    if label.masks is not None and kind == LabelKind.MASK:
+        mask = decode_segmentation(annotation["segmentation"], height, width)
+        if not mask.any():
+            raise ValueError("its mask covers no pixel")
+        label.masks[entry] = torch.from_numpy(np.ascontiguousarray(mask))
 
 
 def _single_tags(

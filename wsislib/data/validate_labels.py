@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from wsislib.data.coco_labels import annotation_kind, check_amount, clip_box
+from wsislib.data.coco_labels import (
+    FAR,
+    NumbersError,
+    annotation_kind,
+    check_amount,
+    clip_box,
+    numbers,
+)
 from wsislib.data.rle import SegmentationError, checked_rle, rle_area, rle_box
 from wsislib.data.sample import LabelKind
 from wsislib.data.validate_report import Place, Problem
@@ -18,8 +25,6 @@ AREA_SLACK = 0.1
 """Share by which `area` may differ from the mask's pixels; polygon areas are not pixel counts."""
 AREA_PIXELS = 16
 """Pixels by which `area` may differ in any case."""
-FAR = 1e9
-"""Beyond any image; a comparison with it is False for NaN, and safe for huge whole numbers."""
 
 
 def check_image_labels(
@@ -91,11 +96,11 @@ def _check_box(
     width: int,
     place: Place,
 ) -> Iterator[Problem]:
-    fault = _numbers_fault(bbox, 4, "[x, y, width, height]")
-    if fault is not None:
-        yield place.error(fault[0], f"'bbox' {fault[1]}", "write [x, y, width, height] in pixels")
+    try:
+        x, y, w, h = numbers(bbox, "bbox", 4)
+    except NumbersError as error:
+        yield place.error(error.code, str(error), "write [x, y, width, height] in pixels")
         return
-    x, y, w, h = bbox
     text = f"box [{x:g}, {y:g}, {w:g}, {h:g}]"
     if w <= 0 or h <= 0:
         message = f"{text} is empty: width and height must be above 0"
@@ -118,11 +123,11 @@ def _check_box(
 
 
 def _check_point(point: Any, height: int, width: int, place: Place) -> Iterator[Problem]:
-    fault = _numbers_fault(point, 2, "[x, y]")
-    if fault is not None:
-        yield place.error(fault[0], f"'point' {fault[1]}", "write [x, y] in pixels")
+    try:
+        x, y = numbers(point, "point", 2)
+    except NumbersError as error:
+        yield place.error(error.code, str(error), "write [x, y] in pixels")
         return
-    x, y = point
     if not (0 <= x <= width and 0 <= y <= height):
         message = f"point [{x:g}, {y:g}] lies outside the image of {width} x {height} pixels"
         yield place.error("point-outside", message, "give [x, y] in pixels of this image")
@@ -179,15 +184,3 @@ def _check_repeated(
         message = f"says the same as annotation {seen[content]}"
         yield place.warning("duplicate-annotation", message, "delete one of them")
     seen.setdefault(content, annotation["id"])
-
-
-def _numbers_fault(value: Any, count: int, form: str) -> tuple[str, str] | None:
-    """Code and message where `value` is no list of `count` finite numbers."""
-    if not isinstance(value, list | tuple) or len(value) != count:
-        return "wrong-type", f"is {value!r:.60}, must be {form}"
-    for number in value:
-        if isinstance(number, bool) or not isinstance(number, int | float):
-            return "wrong-type", f"holds {number!r:.60}, must be {form}"
-        if not abs(number) < FAR:
-            return "not-finite", f"holds {number!r:.60}, which is not finite or beyond any image"
-    return None
