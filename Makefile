@@ -69,11 +69,12 @@ test: lint
 SITE := build/site/$(SCALE)
 book: $(STAMP)
 	rm -rf $(SITE) && mkdir -p $(SITE)
-	@if [ $(SCALE) = smoke ]; then $(BIN)/wsis reproduce --scale smoke --yes; fi
+	@if [ $(SCALE) = smoke ]; then $(BIN)/wsis reproduce --scale smoke --yes --jobs $(WORKERS); fi
 	$(BIN)/wsis tables --scale $(SCALE)
-	$(BIN)/wsis notebooks --scale $(SCALE)
-	$(BIN)/wsis pages --scale $(SCALE)
-	cp -R book/. $(SITE)/source
+	$(BIN)/wsis notebooks --scale $(SCALE) --jobs $(WORKERS)
+	cp -R book/. $(SITE)/source && rm -rf $(SITE)/source/_build
+	cp -R build/book/. $(SITE)/source
+	$(BIN)/wsis pages --scale $(SCALE) --output $(SITE)/source
 	$(BIN)/jupyter-book build $(SITE)/source --config jupyter_book.yml --path-output $(SITE) \
 		-W --keep-going --all --quiet
 	$(BIN)/python tests/book/links.py $(SITE)/_build/html

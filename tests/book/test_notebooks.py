@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 from pathlib import Path
 
 import nbformat
@@ -12,7 +13,9 @@ ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 GENERATED = {"claims", "status"}
 LONGEST_CELL = 20
-MAY_IMPORT = {"wsislib", "pathlib", "matplotlib", "numpy", "pandas", "torch", "IPython"}
+WIDEST_LINE = 79  # a page shows no more without a scroll bar
+STANDARD = {"inspect", "pathlib", "tempfile", "time"}
+MAY_IMPORT = {"wsislib", "matplotlib", "numpy", "pandas", "torch", "IPython", *STANDARD}
 
 
 def notebooks() -> list[Path]:
@@ -32,6 +35,13 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 def chapters() -> list[str]:
     toc = yaml.safe_load((BOOK / "_toc.yml").read_text(encoding="utf-8"))
     return [toc["root"], *(c["file"] for part in toc["parts"] for c in part["chapters"])]
+
+
+def exists(module: str, name: str) -> bool:
+    """Whether `from module import name` would work, `name` being an attribute or a module."""
+    if hasattr(importlib.import_module(module), name):
+        return True
+    return importlib.util.find_spec(f"{module}.{name}") is not None
 
 
 each = pytest.mark.parametrize("path", notebooks(), ids=lambda path: path.stem)
@@ -82,7 +92,7 @@ def test_parameters_are_literals(path: Path) -> None:
         ast.literal_eval(statement.value)
         names.add(statement.targets[0].id)
     assert "scale" in names
-    assert tagged[0] is code_cells(path)[0], "parameters come before any other code"
+    assert tagged[0].id == code_cells(path)[0].id, "parameters come before any other code"
 
 
 @each
@@ -91,7 +101,7 @@ def test_cells_fit_on_a_screen_and_hold_no_magic(path: Path) -> None:
         lines = cell.source.splitlines()
         assert len(lines) <= LONGEST_CELL, f"{len(lines)} lines: {lines[0]}"
         ast.parse(cell.source)  # a magic or a shell line is not Python
-        assert all(len(line) <= 88 for line in lines), "a page is 88 characters wide"
+        assert [line for line in lines if len(line) > WIDEST_LINE] == []
 
 
 @each
@@ -110,10 +120,9 @@ def test_only_public_names_are_imported_and_they_exist(path: Path) -> None:
                 assert {a.name.split(".")[0] for a in node.names} <= MAY_IMPORT
             elif isinstance(node, ast.ImportFrom):
                 assert str(node.module).split(".")[0] in MAY_IMPORT
-                module = importlib.import_module(str(node.module))
                 for alias in node.names:
                     assert not alias.name.startswith("_"), alias.name
-                    assert hasattr(module, alias.name), f"{node.module} has no {alias.name}"
+                    assert exists(str(node.module), alias.name), f"no {alias.name} in {node.module}"
 
 
 @each
