@@ -112,6 +112,21 @@ def test_bf16_trains_near_float32(tmp_path: Path, tiny: SimpleNamespace) -> None
     assert totals[0] == pytest.approx(totals[1], rel=0.05)
 
 
+def test_infinite_gradient_of_a_finite_loss_stops_too(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
+    model = tiny.model()
+    losses = model.losses
+    model.losses = lambda batch: {"loss_root": (losses(batch)["loss_tag"] * 0).sqrt()}
+    with pytest.raises(NonFiniteLoss, match=r"step 1: .*loss_root 0, total 0, gradient_norm nan"):
+        fit(model, tiny.dataset(), config(), tmp_path, device="cpu", progress=False)
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert not (tmp_path / "checkpoints").exists()
+    model.losses = lambda batch: {}
+    with pytest.raises(ValueError, match="no loss at all"):
+        fit(model, tiny.dataset(), config(), tmp_path, device="cpu", progress=False)
+
+
 def test_non_finite_loss_names_step_terms_and_images(tmp_path: Path, tiny: SimpleNamespace) -> None:
     class Breaks(type(tiny.model())):  # type: ignore[misc]
         calls = 0

@@ -48,6 +48,7 @@ class Problem:
         Each part keeps only the images in which its categories occur; the others add nothing to
         any number.
         """
+        by_id = {image["id"]: image for image in self.images}
         part_of = {c["id"]: i // count for i, c in enumerate(self.categories)}
         parts = range(0, len(self.categories), count)
         annotations: list[list[Entry]] = [[] for _ in parts]
@@ -59,7 +60,7 @@ class Problem:
         for number, start in enumerate(parts):
             truth, found = annotations[number], results[number]
             seen = {entry["image_id"] for entry in truth}.union(e["image_id"] for e in found)
-            images = [image for image in self.images if image["id"] in seen]
+            images = [by_id[image_id] for image_id in sorted(seen)]
             yield Problem(images, self.categories[start : start + count], truth, found)
 
     def _dictionary(self, annotations: list[Entry]) -> Entry:

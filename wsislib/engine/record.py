@@ -46,6 +46,8 @@ class Record:
         self.done = self._resume()
         self.rows: list[Row] = read_history(folder / "history.csv", upto=self.done.step)
         self.images_per_second = 0.0
+        if team.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(team.device)
         self._clock = time.perf_counter()
 
     def step_done(self, values: Mapping[str, float], rate: float) -> None:

@@ -148,7 +148,7 @@ def _backward(
     optimiser.zero_grad()
     with autocast(team.device, config.precision):
         terms: dict[str, Tensor] = losses([sample.to(team.device) for sample in batch])
-    _check_weights(terms, config.loss_weights)
+    _check_names(terms, config.loss_weights)
     weighted = [config.loss_weights.get(name, 1.0) * loss.float() for name, loss in terms.items()]
     total = torch.stack(weighted).sum()
     total.backward()
@@ -170,7 +170,9 @@ def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record
     raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
 
 
-def _check_weights(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+def _check_names(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
+    if not terms:
+        raise ValueError("the model's losses() gave no loss at all; it must give one at least")
     unknown = sorted(set(weights) - set(terms))
     if unknown:
         raise ValueError(
