@@ -86,6 +86,19 @@ def test_good_labels_pass(good: Label) -> None:
     assert sample.check(5) is sample
 
 
+def test_limits_are_part_of_what_is_allowed() -> None:
+    """Black and white pixels, id 1, and an object that fills the image."""
+    extreme = torch.zeros(3, *SIZE)
+    extreme[0] = 1
+    whole = Label(
+        LabelKind.MASK,
+        torch.tensor([4]),
+        boxes=torch.tensor([[0.0, 0.0, 8.0, 6.0]]),
+        masks=torch.ones(1, *SIZE, dtype=torch.bool),
+    )
+    Sample(extreme, 1, whole).check(5)
+
+
 def with_nan() -> torch.Tensor:
     out = image()
     out[1, 2, 3] = torch.nan
@@ -126,7 +139,10 @@ KINDS = torch.tensor([3, 2], dtype=torch.uint8)
     ("bad", "message"),
     [
         (Label(3, torch.tensor([0])), "label kind must be a LabelKind, is 3"),
-        (label(LabelKind.TAG, categories=torch.tensor([0, 5])), "entry 1: category index 5"),
+        (
+            label(LabelKind.TAG, categories=torch.tensor([0, 5])),
+            "category index 5 is outside 0..4$",
+        ),
         (label(LabelKind.TAG, categories=torch.tensor([-1, 2])), "entry 0: category index -1"),
         (label(LabelKind.TAG, categories=torch.tensor([0.0])), "categories must be torch.int64"),
         (label(LabelKind.TAG, categories=torch.tensor([[0]])), r"categories must have shape \(K\)"),
