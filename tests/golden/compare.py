@@ -1,0 +1,56 @@
+"""Measured numbers against recorded ones."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wsislib.atomic import read_json
+from wsislib.study.parts import PART_VERSIONS
+
+Numbers = Mapping[str, float | str]
+FOLDER = Path(__file__).parent
+
+
+def version_of(name: str) -> Any:
+    """A part's version; for the pipeline, which joins the parts, the versions of all of them."""
+    return dict(PART_VERSIONS) if name == "pipeline" else PART_VERSIONS[name]
+
+
+def recorded(part: str) -> dict[str, Any] | None:
+    """The record of a part: version, tolerance, numbers; None where there is none."""
+    try:
+        return read_json(FOLDER / f"{part}.json")
+    except FileNotFoundError:
+        return None
+
+
+def moved(before: Numbers, now: Numbers, tolerance: float) -> list[str]:
+    """What differs by more than `tolerance` (relative; near zero a hundredth of it)."""
+    changes = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, str) or isinstance(new, str) or old is None or new is None:
+            if old == new:
+                continue
+            changes.append(f"{name}: {old} -> {new}")
+        elif not math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance * 0.01):
+            changes.append(f"{name}: {old:.6g} -> {new:.6g}")
+    return changes
+
+
+def advice(part: str, changes: list[str]) -> str:
+    """What to do when numbers moved."""
+    what = (
+        f"raise it to {PART_VERSIONS[part] + 1}"
+        if part in PART_VERSIONS
+        else (
+            "and no part's own numbers moved, then study/mask_rcnn.py did: raise part 'mask_rcnn'"
+        )
+    )
+    shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
+    return (
+        f"numbers of part {part!r} moved ({shown}). If that is meant, {what} "
+        "in wsislib/study/parts.py, which makes the runs that use it stale, and run "
+        "`python -m tests.golden.update`. If not, the change broke something."
+    )
