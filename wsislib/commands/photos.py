@@ -29,6 +29,7 @@ def train(
     batch_size: int = 4,
     learning_rate: float = 0.02,
     seed: int = 0,
+    checkpoint_every: int = 100,
     device: str = "auto",
 ) -> int:
     """Check a COCO-format data set, then train a Mask R-CNN on it.
@@ -49,6 +50,7 @@ def train(
         batch_size: images a step.
         learning_rate: after warm-up; it falls to nothing along a cosine.
         seed: of weights, order and augmentation.
+        checkpoint_every: steps between checkpoints.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.engine.device import describe_device, pick_device
@@ -62,8 +64,8 @@ def train(
     chosen = pick_device(device)
     recipe.save(out)
     print(f"{len(dataset)} images, {len(recipe.categories)} categories, {describe_device(chosen)}")
-    fitted = fit(model, dataset, _train_config(steps, batch_size, learning_rate, seed), out,
-                 device=chosen)  # fmt: skip
+    config = _train_config(steps, batch_size, learning_rate, seed, checkpoint_every)
+    fitted = fit(model, dataset, config, out, device=chosen)
     print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
     return 0
 
@@ -204,7 +206,9 @@ def _recipe(
     return Recipe(size, mask_head, pretrained, side, seed, categories, dataset.fingerprint())
 
 
-def _train_config(steps: int, batch_size: int, learning_rate: float, seed: int) -> TrainConfig:
+def _train_config(
+    steps: int, batch_size: int, learning_rate: float, seed: int, checkpoint_every: int
+) -> TrainConfig:
     from wsislib.engine.config import TrainConfig
 
     return TrainConfig(
@@ -216,7 +220,7 @@ def _train_config(steps: int, batch_size: int, learning_rate: float, seed: int) 
         warmup_factor=0.01,
         clip_norm=5.0,
         seed=seed,
-        checkpoint_every=100,
+        checkpoint_every=checkpoint_every,
         log_every=10,
     )
 
