@@ -1,6 +1,6 @@
 """Several processes for one run: torch's own DistributedDataParallel, started by torchrun.
 
-    torchrun --nproc-per-node 2 --no-python wsis ...
+    torchrun --nproc-per-node 2 --no-python wsis train ...
 
 Every process runs the same script; `fit` sees from the environment (WORLD_SIZE, RANK) that it is
 one of a team. A global batch is dealt out evenly, gradients are averaged over processes, and only
