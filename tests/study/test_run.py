@@ -119,6 +119,26 @@ def test_a_number_changed_by_hand_is_seen(study_root: Path) -> None:
     assert "metrics.json is missing" in state("tiny", "low").why
 
 
+def test_a_corrupt_status_is_said_and_mended_by_a_run(study_root: Path) -> None:
+    folder = execute(*LOW).folder
+    (folder / "status.json").write_text("{")
+    assert state("tiny", "low").state == "damaged"
+    assert "status.json: not valid JSON" in state("tiny", "low").why
+    assert execute(*LOW).outcome == "done"
+    assert state("tiny", "low").state == "done"
+
+
+def test_only_the_first_of_several_processes_keeps_the_record(
+    study_root: Path, executions: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    folder = execute(*LOW).folder
+    assert executions() == ["10.0 0"] and not (folder / "status.json").exists()
+    monkeypatch.setenv("RANK", "0")
+    execute(*LOW)
+    assert state("tiny", "low").state == "done"
+
+
 def test_a_failed_rerun_keeps_the_good_result(study_root: Path, change_study: Callable) -> None:
     folder = execute(*LOW).folder
     before = (folder / "metrics.json").read_bytes()

@@ -9,6 +9,7 @@ description runs on a cluster: `executor="slurm"` with Snakemake's plugin of tha
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import shlex
 import shutil
@@ -83,6 +84,8 @@ def run_batch(
         ValueError: Snakemake is not installed or refused to start; shows what it said.
         KeyboardInterrupt: this process was asked to stop; all children are stopped before.
     """
+    if importlib.util.find_spec("snakemake") is None:
+        raise ValueError("batches need Snakemake: pip install 'wsis-book[batch]'")
     own = _new_folder(folder)
     jobs = {
         job_name(job.key): _job(study, store, plan, job, device, force, bool(executor))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wsislib.labels.splits import Split
     from wsislib.models.mask_rcnn import MaskRCNN
 
-EXAMPLE_SCENES = 12
+EXAMPLE_SCENES, EXAMPLES_A_SCENE = 12, 20
 
 
 @dataclass(frozen=True)
@@ -86,18 +86,26 @@ def run_mask_rcnn(context: Context) -> Outcome:
         device=device, progress=context.progress,
     )  # fmt: skip
     results = predict_all(model, val, device=device, progress=context.progress)
-    shown = set(val.image_ids[:EXAMPLE_SCENES])
     checkpoints = context.folder / "checkpoints"
     return Outcome(
         metrics=average_precisions(val.ground_truth(), results, {"A": split.a, "B": split.b}),
         data={"train": labelled.fingerprint(), "val": val.fingerprint()},
         device=describe_device(device),
-        examples=[result for result in results if result["image_id"] in shown],
+        examples=examples_of(results, val.image_ids),
         files={"history.csv": context.folder / "history.csv"},
         weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
         peak_memory_mib=fitted.peak_memory_mib,
         notes={"training_seconds": round(fitted.seconds, 1), "split": asdict(split)},
     )
+
+
+def examples_of(results: list[dict], image_ids: Sequence[int]) -> list[dict]:
+    """The best results of the first validation images, for pictures without the weights."""
+    kept: list[dict] = []
+    for image_id in image_ids[:EXAMPLE_SCENES]:
+        found = [result for result in results if result["image_id"] == image_id]
+        kept += sorted(found, key=lambda r: r["score"], reverse=True)[:EXAMPLES_A_SCENE]
+    return kept
 
 
 def train_config(config: RunConfig, seed: int) -> TrainConfig:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import traceback
 from dataclasses import dataclass
@@ -89,15 +91,35 @@ class _Execution:
         folder = self.store.folder(run.key)
         if not force and self._stands(run, keep_weights):
             return Executed(run.key, folder, "already done")
+        if _follows():
+            self._follow(run)
+            return Executed(run.key, folder, "done")
         with self.store.lock(run.key, wait=wait):
             if not force and self._stands(run, keep_weights):
                 return Executed(run.key, folder, "already done")
-            needs = {}
-            for name, key in run.needs.items():
-                needed = resolve(self.study, key)
-                needs[name] = self.do(needed, force=False, wait=-1, keep_weights=True).folder
-            self._attempt(run, needs)
+            self._attempt(run, self._needs(run))
         return Executed(run.key, folder, "done")
+
+    def _needs(self, run: Run) -> dict[str, Path]:
+        """The folders of the runs that `run` needs, which are done first."""
+        folders = {}
+        for name, key in run.needs.items():
+            needed = resolve(self.study, key)
+            folders[name] = self.do(needed, force=False, wait=-1, keep_weights=True).folder
+        return folders
+
+    def _follow(self, run: Run) -> None:
+        """Do this process's share of a run of several processes; the first one keeps the record."""
+        context = Context(
+            run.config, run.key.seed, self._work(run), self.device, self._needs(run), False
+        )
+        run.experiment.run(context)
+
+    def _work(self, run: Run) -> Path:
+        """The working folder of half-done attempts under the same parameters and parts."""
+        work = self.store.folder(run.key) / "checkpoints" / f"work-{run.work_hash[:12]}"
+        work.mkdir(parents=True, exist_ok=True)
+        return work
 
     def _stands(self, run: Run, keep_weights: bool) -> bool:
         if run_state(self.study, self.store, run.key).state != "done":
@@ -106,8 +128,7 @@ class _Execution:
 
     def _attempt(self, run: Run, needs: dict[str, Path]) -> None:
         """Do the experiment and publish it; whatever happens, status.json says so."""
-        work = self.store.folder(run.key) / "checkpoints" / f"work-{run.work_hash[:12]}"
-        work.mkdir(parents=True, exist_ok=True)
+        work = self._work(run)
         watch = Stopwatch(work / "attempts.json")
         self.store.write_status(run.key, "running", attempt=watch.attempts)
         try:
@@ -158,7 +179,8 @@ class _Execution:
         write_json(folder / "params.json", run.record())
         write_json(folder / "metrics.json", dict(outcome.metrics))
         write_json(folder / "environment.json", environment)
-        write_json(folder / "examples.json", outcome.examples)
+        lines = [json.dumps(example, separators=(",", ":")) for example in outcome.examples]
+        atomic_write(folder / "examples.json", "[\n" + ",\n".join(lines) + "\n]\n")
         names = ["params.json", "metrics.json", "environment.json", "examples.json"]
         for name, source in outcome.files.items():
             atomic_write(folder / name, source.read_bytes())
@@ -172,3 +194,8 @@ class _Execution:
         self.store.write_status(
             run.key, "done", result={"date": now(), "files": files, "weights": kept}
         )
+
+
+def _follows() -> bool:
+    """Whether torchrun started this process as one of several, and not as the first."""
+    return int(os.environ.get("RANK", "0")) > 0

@@ -8,6 +8,7 @@ from typing import Literal
 from wsislib.study.config import differences
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.parts import version_changes
+from wsislib.study.paths import without_paths
 from wsislib.study.resolve import Run, resolve
 from wsislib.study.store import RunStore
 
@@ -41,6 +42,8 @@ def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
     run = resolve(study, key)
     status = store.status(run.key)
     result = status.get("result")
+    if status.get("state") == "damaged":
+        return RunState("damaged", (without_paths(status["error"]),))
     if status.get("state") == "running" and store.is_locked(run.key):
         return RunState("running", (), result is not None)
     if result is not None:

@@ -59,10 +59,12 @@ class RunStore:
     def status(self, key: RunKey) -> dict[str, Any]:
         """What status.json holds; empty where the run was never started.
 
-        Raises:
-            ValueError: the file is corrupt.
+        A corrupt file gives the state "damaged" with the error.
         """
-        return self.read(key, "status.json") or {}
+        try:
+            return self.read(key, "status.json") or {}
+        except ValueError as error:
+            return {"state": "damaged", "error": str(error)}
 
     def read(self, key: RunKey, name: str) -> Any:
         """A JSON file of a run, None where it is not there.
