@@ -76,7 +76,7 @@ book: $(STAMP)
 	cp -R build/book/. $(SITE)/source
 	$(BIN)/wsis pages --scale $(SCALE) --output $(SITE)/source
 	$(BIN)/jupyter-book build $(SITE)/source --config jupyter_book.yml --path-output $(SITE) \
-		-W --keep-going --all --quiet
+		-W --keep-going --all --quiet > $(SITE)/sphinx.log
 	$(BIN)/python tests/book/links.py $(SITE)/_build/html
 	rm -rf book/_build && mv $(SITE)/_build book/_build
 	@echo "The book is ready: open book/_build/html/index.html"
