@@ -5,10 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.commands.recipe import MaskHead, Size, load_model, read_recipe
+from wsislib.commands.photo_data import (
+    ids_by_name,
+    image_root,
+    read_photographs,
+    require_same_categories,
+    require_valid,
+)
+from wsislib.commands.recipe import MaskHead, Recipe, Size, load_model, read_recipe
 
 if TYPE_CHECKING:
-    from wsislib.commands.recipe import Recipe
     from wsislib.data.coco import CocoDataset
     from wsislib.data.folder import ImageFolder
     from wsislib.engine.config import TrainConfig
@@ -56,9 +62,9 @@ def train(
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
 
-    root = _image_root(annotations, images)
-    _require_valid(annotations, root)
-    dataset = _dataset(annotations, root, first)
+    root = image_root(annotations, images)
+    require_valid(annotations, root)
+    dataset = read_photographs(annotations, root, first)
     recipe = _recipe(dataset, size, mask_head, from_scratch, image_side, seed)
     model = recipe.build()
     chosen = pick_device(device)
@@ -94,11 +100,11 @@ def evaluate(
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import coco_ap, predict_all
 
-    root = _image_root(annotations, images)
+    root = image_root(annotations, images)
     recipe = read_recipe(model)
-    _require_valid(annotations, root)
-    dataset = _dataset(annotations, root, first)
-    _require_same_categories(dataset, recipe, annotations)
+    require_valid(annotations, root)
+    dataset = read_photographs(annotations, root, first)
+    require_same_categories(dataset, recipe, annotations)
     trained, _ = load_model(model)
     results = predict_all(trained, dataset, device=pick_device(device))
     truth = dataset.ground_truth()
@@ -144,7 +150,7 @@ def predict(
 
     trained, recipe = load_model(model)
     files = find_images(images)
-    folder = ImageFolder(files, recipe.known(), _ids(files, annotations))
+    folder = ImageFolder(files, recipe.known(), ids_by_name(files, annotations))
     results = predict_all(trained, folder, device=pick_device(device))
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
@@ -155,41 +161,6 @@ def predict(
     return 0
 
 
-def _image_root(annotations: Path, images: Path | None) -> Path:
-    """The folder of the images.
-
-    Raises:
-        ValueError: it was not given and is not beside the annotations.
-    """
-    root = images or annotations.parent / "images"
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such image folder; say where the images are with --images")
-    return root
-
-
-def _require_valid(annotations: Path, root: Path) -> None:
-    """Validate the whole data set; refuse with the validator's report."""
-    from wsislib.data.validate import check_coco
-    from wsislib.data.validate_report import require_trainable
-
-    require_trainable(check_coco(annotations, root))
-
-
-def _dataset(annotations: Path, root: Path, first: int | None) -> CocoDataset:
-    """The data set, or the first N of its images that have instances."""
-    from wsislib.data.coco import CocoDataset
-
-    dataset = CocoDataset(annotations, root)
-    if first is None:
-        return dataset
-    if first < 1:
-        raise ValueError(f"--first is {first}; it must be 1 or more")
-    truth = dataset.ground_truth()["annotations"]
-    labelled = {a["image_id"] for a in truth if not a["iscrowd"]}
-    chosen = [id for id in dataset.image_ids if id in labelled][:first]
-    return CocoDataset(annotations, root, image_ids=chosen)
-
-
 def _recipe(
     dataset: CocoDataset,
     size: Size,
@@ -198,8 +169,6 @@ def _recipe(
     image_side: tuple[int, int] | None,
     seed: int,
 ) -> Recipe:
-    from wsislib.commands.recipe import Recipe
-
     pretrained = size != "small" and not from_scratch  # no weights exist for the small one
     side = image_side or ((240, 320) if size == "small" else (800, 1333))
     categories = tuple((c.id, c.name) for c in dataset.categories)
@@ -223,34 +192,6 @@ def _train_config(
         checkpoint_every=checkpoint_every,
         log_every=10,
     )
-
-
-def _require_same_categories(dataset: CocoDataset, recipe: Recipe, annotations: Path) -> None:
-    """Raise where the file's categories are not those that the model knows."""
-    known, found = set(recipe.categories), {(c.id, c.name) for c in dataset.categories}
-    if known != found:
-        odd = sorted(known ^ found)[:5]
-        raise ValueError(
-            f"{annotations}: its categories are not those the model was trained on; they differ "
-            f"in {odd}. Give both files the same list of categories (ids and names)."
-        )
-
-
-def _ids(files: list[Path], annotations: Path | None) -> list[int] | None:
-    """Image ids by file name, from an annotation file.
-
-    Raises:
-        ValueError: a file is not in it.
-    """
-    from wsislib.atomic import read_json
-
-    if annotations is None:
-        return None
-    by_name = {Path(r["file_name"]).name: r["id"] for r in read_json(annotations)["images"]}
-    strange = [file.name for file in files if file.name not in by_name]
-    if strange:
-        raise ValueError(f"{annotations}: has no image called {strange[0]!r} ({len(strange)} such)")
-    return [by_name[file.name] for file in files]
 
 
 def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
