@@ -88,7 +88,7 @@ reproduce: $(STAMP)
 	$(BIN)/wsis reproduce --scale $(SCALE)
 
 bench: $(STAMP)
-	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+	@for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
 # Pins for a fresh resolution of pyproject.toml; run the tests and the book before committing it.
 constraints: $(STAMP)
