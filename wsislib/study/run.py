@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,6 +107,8 @@ class _Execution:
         for name, key in run.needs.items():
             needed = resolve(self.study, key)
             folders[name] = self.do(needed, force=False, wait=-1, keep_weights=True).folder
+            while _follows() and not self._stands(needed, keep_weights=True):
+                time.sleep(0.2)  # until the first process has published it
         return folders
 
     def _follow(self, run: Run) -> None:
