@@ -19,6 +19,7 @@ def test_a_good_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture) 
     assert check(tmp_path, json=True) == 0
     captured = capsys.readouterr()
     assert json.loads(captured.out)["may_train"] is True
+    assert captured.err == ""
 
 
 def test_a_bad_file_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -31,7 +32,9 @@ def test_a_bad_file_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture) -
     ]
     assert (problem["code"], problem["annotation_id"]) == ("box-empty", 5)
     assert check(path) == 1
-    assert "Training may not start" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "Training may not start" in captured.out
+    assert "--mend COPY.json" in captured.err
     assert check(tmp_path / "none.json") == 1
     assert check(path, images=tmp_path / "none") == 1
 
@@ -72,7 +75,9 @@ def test_a_voc_folder(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert check(tmp_path) == 0
     assert check(folder, split="trainaug") == 0
     assert check(folder, split="test") == 1
-    assert "split-missing" in capsys.readouterr().out
+    captured = capsys.readouterr()
+    assert "split-missing" in captured.out
+    assert captured.err == ""
 
 
 def test_options_of_the_other_format_are_refused(tmp_path: Path) -> None:

@@ -39,10 +39,14 @@ def check(
             report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
+    from wsislib.data.mend import curable
+
     report = _report(path, images, kind, least, split)
     if mend is not None:
         report = _mended(report, mend, path, images, kind, least)
     print(report.to_json() if json else report.text())
+    if mend is None and report.source.endswith(".json") and curable(report):
+        print("--mend COPY.json writes a copy without the faulty annotations", file=sys.stderr)
     return 0 if report.may_train else 1
 
 
@@ -76,7 +80,7 @@ def _mended(
     """Write the mended copy and report on it; the same report where nothing can be mended."""
     from wsislib.data.mend import curable, write_mended
 
-    if Path(report.source).suffix != ".json":
+    if not report.source.endswith(".json"):
         raise ValueError(f"{path}: --mend is for a COCO JSON file")
     source = Path(report.source)
     left_out = write_mended(source, report, target)
