@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from wsislib.atomic import read_json
@@ -25,7 +26,7 @@ def image_root(annotations: Path, images: Path | None) -> Path:
 
 def require_valid(annotations: Path, root: Path) -> None:
     """Validate the whole data set; refuse with the validator's report."""
-    require_trainable(check_coco(annotations, root))
+    require_trainable(check_coco(annotations, root, progress=True))
 
 
 def read_photographs(annotations: Path, root: Path, first: int | None) -> CocoDataset:
@@ -35,10 +36,8 @@ def read_photographs(annotations: Path, root: Path, first: int | None) -> CocoDa
         return dataset
     if first < 1:
         raise ValueError(f"--first is {first}; it must be 1 or more")
-    truth = dataset.ground_truth()["annotations"]
-    labelled = {a["image_id"] for a in truth if not a["iscrowd"]}
-    chosen = [id for id in dataset.image_ids if id in labelled][:first]
-    return CocoDataset(annotations, root, image_ids=chosen)
+    labelled = (i for place, i in enumerate(dataset.image_ids) if len(dataset[place].label))
+    return CocoDataset(annotations, root, image_ids=list(islice(labelled, first)))
 
 
 def require_same_categories(dataset: CocoDataset, recipe: Recipe, annotations: Path) -> None:

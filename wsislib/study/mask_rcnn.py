@@ -120,11 +120,9 @@ def train_config(config: RunConfig, seed: int) -> TrainConfig:
 def data_sets(config: MaskRcnnConfig) -> tuple[Dataset, Dataset]:
     """Training and validation data, with every mask there is."""
     if config.data == "coco":
-        from wsislib.data.coco import CocoDataset
-
         return (
-            CocoDataset(data_file(config.train_annotations), data_file(config.train_images)),
-            CocoDataset(data_file(config.val_annotations), data_file(config.val_images)),
+            _photographs(config.train_annotations, config.train_images),
+            _photographs(config.val_annotations, config.val_images),
         )
     from wsislib.data.world import WorldDataset, WorldSpec
 
@@ -133,6 +131,17 @@ def data_sets(config: MaskRcnnConfig) -> tuple[Dataset, Dataset]:
         WorldDataset(spec, seed=config.train_seed, count=config.train_count),
         WorldDataset(spec, seed=config.val_seed, count=config.val_count),
     )
+
+
+def _photographs(annotations: str, images: str) -> Dataset:
+    """A COCO data set of the data folder, checked as a whole before anything trains on it."""
+    from wsislib.data.coco import CocoDataset
+    from wsislib.data.validate import check_coco
+    from wsislib.data.validate_report import require_trainable
+
+    file, root = data_file(annotations), data_file(images)
+    require_trainable(check_coco(file, root, progress=True))
+    return CocoDataset(file, root)
 
 
 def data_file(name: str) -> Path:
