@@ -16,8 +16,9 @@ from torchvision.models.detection.transform import GeneralizedRCNNTransform
 from torchvision.ops import MultiScaleRoIAlign
 
 from wsislib.models.backbone import ResNetFPN, SmallFPN, resnet_fpn
+from wsislib.models.detector import Float32RPNHead
 from wsislib.models.mask_branch import MaskBranch, MaskPredictor
-from wsislib.models.mask_rcnn import Float32RPNHead, MaskRCNN
+from wsislib.models.mask_rcnn import MaskRCNN
 
 MaskHead = Literal["class-agnostic", "class-specific"]
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]

@@ -40,16 +40,35 @@ class MaskPredictor(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(R, channels, M, M) and labels (R,) in 0..C, 0 background -> logits (R, M, M)."""
         rows = torch.zeros_like(labels) if self.agnostic else labels
-        weight, bias = self.weight[rows], self.bias[rows]  # (R, channels), (R,)
-        flat = torch.bmm(weight.unsqueeze(1).to(x.dtype), x.flatten(2))  # (R, 1, M * M)
-        return flat.squeeze(1).float().add(bias.unsqueeze(1)).unflatten(1, x.shape[2:])
+        return own_maps(x, self.weight[rows]).add(self.bias[rows][:, None, None])
+
+
+def own_maps(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1 x 1 convolution to one map, with a kernel of its own for every region.
+
+    Args:
+        x: (R, channels, M, M).
+        weight: (R, channels), the kernels.
+
+    Returns:
+        (R, M, M) float32.
+    """
+    flat = torch.bmm(weight.unsqueeze(1).to(x.dtype), x.flatten(2))  # (R, 1, M * M)
+    return flat.squeeze(1).float().unflatten(1, x.shape[2:])
 
 
 class MaskBranch(nn.Module):
     """Pool regions, run the convolutional trunk, predict each region's own map."""
 
+    mlp: nn.Module | None
+
     def __init__(
-        self, pool: MultiScaleRoIAlign, channels: int, width: int, predictor: nn.Module
+        self,
+        pool: MultiScaleRoIAlign,
+        channels: int,
+        width: int,
+        predictor: nn.Module,
+        mlp: nn.Module | None = None,
     ) -> None:
         """Build the trunk of four convolutions of `width` channels over `channels` inputs.
 
@@ -58,6 +77,8 @@ class MaskBranch(nn.Module):
             channels: of the feature maps.
             width: of the trunk.
             predictor: maps ((R, width, 28, 28), labels (R,)) to logits (R, 28, 28).
+            mlp: maps (R, width, 28, 28) to logits (R, 28, 28) that are added to the predictor's
+                (see `wsislib.models.mask_mlp`).
         """
         super().__init__()
         self.pool = pool
@@ -66,6 +87,7 @@ class MaskBranch(nn.Module):
         nn.init.kaiming_normal_(self.up.weight, mode="fan_out", nonlinearity="relu")
         nn.init.zeros_(self.up.bias)  # type: ignore[arg-type]
         self.predictor = predictor
+        self.mlp = mlp
 
     def forward(
         self,
@@ -86,8 +108,31 @@ class MaskBranch(nn.Module):
             (R, 28, 28) float32.
         """
         x = self.pool(features, list(boxes), list(image_sizes))  # (R, channels, 14, 14)
-        x = torch.relu(self.up(self.trunk(x)))  # (R, width, 28, 28)
-        return self.predictor(x, labels)
+        return self.logits(x, labels)
+
+    def logits(self, pooled: Tensor, labels: Tensor) -> Tensor:
+        """From pooled regions (R, channels, 14, 14) and labels (R,) to logits (R, 28, 28)."""
+        fcn, mlp = self.apart(pooled, labels)
+        return fcn if mlp is None else fcn + mlp
+
+    def apart(self, pooled: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """As `logits`, before the sum: the convolutional part and, where there is one, the MLP's.
+
+        Learning to Segment Every Thing, section 3.4: the fully connected part sees the gist of
+        an object, the convolutional one its detail.
+        """
+        x = torch.relu(self.up(self.trunk(pooled)))  # (R, width, 28, 28)
+        return self.predictor(x, labels), None if self.mlp is None else self.mlp(x)
+
+    @property
+    def side(self) -> int:
+        """M of the M x M mask grid: twice the pooled side, by the up-convolution."""
+        return 2 * int(self.pool.output_size[0])
+
+    @property
+    def width(self) -> int:
+        """Channels of the map that the predictor sees."""
+        return self.up.out_channels
 
 
 def mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
