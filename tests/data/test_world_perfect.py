@@ -13,6 +13,6 @@ def test_perfect_predictions_score_100(categories):
     assert len(results) > 256, "beyond what pycocotools counts in 8 bits"
     for kind in ("segm", "bbox"):
         found = coco_ap(truth, results, iou_type=kind)
-        assert found.AP == pytest.approx(100) and found.AP75 == pytest.approx(100)
+        assert pytest.approx(100) == found.AP and pytest.approx(100) == found.AP75
     side = coco_ap(truth, results, categories=[0, 2, 4])
-    assert side.AP == pytest.approx(100) and len(side.per_category) == 3
+    assert pytest.approx(100) == side.AP and len(side.per_category) == 3

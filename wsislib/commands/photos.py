@@ -5,13 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.commands.photo_data import (
-    ids_by_name,
-    image_root,
-    read_photographs,
-    require_same_categories,
-    require_valid,
-)
 from wsislib.commands.recipe import MaskHead, Recipe, Size, load_model, read_recipe
 
 if TYPE_CHECKING:
@@ -59,6 +52,7 @@ def train(
         checkpoint_every: steps between checkpoints.
         device: auto, cpu, cuda or mps.
     """
+    from wsislib.commands.photo_data import image_root, read_photographs, require_valid
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
 
@@ -97,6 +91,12 @@ def evaluate(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
+    from wsislib.commands.photo_data import (
+        image_root,
+        read_photographs,
+        require_same_categories,
+        require_valid,
+    )
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import coco_ap, predict_all
 
@@ -144,6 +144,7 @@ def predict(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
+    from wsislib.commands.photo_data import ids_by_name
     from wsislib.data.folder import ImageFolder, find_images
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import predict_all

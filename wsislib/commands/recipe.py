@@ -6,14 +6,14 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
-
-from torch import nn
+from typing import TYPE_CHECKING, Any, Literal
 
 from wsislib.atomic import read_json, write_json
-from wsislib.data.sample import Category
-from wsislib.engine.weights import load_weights
-from wsislib.models.builders import mask_rcnn_r50_fpn, mask_rcnn_r101_fpn, mask_rcnn_small
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from wsislib.data.sample import Category
 
 Size = Literal["small", "r50", "r101"]
 MaskHead = Literal["class-agnostic", "class-specific"]
@@ -44,6 +44,8 @@ class Recipe:
 
     def known(self) -> tuple[Category, ...]:
         """The categories that the model knows, in its order."""
+        from wsislib.data.sample import Category
+
         return tuple(Category(id, name) for id, name in self.categories)
 
     def build(self, *, weights_follow: bool = False) -> nn.Module:
@@ -52,6 +54,8 @@ class Recipe:
         Args:
             weights_follow: trained weights will be loaded, so ImageNet's are not fetched.
         """
+        from wsislib.models.builders import mask_rcnn_r50_fpn, mask_rcnn_r101_fpn, mask_rcnn_small
+
         count, side = len(self.categories), self.image_side
         if self.size == "small":
             return mask_rcnn_small(count, self.mask_head, self.seed, image_side=side)
@@ -114,6 +118,8 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     Raises:
         ValueError: there is none, training has not ended, or a file is damaged.
     """
+    from wsislib.engine.weights import load_weights
+
     recipe = read_recipe(folder)
     weights = folder / "checkpoints" / "final.safetensors"
     if not weights.exists():
