@@ -41,7 +41,7 @@ ALLOWED = 1.05
 CATEGORIES = 80
 BATCH = 16
 SKIPPED = 2  # first steps of a block, not timed
-LOGGED = 20  # a row of the history is written within a block
+LOGGED = 10  # a row of the history is written within a block
 
 
 class Clocked:
@@ -169,7 +169,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few steps; nothing is recorded")
     quick = parser.parse_args().quick
-    steps, blocks = (4, 1) if quick else (22, 6)
+    steps, blocks = (4, 1) if quick else (14, 5)
     scenes = WorldDataset(WorldSpec(categories=CATEGORIES), seed=1, count=BATCH * steps)
     for index in range(len(scenes)):
         _ = scenes[index]  # drawn and cached before the clock runs
