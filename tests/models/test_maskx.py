@@ -161,6 +161,7 @@ def test_builders_leave_the_global_generator_alone():
 
 def confident(model):
     """`model` in evaluation mode, with scores high enough for detections."""
+    model.roi.detections_per_img = 20
     generator = torch.Generator().manual_seed(0)
     torch.nn.init.normal_(model.roi.box_predictor.cls_score.weight, std=0.3, generator=generator)
     return model.eval()
