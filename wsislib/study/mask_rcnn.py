@@ -8,12 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsislib.study.config import RunConfig
 from wsislib.study.experiments import Context, Experiment, Outcome
-from wsislib.study.paths import data_folder
+from wsislib.study.frozen_detector import take_detector
+from wsislib.study.partial_data import (
+    PartialDataConfig,
+    chosen_split,
+    data_files,
+    data_sets,
+)
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
@@ -25,17 +30,10 @@ EXAMPLE_SCENES, EXAMPLES_A_SCENE = 12, 20
 
 
 @dataclass(frozen=True)
-class MaskRcnnConfig(RunConfig):
-    """Settings of a Mask R-CNN run.
+class MaskRcnnConfig(PartialDataConfig):
+    """Settings of a Mask R-CNN run, beside those of its data.
 
     Attributes:
-        data: "world" draws scenes; "coco" reads the four files below, which are relative to
-            the data folder (`WSIS_DATA`, else `data/` in the repository).
-        categories, image_size, world_seed: the world.
-        train_seed, train_count, val_seed, val_count: the world's scenes; images of a run do
-            not depend on the run's seed, as with a photograph data set.
-        split: "world" draws A from `a_count` and `split_seed`; "voc" and "nonvoc" are COCO's
-            two; "random-<size>-trial-<n>" are those of figure 3.
         stage: "end-to-end" trains everything at once. "detector" trains all but the mask
             branch, from boxes alone. "mask-head" takes the weights of the run that it `needs` as
             `detector`, freezes them and trains the mask branch (the paper's stage-wise training).
@@ -45,21 +43,6 @@ class MaskRcnnConfig(RunConfig):
         mask_head: one mask for all categories or one each.
     """
 
-    data: Literal["world", "coco"] = "world"
-    categories: int = 80
-    image_size: int = 96
-    world_seed: int = 0
-    train_seed: int = 1
-    train_count: int = 6000
-    val_seed: int = 2
-    val_count: int = 500
-    train_annotations: str = ""
-    train_images: str = ""
-    val_annotations: str = ""
-    val_images: str = ""
-    split: str = "world"
-    a_count: int = 20
-    split_seed: int = 0
     stage: Literal["end-to-end", "detector", "mask-head"] = "end-to-end"
     masks: Literal["A", "all", "none"] = "A"
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
@@ -117,48 +100,6 @@ def train_config(config: RunConfig, seed: int) -> TrainConfig:
     return TrainConfig.from_dict({**shared, "seed": seed})
 
 
-def data_sets(config: MaskRcnnConfig) -> tuple[Dataset, Dataset]:
-    """Training and validation data, with every mask there is."""
-    if config.data == "coco":
-        return (
-            _photographs(config.train_annotations, config.train_images),
-            _photographs(config.val_annotations, config.val_images),
-        )
-    from wsislib.data.world import WorldDataset, WorldSpec
-
-    spec = WorldSpec(config.categories, config.image_size, config.world_seed)
-    return (
-        WorldDataset(spec, seed=config.train_seed, count=config.train_count),
-        WorldDataset(spec, seed=config.val_seed, count=config.val_count),
-    )
-
-
-def _photographs(annotations: str, images: str) -> Dataset:
-    """A COCO data set of the data folder, checked as a whole before anything trains on it."""
-    from wsislib.data.coco import CocoDataset
-    from wsislib.data.validate import check_coco
-    from wsislib.data.validate_report import require_trainable
-
-    file, root = data_file(annotations), data_file(images)
-    require_trainable(check_coco(file, root, progress=True))
-    return CocoDataset(file, root)
-
-
-def data_file(name: str) -> Path:
-    """Where a file of the data folder lies.
-
-    Raises:
-        ValueError: it is not there; says where it was looked for.
-    """
-    folder = data_folder()
-    if not name or not (folder / name).exists():
-        raise ValueError(
-            f"data file {name!r} is not in {folder}; put it there, or name the folder that has "
-            "it in the environment variable WSIS_DATA"
-        )
-    return folder / name
-
-
 def labelled_data(config: MaskRcnnConfig, train: Dataset, split: Split) -> Dataset:
     """The training data with boxes of all instances and masks of those that may have one."""
     from wsislib.data.sample import LabelKind
@@ -168,39 +109,6 @@ def labelled_data(config: MaskRcnnConfig, train: Dataset, split: Split) -> Datas
         return WeakDataset(train, [LabelKind.BOX] * len(train), seed=0)
     members = split.a if config.masks == "A" else tuple(range(len(train.categories)))
     return PartialDataset(train, members)
-
-
-def take_detector(model: MaskRCNN, context: Context) -> None:
-    """Load and freeze the detector of the run that this one needs.
-
-    Raises:
-        ValueError: the row declares no `detector` among its needs.
-    """
-    from wsislib.engine.weights import load_weights
-
-    if "detector" not in context.needs:
-        raise ValueError("stage 'mask-head' takes a trained detector; declare it under `needs`")
-    weights = context.needs["detector"] / "checkpoints" / "final.safetensors"
-    load_weights(weights, model, skip=("mask.",))
-    model.freeze_detector()
-
-
-def chosen_split(config: MaskRcnnConfig, category_count: int) -> Split:
-    """The split of the categories into A and B that the settings name."""
-    from wsislib.labels.splits import coco_voc_split, random_splits, world_split
-
-    if config.split == "world":
-        split = world_split(category_count, config.a_count, config.split_seed)
-    elif config.split in ("voc", "nonvoc"):
-        split = coco_voc_split("voc" if config.split == "voc" else "nonvoc")
-    else:
-        named = {split.name: split for split in random_splits()}
-        if config.split not in named:
-            raise ValueError(
-                f"unknown split {config.split!r}; known: world, voc, nonvoc, {', '.join(named)}"
-            )
-        split = named[config.split]
-    return split.check(category_count)
 
 
 def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
@@ -247,12 +155,4 @@ def _parts(config: MaskRcnnConfig) -> tuple[str, ...]:
     return (config.data, "labels", "mask_rcnn", "engine", "evaluation")
 
 
-def _files(config: MaskRcnnConfig) -> tuple[str, ...]:
-    if config.data == "world":
-        return ()
-    return (
-        config.train_annotations, config.train_images, config.val_annotations, config.val_images,
-    )  # fmt: skip
-
-
-MASK_RCNN = Experiment(MaskRcnnConfig, run_mask_rcnn, _parts, _files)
+MASK_RCNN = Experiment(MaskRcnnConfig, run_mask_rcnn, _parts, data_files)

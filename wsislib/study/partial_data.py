@@ -1,0 +1,127 @@
+"""Data with masks of some categories and boxes of all, as settings name it.
+
+Hu et al., Learning to Segment Every Thing, section 4: categories in A have masks, those in B
+boxes only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from wsislib.study.config import RunConfig
+from wsislib.study.paths import data_folder
+
+if TYPE_CHECKING:
+    from wsislib.data.sample import Dataset
+    from wsislib.labels.splits import Split
+
+
+@dataclass(frozen=True)
+class PartialDataConfig(RunConfig):
+    """Which data, and which categories have masks.
+
+    Attributes:
+        data: "world" draws scenes; "coco" reads the four files below, which are relative to
+            the data folder (`WSIS_DATA`, else `data/` in the repository).
+        categories, image_size, world_seed: the world.
+        train_seed, train_count, val_seed, val_count: the world's scenes; images of a run do
+            not depend on the run's seed, as with a photograph data set.
+        split: "world" draws A from `a_count` and `split_seed`; "voc" and "nonvoc" are COCO's
+            two; "random-<size>-trial-<n>" are those of figure 3.
+    """
+
+    data: Literal["world", "coco"] = "world"
+    categories: int = 80
+    image_size: int = 96
+    world_seed: int = 0
+    train_seed: int = 1
+    train_count: int = 6000
+    val_seed: int = 2
+    val_count: int = 500
+    train_annotations: str = ""
+    train_images: str = ""
+    val_annotations: str = ""
+    val_images: str = ""
+    split: str = "world"
+    a_count: int = 20
+    split_seed: int = 0
+
+
+def data_sets(config: PartialDataConfig) -> tuple[Dataset, Dataset]:
+    """Training and validation data, with every mask there is."""
+    if config.data == "coco":
+        return (
+            _photographs(config.train_annotations, config.train_images),
+            _photographs(config.val_annotations, config.val_images),
+        )
+    from wsislib.data.world import WorldDataset, WorldSpec
+
+    spec = WorldSpec(config.categories, config.image_size, config.world_seed)
+    return (
+        WorldDataset(spec, seed=config.train_seed, count=config.train_count),
+        WorldDataset(spec, seed=config.val_seed, count=config.val_count),
+    )
+
+
+def _photographs(annotations: str, images: str) -> Dataset:
+    """A COCO data set of the data folder, checked as a whole before anything trains on it."""
+    from wsislib.data.coco import CocoDataset
+    from wsislib.data.validate import check_coco
+    from wsislib.data.validate_report import require_trainable
+
+    file, root = data_file(annotations), data_file(images)
+    require_trainable(check_coco(file, root, progress=True))
+    return CocoDataset(file, root)
+
+
+def data_file(name: str) -> Path:
+    """Where a file of the data folder lies.
+
+    Raises:
+        ValueError: it is not there; says where it was looked for.
+    """
+    folder = data_folder()
+    if not name or not (folder / name).exists():
+        raise ValueError(
+            f"data file {name!r} is not in {folder}; put it there, or name the folder that has "
+            "it in the environment variable WSIS_DATA"
+        )
+    return folder / name
+
+
+def data_files(config: PartialDataConfig) -> tuple[str, ...]:
+    """The files that the settings name, relative to the data folder."""
+    if config.data == "world":
+        return ()
+    return (
+        config.train_annotations, config.train_images, config.val_annotations, config.val_images,
+    )  # fmt: skip
+
+
+def chosen_split(config: PartialDataConfig, category_count: int) -> Split:
+    """The split of the categories into A and B that the settings name."""
+    return named_split(config.split, config.a_count, config.split_seed, category_count)
+
+
+def named_split(name: str, a_count: int, seed: int, category_count: int) -> Split:
+    """The split `name`; `a_count` and `seed` are for "world".
+
+    Raises:
+        ValueError: no such split, or one of another number of categories.
+    """
+    from wsislib.labels.splits import coco_voc_split, random_splits, world_split
+
+    if name == "world":
+        split = world_split(category_count, a_count, seed)
+    elif name in ("voc", "nonvoc"):
+        split = coco_voc_split("voc" if name == "voc" else "nonvoc")
+    else:
+        named = {split.name: split for split in random_splits()}
+        if name not in named:
+            raise ValueError(
+                f"unknown split {name!r}; known: world, voc, nonvoc, {', '.join(named)}"
+            )
+        split = named[name]
+    return split.check(category_count)
