@@ -10,18 +10,15 @@ from __future__ import annotations
 
 import argparse
 import io
-import platform
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from record import record
 
-from wsislib.atomic import write_json
 from wsislib.data.world import World, WorldSpec
 
-RESULT = Path(__file__).parent / "results" / "scenes.json"
 REQUIRED = 200.0  # scenes per second at 96 px
 
 
@@ -51,17 +48,8 @@ def measure(categories: int, size: int, count: int, repeats: int) -> dict[str, f
         "scenes_per_second": round(drawn, 1),
         "png_decodes_per_second": round(read, 1),
         "ratio": round(drawn / read, 3),
+        "required_scenes_per_second": REQUIRED if size == 96 else None,
     }
-
-
-def machine() -> dict[str, str]:
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        named = [x for x in cpuinfo.read_text().splitlines() if x.startswith("model name")]
-        model = named[0].split(":", 1)[1].strip() if named else model
-    versions = {"python": platform.python_version(), "numpy": np.__version__}
-    return {"processor": model, "system": platform.system(), **versions}
 
 
 def main() -> None:
@@ -77,9 +65,7 @@ def main() -> None:
     if rows[0]["scenes_per_second"] < REQUIRED:
         print(f"below the {REQUIRED:.0f} scenes a second that are asked for at 96 px")
     if not quick:
-        facts = {"required_scenes_per_second": REQUIRED, "cases": rows, "machine": machine()}
-        write_json(RESULT, facts)
-        print(f"written to {RESULT}")
+        print(f"written to {record('scenes', rows)}")
 
 
 if __name__ == "__main__":
