@@ -185,6 +185,41 @@ def mask_rcnn() -> Numbers:
     return numbers
 
 
+def transfer() -> Numbers:
+    """Losses of Mask^X R-CNN and of heads side by side over plain steps, and T's output."""
+    from wsislib.models.builders import mask_rcnn_lab
+    from wsislib.models.builders_maskx import give_mlp, maskx_rcnn_lab, transfer_predictor
+    from wsislib.models.mask_heads import MaskHeads
+
+    numbers: Numbers = {}
+    batch = _scenes()
+    detector = mask_rcnn_lab(4, "class-agnostic", 0)
+    heads = {"agnostic": give_mlp(mask_rcnn_lab(4, "class-agnostic", 0), pool=4).mask}
+    for inputs in ("cls", "box", "random"):
+        heads[inputs] = mask_rcnn_lab(4, "class-agnostic", 0).mask
+        heads[inputs].predictor = transfer_predictor(detector.roi.box_predictor, 64, inputs, 3)
+    everyone = {name: torch.ones(4, dtype=torch.bool) for name in heads}
+    models = {
+        "maskx": maskx_rcnn_lab(4, stop_gradient=False),
+        "heads": MaskHeads(detector, heads, everyone),
+    }
+    for name, model in models.items():
+        numbers[f"{name}.parameters"] = float(sum(p.numel() for p in model.parameters()))
+        optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+        torch.manual_seed(0)
+        model.train()
+        for step in (1, 2):
+            losses = model.losses(batch)
+            for loss, value in losses.items():
+                numbers[f"{name}.step {step}.{loss}"] = float(value.detach())
+            optimiser.zero_grad()
+            sum(losses.values()).backward()
+            optimiser.step()
+    weights = models["maskx"].mask.predictor.mask_weights()
+    numbers["w_seg"] = float(weights.detach().norm())
+    return numbers
+
+
 class _Toy(nn.Module):
     """One linear map from mean colours to a brightness; sees flips through a column mean."""
 
@@ -343,6 +378,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
     "coco": coco,
     "labels": labels,
     "mask_rcnn": mask_rcnn,
+    "transfer": transfer,
     "engine": engine,
     "evaluation": evaluation,
     "pipeline": pipeline,
@@ -355,6 +391,7 @@ TOLERANCES = {
     "coco": 1e-6,
     "labels": 1e-6,
     "mask_rcnn": 2e-2,
+    "transfer": 2e-2,
     "engine": 2e-3,
     "evaluation": 1e-4,
     "pipeline": 2e-2,

@@ -89,6 +89,7 @@ class Experiment:
 # Experiment name -> where it is. Looked up when it is asked for, so that the command line can
 # show its help without loading torch.
 EXPERIMENTS: Mapping[str, str] = {
+    "mask_heads": "wsislib.study.mask_heads:MASK_HEADS",
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
 }
 

@@ -18,6 +18,7 @@ PART_VERSIONS: Mapping[str, int] = {
     "coco": 1,
     "labels": 1,
     "mask_rcnn": 1,
+    "transfer": 1,
     "engine": 1,
     "evaluation": 1,
 }

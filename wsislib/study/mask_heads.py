@@ -1,0 +1,219 @@
+"""Experiment `mask_heads`: mask heads side by side over one frozen detector.
+
+Hu et al., Learning to Segment Every Thing, section 4.2, stage-wise training. Features and regions
+are computed once a step for all heads, and detections once an image, so a table of ablations
+costs little more than one of its rows. A head comes out as in a run of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from wsislib.study.config import config_from
+from wsislib.study.experiments import Context, Experiment, Outcome
+from wsislib.study.frozen_detector import take_detector
+from wsislib.study.head_spec import HeadSpec
+from wsislib.study.mask_rcnn import examples_of, train_config, twelve
+from wsislib.study.partial_data import PartialDataConfig, data_files, data_sets
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from wsislib.data.sample import Dataset
+    from wsislib.labels.splits import Split
+    from wsislib.models.mask_heads import MaskHeads
+    from wsislib.models.mask_rcnn import MaskRCNN
+    from wsislib.study.head_results import HeadResults
+
+EXAMPLE_SCORE = 0.5  # pictures show what is above it
+
+
+@dataclass(frozen=True)
+class MaskHeadsConfig(PartialDataConfig):
+    """Settings of heads that are trained side by side, beside those of their data.
+
+    `clip_norm` must be 0: the norm of one gradient over all heads would tie them together.
+
+    Attributes:
+        builder: which Mask R-CNN the heads and the detector are those of; `pretrained` must be
+            as it was for the detector.
+        heads: name -> settings, see `HeadSpec`. Rows of study.yml show them by
+            `view: {.., prefix: <name>}`.
+        embedding_file: word vectors relative to the data folder, for heads with the input
+            "embedding"; in the world it is empty.
+        embedding_width: of the world's embedding.
+    """
+
+    builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
+    pretrained: bool = True
+    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
+    embedding_file: str = ""
+    embedding_width: int = 64
+
+    def __post_init__(self) -> None:
+        if self.clip_norm != 0:
+            raise ValueError(
+                f"clip_norm is {self.clip_norm}; heads side by side are trained without, because "
+                "one norm over all of them would tie them together: set it to 0"
+            )
+        self.specs()
+
+    def specs(self) -> dict[str, HeadSpec]:
+        """The heads by name."""
+        return {name: config_from(HeadSpec, c, f"heads.{name}") for name, c in self.heads.items()}
+
+
+def run_mask_heads(context: Context) -> Outcome:
+    """Train and judge the heads; metrics of each are under its name."""
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.train import fit
+    from wsislib.labels.datasets import PartialDataset
+    from wsislib.study.head_results import predict_heads
+
+    config: MaskHeadsConfig = context.config
+    if not config.heads:
+        raise ValueError("no mask head is given; name at least one under `heads`")
+    train, val = data_sets(config)
+    splits = {n: s.split_of(config, len(train.categories)) for n, s in config.specs().items()}
+    learnt = learnt_categories(config, splits)
+    members = sorted({category for own in learnt.values() for category in own})
+    labelled = PartialDataset(train, members)
+    model = build_heads(config, train, learnt, context.seed)
+    take_detector(model, context)
+    device = pick_device(context.device)
+    fitted = fit(
+        model, labelled, train_config(config, context.seed), context.folder,
+        device=device, progress=context.progress,
+    )  # fmt: skip
+    results = predict_heads(model, val, device=device, progress=context.progress)
+    checkpoints = context.folder / "checkpoints"
+    return Outcome(
+        metrics=head_metrics(val.ground_truth(), results, splits),
+        data={"train": labelled.fingerprint(), "val": val.fingerprint()},
+        device=describe_device(device),
+        examples=[
+            {**example, "head": name}
+            for name in results.heads
+            for example in examples_of(results.of(name), val.image_ids)
+            if example["score"] >= EXAMPLE_SCORE
+        ],
+        files={"history.csv": context.folder / "history.csv"},
+        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
+        peak_memory_mib=fitted.peak_memory_mib,
+        notes={
+            "training_seconds": round(fitted.seconds, 1),
+            "heads": len(config.heads),
+            "splits": {name: asdict(split) for name, split in splits.items()},
+        },
+    )
+
+
+def learnt_categories(
+    config: MaskHeadsConfig, splits: Mapping[str, Split]
+) -> dict[str, tuple[int, ...]]:
+    """Head -> the categories whose masks it learns from."""
+    return {
+        name: splits[name].a if spec.masks == "A" else tuple(range(len(splits[name])))
+        for name, spec in config.specs().items()
+    }
+
+
+def build_heads(
+    config: MaskHeadsConfig, train: Dataset, learnt: Mapping[str, tuple[int, ...]], seed: int
+) -> MaskHeads:
+    """The heads that the settings name, with initial weights from the run's seed."""
+    import torch
+
+    from wsislib.models import builders
+    from wsislib.models.builders_maskx import LAB_MLP_POOL
+    from wsislib.models.mask_heads import MaskHeads
+
+    count, lab = len(train.categories), config.builder == "mask_rcnn_lab"
+
+    def build(kind: Literal["class-agnostic", "class-specific"]) -> MaskRCNN:
+        if lab:
+            return builders.mask_rcnn_lab(count, kind, seed)
+        # The detector's weights come from its run, so ImageNet's need not be fetched.
+        make = getattr(builders, config.builder)
+        return make(count, kind, seed, pretrained=config.pretrained, fetch=False)
+
+    specs = config.specs()
+    wanted = any(spec.kind == "transfer" and spec.inputs == "embedding" for spec in specs.values())
+    embedding = embedding_of(config, train) if wanted else None
+    detector = build("class-agnostic")
+    heads = {
+        name: spec.branch(build, detector, embedding, LAB_MLP_POOL if lab else 1, seed)
+        for name, spec in specs.items()
+    }
+    rows = {name: torch.isin(torch.arange(count), torch.tensor(a)) for name, a in learnt.items()}
+    return MaskHeads(detector, heads, rows)
+
+
+def embedding_of(config: MaskHeadsConfig, train: Dataset) -> Tensor:
+    """(C, D): the world's embedding of its categories, or word vectors of their names.
+
+    Raises:
+        ValueError: the file lacks categories, or there is none and the data are no world.
+    """
+    import torch
+
+    from wsislib.study.partial_data import data_file
+    from wsislib.study.word_vectors import word_vectors
+
+    if config.embedding_file:
+        names = [category.name for category in train.categories]
+        return word_vectors(data_file(config.embedding_file), names)
+    if config.data != "world":
+        raise ValueError(
+            "a head has the input 'embedding', but photographs have no embedding of their own; "
+            "name a file of word vectors as `embedding_file`"
+        )
+    from wsislib.data.world import World, WorldSpec
+
+    world = World(WorldSpec(config.categories, config.image_size, config.world_seed))
+    return torch.from_numpy(world.embedding(config.embedding_width))
+
+
+def head_metrics(
+    ground_truth: dict, results: HeadResults, splits: Mapping[str, Split]
+) -> dict[str, Any]:
+    """All twelve numbers of masks and boxes for each head, on each side of its split.
+
+    Returns:
+        `{head: {"segm": {"A": {"AP": ..}, "B": .., "all": ..}, "bbox": ..,
+        "per_category": {"segm": {category: AP}}}}`.
+    """
+    from wsislib.engine.evaluate import coco_ap
+
+    boxes: dict[tuple[int, ...] | None, dict[str, float]] = {}  # the same for heads of one split
+    metrics: dict[str, Any] = {}
+    for head in results.heads:
+        found = results.of(head)
+        sides = {"all": None, "A": splits[head].a, "B": splits[head].b}
+        own: dict[str, Any] = {"segm": {}, "bbox": {}}
+        for side, members in sides.items():
+            if members == ():
+                continue
+            masks = coco_ap(ground_truth, found, categories=members)
+            own["segm"][side] = twelve(masks)
+            if members is None:
+                own["per_category"] = {"segm": dict(masks.per_category)}
+            if members not in boxes:
+                judged = coco_ap(ground_truth, found, categories=members, iou_type="bbox")
+                boxes[members] = twelve(judged)
+            own["bbox"][side] = boxes[members]
+        metrics[head] = own
+    return metrics
+
+
+def _parts(config: MaskHeadsConfig) -> tuple[str, ...]:
+    return (config.data, "labels", "mask_rcnn", "transfer", "engine", "evaluation")
+
+
+def _files(config: MaskHeadsConfig) -> tuple[str, ...]:
+    return (*data_files(config), *filter(None, [config.embedding_file]))
+
+
+MASK_HEADS = Experiment(MaskHeadsConfig, run_mask_heads, _parts, _files)
