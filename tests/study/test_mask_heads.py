@@ -11,7 +11,8 @@ import torch
 from wsislib.data.sample import Category
 from wsislib.study.config import config_from
 from wsislib.study.declared import RunKey
-from wsislib.study.mask_heads import MaskHeadsConfig, embedding_of
+from wsislib.study.embedding import embedding_of
+from wsislib.study.mask_heads import MaskHeadsConfig
 from wsislib.study.resolve import resolve
 from wsislib.study.run import execute
 from wsislib.study.spec import load_study

@@ -91,6 +91,7 @@ class Experiment:
 EXPERIMENTS: Mapping[str, str] = {
     "mask_heads": "wsislib.study.mask_heads:MASK_HEADS",
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
+    "maskx": "wsislib.study.maskx:MASKX",
 }
 
 

@@ -12,15 +12,14 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsislib.study.config import config_from
+from wsislib.study.embedding import EmbeddingConfig, embedding_files, embedding_of
 from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.frozen_detector import take_detector
 from wsislib.study.head_spec import HeadSpec
 from wsislib.study.mask_rcnn import examples_of, train_config, twelve
-from wsislib.study.partial_data import PartialDataConfig, data_files, data_sets
+from wsislib.study.partial_data import data_files, data_sets
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
     from wsislib.models.mask_heads import MaskHeads
@@ -31,7 +30,7 @@ EXAMPLE_SCORE = 0.5  # pictures show what is above it
 
 
 @dataclass(frozen=True)
-class MaskHeadsConfig(PartialDataConfig):
+class MaskHeadsConfig(EmbeddingConfig):
     """Settings of heads that are trained side by side, beside those of their data.
 
     `clip_norm` must be 0: the norm of one gradient over all heads would tie them together.
@@ -41,16 +40,11 @@ class MaskHeadsConfig(PartialDataConfig):
             as it was for the detector.
         heads: name -> settings, see `HeadSpec`. Rows of study.yml show them by
             `view: {.., prefix: <name>}`.
-        embedding_file: word vectors relative to the data folder, for heads with the input
-            "embedding"; in the world it is empty.
-        embedding_width: of the world's embedding.
     """
 
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
     pretrained: bool = True
     heads: dict[str, dict[str, Any]] = field(default_factory=dict)
-    embedding_file: str = ""
-    embedding_width: int = 64
 
     def __post_init__(self) -> None:
         if self.clip_norm != 0:
@@ -151,31 +145,6 @@ def build_heads(
     return MaskHeads(detector, heads, rows)
 
 
-def embedding_of(config: MaskHeadsConfig, train: Dataset) -> Tensor:
-    """(C, D): the world's embedding of its categories, or word vectors of their names.
-
-    Raises:
-        ValueError: the file lacks categories, or there is none and the data are no world.
-    """
-    import torch
-
-    from wsislib.study.partial_data import data_file
-    from wsislib.study.word_vectors import word_vectors
-
-    if config.embedding_file:
-        names = [category.name for category in train.categories]
-        return word_vectors(data_file(config.embedding_file), names)
-    if config.data != "world":
-        raise ValueError(
-            "a head has the input 'embedding', but photographs have no embedding of their own; "
-            "name a file of word vectors as `embedding_file`"
-        )
-    from wsislib.data.world import World, WorldSpec
-
-    world = World(WorldSpec(config.categories, config.image_size, config.world_seed))
-    return torch.from_numpy(world.embedding(config.embedding_width))
-
-
 def head_metrics(
     ground_truth: dict, results: HeadResults, splits: Mapping[str, Split]
 ) -> dict[str, Any]:
@@ -213,7 +182,7 @@ def _parts(config: MaskHeadsConfig) -> tuple[str, ...]:
 
 
 def _files(config: MaskHeadsConfig) -> tuple[str, ...]:
-    return (*data_files(config), *filter(None, [config.embedding_file]))
+    return (*data_files(config), *embedding_files(config))
 
 
 MASK_HEADS = Experiment(MaskHeadsConfig, run_mask_heads, _parts, _files)

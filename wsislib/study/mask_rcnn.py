@@ -52,10 +52,6 @@ class MaskRcnnConfig(PartialDataConfig):
 
 def run_mask_rcnn(context: Context) -> Outcome:
     """Train and judge one Mask R-CNN; AP of masks and boxes on A, on B and on all."""
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.evaluate import predict_all
-    from wsislib.engine.train import fit
-
     config: MaskRcnnConfig = context.config
     train, val = data_sets(config)
     split = chosen_split(config, len(train.categories))
@@ -63,9 +59,20 @@ def run_mask_rcnn(context: Context) -> Outcome:
     model = build_model(config, len(train.categories), context.seed)
     if config.stage == "mask-head":
         take_detector(model, context)
+    return train_and_judge(context, model, labelled, val, split)
+
+
+def train_and_judge(
+    context: Context, model: MaskRCNN, labelled: Dataset, val: Dataset, split: Split
+) -> Outcome:
+    """Train `model` on `labelled` and judge it on `val`, as the context's settings say."""
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.evaluate import predict_all
+    from wsislib.engine.train import fit
+
     device = pick_device(context.device)
     fitted = fit(
-        model, labelled, train_config(config, context.seed), context.folder,
+        model, labelled, train_config(context.config, context.seed), context.folder,
         device=device, progress=context.progress,
     )  # fmt: skip
     results = predict_all(model, val, device=device, progress=context.progress)

@@ -1,0 +1,90 @@
+"""Experiment `maskx`: Mask^X R-CNN trained end to end.
+
+Hu et al., Learning to Segment Every Thing, section 4.3 and table 2. Rows that train a mask head
+over a frozen detector belong to `mask_heads`, baselines without transfer to `mask_rcnn`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from wsislib.study.embedding import EmbeddingConfig, embedding_files, embedding_of
+from wsislib.study.experiments import Context, Experiment, Outcome
+from wsislib.study.mask_rcnn import train_and_judge
+from wsislib.study.partial_data import chosen_split, data_files, data_sets
+
+if TYPE_CHECKING:
+    from wsislib.data.sample import Dataset
+    from wsislib.models.mask_rcnn import MaskRCNN
+
+
+@dataclass(frozen=True)
+class MaskXConfig(EmbeddingConfig):
+    """Settings of a Mask^X R-CNN run, beside those of its data.
+
+    Attributes:
+        masks: whose masks are trained on: of "A" or of "all" categories.
+        builder: which builder of wsislib.models; `pretrained` is for the large ones.
+        inputs, layers, activation: of weight transfer.
+        mlp_layers: of the MLP branch; 0 leaves it out.
+        stop_gradient: keep the mask loss from the detection weights.
+    """
+
+    masks: Literal["A", "all"] = "A"
+    builder: Literal["maskx_rcnn_lab", "maskx_rcnn_r50_fpn", "maskx_rcnn_r101_fpn"] = (
+        "maskx_rcnn_lab"
+    )
+    pretrained: bool = True
+    inputs: Literal["cls", "box", "cls+box", "random", "embedding"] = "cls+box"
+    layers: int = 2
+    activation: Literal["leaky-relu", "relu", "none"] = "leaky-relu"
+    mlp_layers: int = 1
+    stop_gradient: bool = True
+
+    def __post_init__(self) -> None:
+        for name, least in (("layers", 1), ("mlp_layers", 0)):
+            if not least <= getattr(self, name) <= 3:
+                raise ValueError(f"{name} is {getattr(self, name)}; use {least} to 3")
+
+
+def run_maskx(context: Context) -> Outcome:
+    """Train and judge one Mask^X R-CNN; AP of masks and boxes on A, on B and on all."""
+    from wsislib.labels.datasets import PartialDataset
+
+    config: MaskXConfig = context.config
+    train, val = data_sets(config)
+    count = len(train.categories)
+    split = chosen_split(config, count)
+    members = split.a if config.masks == "A" else tuple(range(count))
+    model = build_maskx(config, train, context.seed)
+    return train_and_judge(context, model, PartialDataset(train, members), val, split)
+
+
+def build_maskx(config: MaskXConfig, train: Dataset, seed: int) -> MaskRCNN:
+    """The model that the settings name, with initial weights from the run's seed."""
+    from wsislib.models import builders_maskx
+
+    large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
+    return getattr(builders_maskx, config.builder)(
+        len(train.categories),
+        config.inputs,
+        config.layers,
+        config.activation,
+        config.mlp_layers,
+        config.stop_gradient,
+        embedding_of(config, train) if config.inputs == "embedding" else None,
+        seed,
+        **large,
+    )
+
+
+def _parts(config: MaskXConfig) -> tuple[str, ...]:
+    return (config.data, "labels", "mask_rcnn", "transfer", "engine", "evaluation")
+
+
+def _files(config: MaskXConfig) -> tuple[str, ...]:
+    return (*data_files(config), *embedding_files(config))
+
+
+MASKX = Experiment(MaskXConfig, run_maskx, _parts, _files)
