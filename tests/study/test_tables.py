@@ -105,7 +105,7 @@ def test_the_csv_holds_every_cell_with_its_runs(study_root: Path) -> None:
 
 def test_each_number_on_the_page_links_to_its_run(study_root: Path) -> None:
     fill()
-    page = show_table("tiny")._repr_html_()
+    page = show_table("tiny")._repr_html_().replace("\u00a0", " ")
     assert 'class="dataframe"' in page and "<details>" in page
     assert 'href="#runs-tiny-low-seed-0"' in page and 'id="runs-tiny-low-seed-0"' in page
     assert "font-weight: bold" in page

@@ -12,6 +12,7 @@ from wsislib.study.costs import duration
 from wsislib.study.tables import Cell, TableResult
 
 LOOK = 'class="dataframe"'
+NO_BREAK = "\u00a0"
 
 
 def wide(result: TableResult) -> pd.DataFrame:
@@ -72,7 +73,9 @@ def styled(result: TableResult) -> Styler:
 def _linked(result: TableResult, cell: Cell) -> str:
     """A cell's text with its runs on hover and a link to the first of them."""
     hint = html.escape("; ".join((*cell.runs, *cell.reasons)), quote=True)
-    text = html.escape(cell.text)
+    # A narrow page breaks the cell before the seeds, and nowhere else.
+    number, bracket, seeds = html.escape(cell.text).partition(" (")
+    text = number.replace(" ", NO_BREAK) + bracket + seeds.replace(" ", NO_BREAK)
     if not cell.runs:
         return f'<span title="{hint}">{text}</span>'
     return f'<a href="#{anchor(cell.runs[0])}" title="{hint}">{text}</a>'
