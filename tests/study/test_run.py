@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import wsislib.study.parts as parts
+import wsislib.study.resolve as resolving
 from wsislib.study.declared import RunKey
 from wsislib.study.resolve import resolve
 from wsislib.study.run import execute
@@ -89,6 +90,16 @@ def test_a_changed_parameter_makes_a_run_stale_and_says_which(
     assert "needs detector: the parameters of" in state("tiny", "high").why
     assert execute(*LOW).outcome == "done"
     assert state("tiny", "low").state == "done"
+
+
+def test_a_setting_added_later_leaves_runs_and_what_needs_them_valid(
+    study_root: Path, monkeypatch: pytest.MonkeyPatch, change_study: Callable
+) -> None:
+    execute("tiny", "high", 0, "lab")
+    monkeypatch.setattr(resolving, "identity", lambda settings: {**settings, "added": 0})
+    assert state("tiny", "high").state == "done", "only the way of hashing is another"
+    change_study("{value: 5.0}", "{value: 6.0}")
+    assert "needs detector: the parameters of" in state("tiny", "high").why
 
 
 def test_a_raised_part_version_makes_runs_stale_and_says_which(

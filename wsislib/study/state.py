@@ -50,7 +50,7 @@ def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
         damage = store.damage(run.key, result)
         if damage:
             return RunState("damaged", tuple(damage))
-        changes = _changes(run, store.read(run.key, "params.json"))
+        changes = _changes(study, store, run, store.read(run.key, "params.json"))
         if not changes and status["state"] == "done":
             return RunState("done", (), True)
         if status["state"] == "done":
@@ -72,7 +72,7 @@ def _attempt_text(status: dict) -> str:
     return "was stopped before its end; starting it again goes on"
 
 
-def _changes(run: Run, record: dict) -> list[str]:
+def _changes(study: Study, store: RunStore, run: Run, record: dict) -> list[str]:
     """Why a recorded run is not the run that study.yml asks for now; empty if it is."""
     changed = []
     if record["experiment"] != run.experiment_name:
@@ -82,6 +82,21 @@ def _changes(run: Run, record: dict) -> list[str]:
         old, new = record["needs"].get(name), run.needs.get(name)
         if old is None or new is None or old["run"] != str(new):
             changed.append(f"needs {name}: {old and old['run']} -> {new}")
-        elif old["hash"] != run.need_hashes[name]:
+        elif old["hash"] != run.need_hashes[name] and not _stands(study, store, new, old["hash"]):
             changed.append(f"needs {name}: the parameters of {new} changed")
     return changed + version_changes(record["parts"], run.parts)
+
+
+def _stands(study: Study, store: RunStore, key: RunKey, used: str) -> bool:
+    """Whether the run `key` on record is the one that was `used`, and what study.yml asks for.
+
+    Then its hash is another only because its experiment has got a setting more since, with a
+    default that leaves it as it was.
+    """
+    try:
+        record = store.read(key, "params.json")
+    except ValueError:
+        return False
+    if record is None or record["hash"] != used:
+        return False
+    return not _changes(study, store, resolve(study, key), record)
