@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -29,6 +30,7 @@ from wsislib.study.strict import near
 from wsislib.study.watch import VARIABLE, batch_mark
 
 _HIDDEN = ("_build", ".ipynb_checkpoints")
+GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,7 @@ class NotebookRunner:
                 return list(pool.map(lambda job: self._one(book, *job), jobs))
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
-                for process in self._running:
-                    with suppress(ProcessLookupError):
-                        os.killpg(process.pid, signal.SIGTERM)
+                _stop(self._running)
                 raise
 
     def _parameters(self, notebook: Path) -> dict[str, Any]:
@@ -168,6 +168,23 @@ class NotebookRunner:
         )
         where = scratch.relative_to(self.study.root).as_posix()
         return f"{text} (half-executed notebook and log in {where})"
+
+
+def _stop(processes: Sequence[subprocess.Popen]) -> None:
+    """Ask the processes to end and, where one does not, end it; its kernel then ends by itself.
+
+    Papermill's client now and then waits for ever when it is told to stop just between two cells.
+    """
+    for process in processes:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+    deadline = time.monotonic() + GRACE_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def executed_facts(output: Path) -> dict[str, Any]:
