@@ -144,6 +144,11 @@ def test_an_unknown_parameter_stops_before_anything_runs(study_root: Path, wsis:
     assert not (study_root / "build").exists()
 
 
+def heed_interrupts() -> None:
+    """A script that runs the tests in the background has them ignore SIGINT, and all they start."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_a_stopped_execution_leaves_nothing_behind(
     study_root: Path, wsis: list[str], wait_for: Callable
 ) -> None:
@@ -153,7 +158,9 @@ def test_a_stopped_execution_leaves_nothing_behind(
         f"import pathlib, os, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid()))",
         "time.sleep(600)",
     )
-    process = subprocess.Popen([*wsis, "notebooks"], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*wsis, "notebooks"], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     wait_for(lambda: mark.exists() and mark.read_text() != "")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)

@@ -171,10 +171,7 @@ class NotebookRunner:
 
 
 def _stop(processes: Sequence[subprocess.Popen]) -> None:
-    """Ask the processes to end and, where one does not, end it; its kernel then ends by itself.
-
-    Papermill's client now and then waits for ever when it is told to stop just between two cells.
-    """
+    """Ask the processes to end and, where one does not, end it; its kernel then ends by itself."""
     for process in processes:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
