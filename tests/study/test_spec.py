@@ -109,3 +109,42 @@ def test_the_committed_study_resolves_whole() -> None:
                     place = [where.pop(name) for name in ("paper", "table", "row")]
                     value = published_value(*place, column.published, **where)
                     assert value.source_tag
+
+
+def _include(root: Path, change_study: Callable, text: str) -> None:
+    (root / "book" / "more").mkdir()
+    (root / "book" / "more" / "study.yml").write_text(text, encoding="utf-8")
+    change_study("tables:\n", "include: [more/study.yml]\ntables:\n")
+
+
+def test_tables_of_further_files_belong_to_the_study(
+    study_root: Path, change_study: Callable
+) -> None:
+    first = load_study()
+    body = (study_root / "book" / "study.yml").read_text(encoding="utf-8").split("tables:", 1)[1]
+    _include(study_root, change_study, "tables:" + body.replace("tiny", "small").replace("stage-one", "before"))
+    both = load_study()
+    assert set(both.tables) == {*first.tables, "small", "before"}
+    assert both.table("small").rows.keys() == first.table("tiny").rows.keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("scales: {}", "more/study.yml: unknown key 'scales'"),
+        ("tables: {tiny: {}}", "more/study.yml: tables.tiny: 'rows' is missing"),
+    ],
+)
+def test_what_is_wrong_in_a_further_file_names_it(
+    study_root: Path, change_study: Callable, text: str, message: str
+) -> None:
+    _include(study_root, change_study, text)
+    with pytest.raises(ValueError, match=message):
+        load_study()
+
+
+def test_a_table_in_two_files_is_refused(study_root: Path, change_study: Callable) -> None:
+    text = (study_root / "book" / "study.yml").read_text(encoding="utf-8")
+    _include(study_root, change_study, "tables:" + text.split("tables:", 1)[1])
+    with pytest.raises(ValueError, match="more/study.yml: table '.*' is in another file already"):
+        load_study()

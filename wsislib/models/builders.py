@@ -177,11 +177,21 @@ def _rpn(
 def _box_heads(
     pool: MultiScaleRoIAlign, head: nn.Module, width: int, category_count: int, per_image: int
 ) -> RoIHeads:
-    """The box half of torchvision's RoI heads, with the published thresholds."""
+    """The box half of torchvision's RoI heads, with the published thresholds.
+
+    The predictor starts as Detectron's does, close to zero. With torchvision's larger start, what
+    a lab training adds to these weights is smaller than the noise they began with, and weight
+    transfer, which reads them, would read noise.
+    """
+    predictor = FastRCNNPredictor(width, category_count + 1)
+    nn.init.normal_(predictor.cls_score.weight, std=0.01)
+    nn.init.normal_(predictor.bbox_pred.weight, std=0.001)
+    for layer in (predictor.cls_score, predictor.bbox_pred):
+        nn.init.zeros_(layer.bias)
     return RoIHeads(
         pool,
         head,
-        FastRCNNPredictor(width, category_count + 1),
+        predictor,
         fg_iou_thresh=0.5,
         bg_iou_thresh=0.5,
         batch_size_per_image=per_image,

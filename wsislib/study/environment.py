@@ -14,11 +14,11 @@ from typing import Any
 LIBRARIES = (
     "torch", "torchvision", "numpy", "pycocotools", "faster-coco-eval", "safetensors", "scipy",
 )  # fmt: skip
-_CODE = ("wsislib", "book/study.yml")
+_CODE = ("wsislib", ":(glob)book/**/study.yml")
 
 
 def code_version(root: Path) -> dict[str, Any]:
-    """The git commit, and whether library or study.yml differ from it.
+    """The git commit, and whether library or study files differ from it.
 
     Both are None outside a git repository.
     """

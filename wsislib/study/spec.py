@@ -1,5 +1,6 @@
 """Reads `book/study.yml`: every table of the study as data.
 
+    include: [part1_transfer/study.yml]     # further files, which hold `tables` alone
     scales:                       # name -> seeds of every row, and a line for the reader
       lab: {seeds: [0, 1, 2], about: ...}
     tables:
@@ -57,18 +58,27 @@ def load_study(file: Path | None = None) -> Study:
         ValueError: anything is unknown, missing or of the wrong type; names file and path.
     """
     path = Path(file) if file is not None else study_file()
-    top = only_keys(read_yaml(path), ("scales", "tables"), path.name)
+    top = only_keys(read_yaml(path), ("include", "scales", "tables"), path.name)
     scales = {
         name: _scale(name, body, f"{path.name}: scales.{name}")
         for name, body in need(top, "scales", path.name, dict).items()
     }
-    tables = {
-        name: _table(name, body, f"{path.name}: tables.{name}", scales)
-        for name, body in need(top, "tables", path.name, dict).items()
-    }
+    tables = _tables(need(top, "tables", path.name, dict), path.name, scales)
+    for name in need({"include": [], **top}, "include", path.name, list):
+        further = only_keys(read_yaml(path.parent / name), ("tables",), name)
+        for table in _tables(need(further, "tables", name, dict), name, scales).values():
+            if table.name in tables:
+                raise ValueError(f"{name}: table {table.name!r} is in another file already")
+            tables[table.name] = table
     study = Study(path.resolve(), scales, tables)
     _check_references(study)
     return study
+
+
+def _tables(bodies: Mapping[str, Any], file: str, scales: Mapping[str, Scale]) -> dict[str, Table]:
+    return {
+        name: _table(name, body, f"{file}: tables.{name}", scales) for name, body in bodies.items()
+    }
 
 
 def _scale(name: str, body: Any, where: str) -> Scale:
