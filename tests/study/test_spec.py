@@ -122,7 +122,11 @@ def test_tables_of_further_files_belong_to_the_study(
 ) -> None:
     first = load_study()
     body = (study_root / "book" / "study.yml").read_text(encoding="utf-8").split("tables:", 1)[1]
-    _include(study_root, change_study, "tables:" + body.replace("tiny", "small").replace("stage-one", "before"))
+    _include(
+        study_root,
+        change_study,
+        "tables:" + body.replace("tiny", "small").replace("stage-one", "before"),
+    )
     both = load_study()
     assert set(both.tables) == {*first.tables, "small", "before"}
     assert both.table("small").rows.keys() == first.table("tiny").rows.keys()

@@ -156,5 +156,14 @@ def world_split(categories: int, a_count: int, seed: int) -> Split:
     return make_split(name, order[:a_count].tolist(), categories)
 
 
+def reversed_split(split: Split) -> Split:
+    """The other direction: masks for B instead of A.
+
+    Raises:
+        ValueError: B is empty, so nothing would have masks.
+    """
+    return make_split(f"{split.name}-reversed", split.b, len(split))
+
+
 def _doubled(members: tuple[int, ...]) -> list[int]:
     return sorted({member for member in members if members.count(member) > 1})

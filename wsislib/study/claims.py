@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,7 +35,7 @@ class Judged:
     Attributes:
         claim: the claim.
         verdict: see `judge`; "not run" if a row of the check has no numbers.
-        cells: our numbers, in the order of the claim's chain; empty if there is no such table.
+        cells: our numbers, in the order of the claim's chains; empty if there is no such table.
         stale: whether a number is from older code or parameters.
         notebook: the page that shows them, relative to the book; "" if there is none yet.
     """
@@ -78,17 +78,22 @@ def judge_claims(study: Study, store: RunStore, scale: str) -> list[Judged]:
         if name not in results:
             results[name] = build_table(study, store, name, scale)
         try:
-            cells = tuple(results[name].cell(row, claim.check.metric) for row in claim.check.chain)
+            chains = [
+                tuple(results[name].cell(row, claim.check.metric) for row in chain)
+                for chain in claim.check.chains
+            ]
         except ValueError as error:
             raise ValueError(f"papers/{claim.paper}/claims.yml: {claim.id!r}: {error}") from None
+        cells = tuple(itertools.chain.from_iterable(chains))
         stale = any(cell.state == "stale" for cell in cells)
         notebook = study.tables[name].notebook
-        judged.append(Judged(claim, judge(claim.check, cells), cells, stale, notebook))
+        verdict = worst(judge(claim.check, chain) for chain in chains)
+        judged.append(Judged(claim, verdict, cells, stale, notebook))
     return judged
 
 
 def judge(check: Check, cells: Sequence[Cell]) -> Verdict:
-    """The verdict on a check; `cells` in the order of its chain.
+    """The verdict on one chain of a check; `cells` in its order.
 
     greater: every row above the one before it. greater_by: the last above the first by `by`.
     close: any two rows within `within` of each other. "reproduced" if every gap says so, "not
@@ -103,9 +108,12 @@ def judge(check: Check, cells: Sequence[Cell]) -> Verdict:
         answers = [_above(cells[0], cells[-1], check.by)]
     else:
         answers = [_close(a, b, check.within) for a, b in itertools.combinations(cells, 2)]
-    if "not reproduced" in answers:
-        return "not reproduced"
-    return "within noise" if "within noise" in answers else "reproduced"
+    return worst(answers)
+
+
+def worst(answers: Iterable[Verdict]) -> Verdict:
+    """A claim is as good as the weakest of what it says."""
+    return max(answers, key=("reproduced", "within noise", "not reproduced", "not run").index)
 
 
 def pooled_std(first: Cell, second: Cell) -> float:

@@ -28,8 +28,9 @@ class PartialDataConfig(RunConfig):
         categories, image_size, world_seed: the world.
         train_seed, train_count, val_seed, val_count: the world's scenes; images of a run do
             not depend on the run's seed, as with a photograph data set.
-        split: "world" draws A from `a_count` and `split_seed`; "voc" and "nonvoc" are COCO's
-            two; "random-<size>-trial-<n>" are those of figure 3.
+        split: "world" draws A from `a_count` and `split_seed`, "world-reversed" is the same with
+            A and B exchanged; "voc" and "nonvoc" are COCO's two; "random-<size>-trial-<n>" are
+            those of figure 3.
     """
 
     data: Literal["world", "coco"] = "world"
@@ -106,22 +107,23 @@ def chosen_split(config: PartialDataConfig, category_count: int) -> Split:
 
 
 def named_split(name: str, a_count: int, seed: int, category_count: int) -> Split:
-    """The split `name`; `a_count` and `seed` are for "world".
+    """The split `name`; `a_count` and `seed` are for "world" and "world-reversed".
 
     Raises:
         ValueError: no such split, or one of another number of categories.
     """
-    from wsislib.labels.splits import coco_voc_split, random_splits, world_split
+    from wsislib.labels.splits import coco_voc_split, random_splits, reversed_split, world_split
 
-    if name == "world":
+    if name in ("world", "world-reversed"):
         split = world_split(category_count, a_count, seed)
+        if name == "world-reversed":
+            split = reversed_split(split)
     elif name in ("voc", "nonvoc"):
         split = coco_voc_split("voc" if name == "voc" else "nonvoc")
     else:
         named = {split.name: split for split in random_splits()}
         if name not in named:
-            raise ValueError(
-                f"unknown split {name!r}; known: world, voc, nonvoc, {', '.join(named)}"
-            )
+            known = ", ".join(("world", "world-reversed", "voc", "nonvoc", *named))
+            raise ValueError(f"unknown split {name!r}; known: {known}")
         split = named[name]
     return split.check(category_count)

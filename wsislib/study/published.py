@@ -22,7 +22,7 @@ PUBLISHED_COLUMNS = (*_KEYS, "value", "source_tag", "note")
 CLAIM_KINDS = ("ordering", "value", "gap")
 CHECK_TYPES = ("greater", "greater_by", "close")
 _CLAIM_KEYS = ("id", "kind", "statement", "source", "published", "check")
-_CHECK_KEYS = ("type", "table", "metric", "chain", "by", "within")
+_CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Check:
         table: id of a table of the study; where the study has none yet, the claim is not run.
         metric: name of the metric in the runs.
         chain: row ids, lowest to highest.
+        also: further chains that must hold as well, such as that of the other direction.
         by: AP points, for "greater_by".
         within: AP points, for "close".
     """
@@ -70,6 +71,12 @@ class Check:
     chain: tuple[str, ...]
     by: float = 0.0
     within: float = 0.0
+    also: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def chains(self) -> tuple[tuple[str, ...], ...]:
+        """`chain` and then `also`."""
+        return (self.chain, *self.also)
 
 
 @dataclass(frozen=True)
@@ -202,15 +209,22 @@ def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> 
 def _read_check(where: str, entry: Any) -> Check:
     where = f"{where}: check"
     _demand_keys(where, entry, required=_CHECK_KEYS[:4], allowed=_CHECK_KEYS)
-    kind, chain = entry["type"], entry["chain"]
+    kind, also = entry["type"], entry.get("also", [])
     if kind not in CHECK_TYPES:
         raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
-    if not isinstance(chain, Sequence) or isinstance(chain, str) or len(set(chain)) < 2:
-        raise ValueError(f"{where}: chain is {chain!r}; it must list two or more different rows")
+    if not isinstance(also, list):
+        raise ValueError(f"{where}: also is {also!r}; it must list chains")
+    chains = [_chain(where, chain) for chain in (entry["chain"], *also)]
     for key, owner in (("by", "greater_by"), ("within", "close")):
         if (key in entry) != (kind == owner):
             raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
-    return Check(**{**entry, "chain": tuple(str(row) for row in chain)})
+    return Check(**{**entry, "chain": chains[0], "also": tuple(chains[1:])})
+
+
+def _chain(where: str, rows: Any) -> tuple[str, ...]:
+    if not isinstance(rows, list) or len(set(rows)) < 2:
+        raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
+    return tuple(str(row) for row in rows)
 
 
 def _demand_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:

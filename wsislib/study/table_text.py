@@ -9,6 +9,7 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from wsislib.study.costs import duration
+from wsislib.study.declared import Row
 from wsislib.study.tables import Cell, TableResult
 
 LOOK = 'class="dataframe"'
@@ -17,7 +18,7 @@ NO_BREAK = "\u00a0"
 
 def wide(result: TableResult) -> pd.DataFrame:
     """Rows by columns as text: for each column *paper* (where there is one) and *ours*."""
-    lines: dict[str, dict[tuple[str, str], str]] = {}
+    lines: dict[str | tuple[str, str], dict[tuple[str, str], str]] = {}
     for row in result.table.rows.values():
         line = {}
         for column in result.table.columns:
@@ -25,10 +26,21 @@ def wide(result: TableResult) -> pd.DataFrame:
             if column.published is not None:
                 line[column.title, "paper"] = paper_text(cell)
             line[column.title, "ours"] = cell.text
-        lines[row.title] = line
-    frame = pd.DataFrame.from_dict(lines, orient="index")
+        if _label(result, row) in lines:
+            raise ValueError(
+                f"table {result.table.name!r}: two rows are titled {row.title!r}; give them "
+                "different titles or groups"
+            )
+        lines[_label(result, row)] = line
+    frame = pd.DataFrame(list(lines.values()), index=pd.Index(list(lines)))
     frame.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in frame.columns])
     return frame
+
+
+def _label(result: TableResult, row: Row) -> str | tuple[str, str]:
+    """A row's title, under its group's in a table that has groups."""
+    grouped = any(other.group for other in result.table.rows.values())
+    return (row.group, row.title) if grouped else row.title
 
 
 def paper_text(cell: Cell) -> str:
@@ -40,10 +52,10 @@ def plain_text(result: TableResult) -> str:
     """The table for a terminal; `*` marks what notebooks set in bold."""
     frame = wide(result)
     for column in result.table.columns:
-        best = result.best(column.name)
-        if best is not None:
+        for best in result.best(column.name):
             cell = result.cells[best, column.name]
-            frame.loc[result.table.rows[best].title, (column.title, "ours")] = f"{cell.text} *"
+            label = _label(result, result.table.rows[best])
+            frame.loc[label, (column.title, "ours")] = f"{cell.text} *"
     head = f"{result.table.title} ({result.table.name}, scale {result.scale})"
     return f"{head}\n{frame.to_string()}"
 
@@ -59,15 +71,22 @@ def styled(result: TableResult) -> Styler:
     for row in result.table.rows.values():
         for column in result.table.columns:
             place = (column.title, "ours")
-            frame.loc[row.title, place] = _linked(result, result.cells[row.name, column.name])
-            if result.best(column.name) == row.name:
-                styles.loc[row.title, place] = "font-weight: bold"
-    frame.index = pd.Index([html.escape(str(title)) for title in frame.index])
+            label = _label(result, row)
+            frame.loc[label, place] = _linked(result, result.cells[row.name, column.name])
+            if row.name in result.best(column.name):
+                styles.loc[label, place] = "font-weight: bold"
+    frame.index = frame.index.map(_escaped)
     styles.index = frame.index
     # myst-nb puts many tables on a page: without ids of their own, their styles would mix.
     look = frame.style.set_table_attributes(LOOK).set_uuid(f"t-{result.table.name}")
     look = look.apply(lambda _: styles, axis=None)
     return look.set_caption(html.escape(_caption(result)))
+
+
+def _escaped(label: str | tuple[str, ...]) -> str | tuple[str, ...]:
+    if isinstance(label, tuple):
+        return tuple(html.escape(part) for part in label)
+    return html.escape(label)
 
 
 def _linked(result: TableResult, cell: Cell) -> str:

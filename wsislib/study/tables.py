@@ -92,18 +92,23 @@ class TableResult:
         """
         return self.cells[self.table.row(row).name, self.table.column(column).name]
 
-    def best(self, column: str) -> str | None:
-        """The row to set in bold: ahead of every other by more than one standard deviation.
+    def best(self, column: str) -> tuple[str, ...]:
+        """The rows to set in bold: ahead of every other of its group by over one deviation.
 
-        The deviation is the larger one of the two rows compared. None where the lead is
-        smaller, where a deviation is unknown (one seed), or where any compared cell is stale.
+        The standard deviation is the larger one of the two rows compared. A group has none where
+        the lead is smaller, where a deviation is unknown (one seed), or where any compared cell
+        is stale.
         """
-        declared = self.table.column(column)
-        sign = 1.0 if declared.better == "higher" else -1.0
+        groups = dict.fromkeys(row.group for row in self.table.rows.values())
+        leads = (self._lead(self.table.column(column), group) for group in groups)
+        return tuple(row for row in leads if row is not None)
+
+    def _lead(self, column: Column, group: str) -> str | None:
+        sign = 1.0 if column.better == "higher" else -1.0
         cells = [
-            self.cells[name, column]
+            self.cells[name, column.name]
             for name, row in self.table.rows.items()
-            if row.compare and self.cells[name, column].values
+            if row.compare and row.group == group and self.cells[name, column.name].values
         ]
         if len(cells) < 2 or any(c.state != "done" or math.isnan(c.std) for c in cells):
             return None
