@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from wsislib.study.config import config_from
 from wsislib.study.experiments import Context
@@ -57,3 +58,50 @@ def test_wrong_settings_are_named() -> None:
         config_from(MaskXConfig, {"inputs": "clsbox"}, "row")
     assert MASKX.parts(MaskXConfig())[-4:] == ("mask_rcnn", "transfer", "engine", "evaluation")
     assert MASKX.files(MaskXConfig(embedding_file="glove.txt")) == ("glove.txt",)
+
+
+def _trained_detector(folder: Path) -> Path:
+    config = config_from(MaskRcnnConfig, {**SMOKE, "stage": "detector", "masks": "none"}, "row")
+    run_mask_rcnn(Context(config, 0, folder, "cpu", {}, False))
+    return folder
+
+
+def test_a_warm_start_begins_with_the_detector_and_leaves_it_free(tmp_path: Path) -> None:
+    detector = _trained_detector(tmp_path / "detector")
+    still = {**SMOKE, "warm_start": True, "learning_rate": 1e-12, "weight_decay": 0.0}
+    context = Context(
+        config_from(MaskXConfig, still, "row"), 3, tmp_path / "maskx", "cpu", {"detector": detector}
+    )
+    outcome = MASKX.run(context)
+    before = load_file(detector / "checkpoints" / "final.safetensors")
+    after = load_file(outcome.weights["final.safetensors"])
+    name = "roi.box_predictor.cls_score.weight"
+    torch.testing.assert_close(after[name], before[name])
+    # Batch norm's statistics go on: nothing is frozen.
+    assert not torch.equal(
+        after["backbone.body.stem.1.running_mean"], before["backbone.body.stem.1.running_mean"]
+    )
+    kept = load_file(outcome.files["detection_weights.safetensors"])["cls"]
+    assert torch.equal(kept, after[name].half())
+
+
+def test_a_warm_start_needs_a_detector_and_trains_everything(tmp_path: Path) -> None:
+    config = config_from(MaskXConfig, {**SMOKE, "warm_start": True}, "row")
+    with pytest.raises(ValueError, match="declare the run that trains it as `detector`"):
+        MASKX.run(Context(config, 0, tmp_path, "cpu", {}, False))
+    with pytest.raises(ValueError, match="row: warm_start is for stage 'end-to-end'"):
+        config_from(MaskRcnnConfig, {"stage": "mask-head", "warm_start": True}, "row")
+
+
+def test_what_knows_no_split_is_judged_in_both_directions(tmp_path: Path) -> None:
+    config = config_from(MaskRcnnConfig, {**SMOKE, "masks": "all"}, "row")
+    metrics = run_mask_rcnn(Context(config, 0, tmp_path / "all", "cpu", {}, False)).metrics
+    for kind in ("segm", "bbox"):
+        assert metrics["reversed"][kind]["A"] == metrics[kind]["B"]
+        assert metrics["reversed"][kind]["B"] == metrics[kind]["A"]
+        assert metrics["reversed"][kind]["all"] == metrics[kind]["all"]
+    config = config_from(MaskRcnnConfig, SMOKE, "row")
+    assert (
+        "reversed"
+        not in run_mask_rcnn(Context(config, 0, tmp_path / "a", "cpu", {}, False)).metrics
+    )

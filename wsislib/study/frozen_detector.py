@@ -1,4 +1,4 @@
-"""The trained detector of another run, for models that learn masks over it."""
+"""The trained detector of another run, for models that learn masks over it or go on from it."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 _CATEGORIES = ("data", "categories", "world_seed")
 
 
-def take_detector(model: Detector, context: Context) -> None:
-    """Load and freeze the detector of the run that this one needs.
+def take_detector(model: Detector, context: Context, freeze: bool = True) -> None:
+    """Load the detector of the run that this one needs, and freeze it unless told otherwise.
 
     Raises:
         ValueError: the row declares no `detector` among its needs, or it knows other categories.
@@ -25,14 +25,15 @@ def take_detector(model: Detector, context: Context) -> None:
 
     if "detector" not in context.needs:
         raise ValueError(
-            "mask heads over a frozen detector take a trained one; declare it as `detector` "
-            "under `needs`"
+            "this run begins with a trained detector; declare the run that trains it as "
+            "`detector` under `needs`"
         )
     folder = context.needs["detector"]
     _check_categories(folder, context)
     weights = folder / "checkpoints" / "final.safetensors"
     load_weights(weights, model, skip=("mask.", "heads."))
-    model.freeze_detector()
+    if freeze:
+        model.freeze_detector()
 
 
 def _check_categories(folder: Path, context: Context) -> None:

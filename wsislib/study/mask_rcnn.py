@@ -6,8 +6,8 @@ boxes only; AP is averaged over the categories of A, of B, and of both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsislib.study.config import RunConfig
@@ -39,6 +39,8 @@ class MaskRcnnConfig(PartialDataConfig):
             `detector`, freezes them and trains the mask branch (the paper's stage-wise training).
         masks: whose masks are trained on: of "A" or of "all" categories, or nobody's ("none",
             for the detector).
+        warm_start: end to end, begin with the weights of the run that it `needs` as `detector`.
+            The lab has no ImageNet to start from; a shared detector plays that part.
         builder: which builder of wsislib.models; `pretrained` is for the large ones.
         mask_head: one mask for all categories or one each.
     """
@@ -48,6 +50,13 @@ class MaskRcnnConfig(PartialDataConfig):
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
     mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
     pretrained: bool = True
+    warm_start: bool = False
+
+    def __post_init__(self) -> None:
+        if self.warm_start and self.stage != "end-to-end":
+            raise ValueError(
+                f"warm_start is for stage 'end-to-end'; the stage is {self.stage!r}: leave it out"
+            )
 
 
 def run_mask_rcnn(context: Context) -> Outcome:
@@ -57,9 +66,12 @@ def run_mask_rcnn(context: Context) -> Outcome:
     split = chosen_split(config, len(train.categories))
     labelled = labelled_data(config, train, split)
     model = build_model(config, len(train.categories), context.seed)
-    if config.stage == "mask-head":
-        take_detector(model, context)
-    return train_and_judge(context, model, labelled, val, split)
+    if config.stage == "mask-head" or config.warm_start:
+        take_detector(model, context, freeze=config.stage == "mask-head")
+    outcome = train_and_judge(context, model, labelled, val, split)
+    if config.masks == "A":
+        return outcome
+    return replace(outcome, metrics={**outcome.metrics, "reversed": exchanged(outcome.metrics)})
 
 
 def train_and_judge(
@@ -148,6 +160,19 @@ def average_precisions(
                 part = coco_ap(ground_truth, results, categories=list(members), iou_type=kind)
                 metrics[kind][side] = twelve(part)
     return metrics
+
+
+def exchanged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """`average_precisions` with A and B exchanged.
+
+    A model that knew nothing of the split has these numbers in the other direction, so it is not
+    trained twice.
+    """
+    other = {"A": "B", "B": "A"}
+    return {
+        kind: {other.get(side, side): numbers for side, numbers in metrics[kind].items()}
+        for kind in ("segm", "bbox")
+    }
 
 
 def twelve(result: Any) -> dict[str, float]:

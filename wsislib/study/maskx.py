@@ -6,17 +6,21 @@ over a frozen detector belong to `mask_heads`, baselines without transfer to `ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from wsislib.atomic import atomic_write
 from wsislib.study.embedding import EmbeddingConfig, embedding_files, embedding_of
 from wsislib.study.experiments import Context, Experiment, Outcome
+from wsislib.study.frozen_detector import take_detector
 from wsislib.study.mask_rcnn import train_and_judge
 from wsislib.study.partial_data import chosen_split, data_files, data_sets
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
     from wsislib.models.mask_rcnn import MaskRCNN
+
+DETECTION_WEIGHTS = "detection_weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class MaskXConfig(EmbeddingConfig):
         inputs, layers, activation: of weight transfer.
         mlp_layers: of the MLP branch; 0 leaves it out.
         stop_gradient: keep the mask loss from the detection weights.
+        warm_start: begin with the weights of the run that it `needs` as `detector`.
     """
 
     masks: Literal["A", "all"] = "A"
@@ -41,6 +46,7 @@ class MaskXConfig(EmbeddingConfig):
     activation: Literal["leaky-relu", "relu", "none"] = "leaky-relu"
     mlp_layers: int = 1
     stop_gradient: bool = True
+    warm_start: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("layers", 1), ("mlp_layers", 0)):
@@ -49,7 +55,13 @@ class MaskXConfig(EmbeddingConfig):
 
 
 def run_maskx(context: Context) -> Outcome:
-    """Train and judge one Mask^X R-CNN; AP of masks and boxes on A, on B and on all."""
+    """Train and judge one Mask^X R-CNN; AP of masks and boxes on A, on B and on all.
+
+    The class weights that it ends with are published beside the numbers, as `cls` (C + 1, D)
+    float16 in detection_weights.safetensors: they show what the gradient stop protects.
+    """
+    from safetensors.torch import save
+
     from wsislib.labels.datasets import PartialDataset
 
     config: MaskXConfig = context.config
@@ -58,7 +70,13 @@ def run_maskx(context: Context) -> Outcome:
     split = chosen_split(config, count)
     members = split.a if config.masks == "A" else tuple(range(count))
     model = build_maskx(config, train, context.seed)
-    return train_and_judge(context, model, PartialDataset(train, members), val, split)
+    if config.warm_start:
+        take_detector(model, context, freeze=False)
+    outcome = train_and_judge(context, model, PartialDataset(train, members), val, split)
+    file = context.folder / DETECTION_WEIGHTS
+    learnt = model.roi.box_predictor.cls_score.weight.detach().cpu()
+    atomic_write(file, save({"cls": learnt.half().contiguous()}))
+    return replace(outcome, files={**outcome.files, DETECTION_WEIGHTS: file})
 
 
 def build_maskx(config: MaskXConfig, train: Dataset, seed: int) -> MaskRCNN:
