@@ -17,6 +17,10 @@ from wsislib.study.config import RunConfig
 from wsislib.study.strict import near
 
 
+def _nothing(model: Any) -> None:
+    """What a run does with its model besides training it."""
+
+
 @dataclass(frozen=True)
 class Context:
     """What an experiment is given.
@@ -29,6 +33,8 @@ class Context:
         device: "auto" or the name of a device.
         needs: name -> folder of each finished run that the row declares under `needs`.
         progress: whether to show progress bars.
+        on_model: an experiment calls it with its model once that is built, before it takes
+            weights of other runs or trains. A dry run looks at the model here.
     """
 
     config: Any
@@ -37,6 +43,7 @@ class Context:
     device: str = "auto"
     needs: Mapping[str, Path] = field(default_factory=dict)
     progress: bool = True
+    on_model: Callable[[Any], None] = _nothing
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,7 @@ def run_mask_heads(context: Context) -> Outcome:
     members = sorted({category for own in learnt.values() for category in own})
     labelled = PartialDataset(train, members)
     model = build_heads(config, train, learnt, context.seed)
+    context.on_model(model)
     take_detector(model, context)
     device = pick_device(context.device)
     fitted = fit(

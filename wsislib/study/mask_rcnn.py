@@ -66,6 +66,7 @@ def run_mask_rcnn(context: Context) -> Outcome:
     split = chosen_split(config, len(train.categories))
     labelled = labelled_data(config, train, split)
     model = build_model(config, len(train.categories), context.seed)
+    context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
         take_detector(model, context, freeze=config.stage == "mask-head")
     outcome = train_and_judge(context, model, labelled, val, split)

@@ -70,6 +70,7 @@ def run_maskx(context: Context) -> Outcome:
     split = chosen_split(config, count)
     members = split.a if config.masks == "A" else tuple(range(count))
     model = build_maskx(config, train, context.seed)
+    context.on_model(model)
     if config.warm_start:
         take_detector(model, context, freeze=False)
     outcome = train_and_judge(context, model, PartialDataset(train, members), val, split)
