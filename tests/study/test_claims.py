@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsislib.study.claims import counts, judge, judge_claims, pooled_std
+from wsislib.study.claims import counts, judge, judge_claims, pooled_std, worst
 from wsislib.study.declared import Column
 from wsislib.study.generate import claims_page, escape, write_pages
 from wsislib.study.published import Check
@@ -119,6 +119,46 @@ def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callabl
     (study_root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
     with pytest.raises(ValueError, match=r"claims.yml: 'high-above-low': .*no row 'hihg'.*'high'"):
         judge_claims(load_study(), store, "lab")
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        (["reproduced", "reproduced"], "reproduced"),
+        (["reproduced", "within noise"], "within noise"),
+        (["not reproduced", "within noise", "reproduced"], "not reproduced"),
+        (["not reproduced", "not run"], "not run"),
+    ],
+)
+def test_a_claim_is_as_good_as_its_weakest_chain(answers: list, verdict: str) -> None:
+    assert worst(answers) == worst(reversed(answers)) == verdict
+
+
+def judged(root: Path, also: str) -> tuple[str, str, bool]:
+    """Verdict, numbers and staleness of the first claim with `also` in its check."""
+    claims = CLAIMS.replace("chain: [low, high]", f"chain: [low, high], also: {also}")
+    (root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
+    first = judge_claims(load_study(), open_store("lab"), "lab")[0]
+    return first.verdict, first.ours, first.stale
+
+
+def test_all_chains_of_a_claim_must_hold(study_root: Path, change_study: Callable) -> None:
+    for table, row in (("tiny", "low"), ("tiny", "high"), ("stage-one", "detector")):
+        for seed in (0, 1):
+            execute(table, row, seed, "lab")
+    verdict, ours, _ = judged(study_root, "[[shown, low], [shown, high]]")
+    assert verdict == "reproduced"
+    # Rows by chain, each chain from its lowest, so a reader can follow the verdict.
+    assert [part.split(":")[0] for part in ours.split(", ")] == [
+        "low", "high", "shown", "low", "shown", "high",
+    ]  # fmt: skip
+    assert judged(study_root, "[[shown, low], [high, shown]]")[0] == "not reproduced"
+    assert judged(study_root, "[[shown, low], [low, high-3]]")[:2] == ("not run", "")
+    assert not judged(study_root, "[[shown, low]]")[2]
+    change_study("{value: 5.0}", "{value: 5.5}")
+    assert judged(study_root, "[[shown, low]]")[2], "a stale number in any chain is said"
+    with pytest.raises(ValueError, match=r"'high-above-low': .*no row 'lwo'.*'low'"):
+        judged(study_root, "[[shown, lwo]]")
 
 
 def test_the_pages_are_generated(study_root: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables: what a cell shows, when it is bold, stale or not run, and where it leads."""
 
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from wsislib.study.run import execute
 from wsislib.study.show import history, provenance, run_file, show_table, table_result
 from wsislib.study.spec import load_study
 from wsislib.study.store import open_store
-from wsislib.study.table_text import plain_text, styled
+from wsislib.study.table_text import plain_text, styled, wide
 from wsislib.study.tables import Cell, metric_value, write_tables
 
 
@@ -121,6 +122,86 @@ def test_the_terminal_shows_the_same(study_root: Path) -> None:
     fill()
     text = plain_text(table_result("tiny"))
     assert "20.1 ± 0.1 (3 seeds) *" in text and "12.5" in text
+
+
+GROUPS = {
+    "      low:\n": "      low:\n        title: T of <b>\n        group: few & far\n",
+    "      high:\n": "      high:\n        group: few & far\n",
+    'title: "size {size}"': 'title: "size {size}"\n        group: many',
+    "      shown:\n": "      shown:\n        title: T of <b>\n        group: many\n",
+}
+
+
+@pytest.fixture
+def grouped(study_root: Path, change_study: Callable) -> Callable[[str, str], None]:
+    """The tiny table in two groups: {low, high} and {high-3, high-4, shown}."""
+    for old, new in GROUPS.items():
+        change_study(old, new)
+    return change_study
+
+
+def test_rows_stand_under_their_group(grouped: Callable) -> None:
+    assert list(wide(table_result("tiny")).index) == [
+        ("few & far", "T of <b>"), ("few & far", "high"),
+        ("many", "size 3"), ("many", "size 4"), ("many", "T of <b>"),
+    ]  # fmt: skip
+    grouped(
+        "        group: few & far\n        change: {value: 20.0}", "        change: {value: 20.0}"
+    )
+    assert ("", "high") in wide(table_result("tiny")).index, "a group for some is a column for all"
+
+
+def test_without_groups_there_is_no_column_of_them(study_root: Path) -> None:
+    assert list(wide(table_result("tiny")).index) == ["low", "high", "size 3", "size 4", "shown"]
+
+
+def test_two_rows_of_one_group_need_two_titles(grouped: Callable) -> None:
+    grouped("T of <b>\n        group: many", "size 3\n        group: many")
+    with pytest.raises(ValueError, match="table 'tiny': two rows are titled 'size 3'"):
+        wide(table_result("tiny"))
+
+
+def test_each_group_has_its_own_best(grouped: Callable) -> None:
+    grouped("seeds: {lab: [0]}", "seeds: {lab: [0, 1, 2]}")
+    fill(("low", "high", "high-3", "high-4"))
+    for seed in (0, 1, 2):
+        execute("stage-one", "detector", seed, "lab")
+    assert table_result("tiny").best("AP_B") == ("high", "shown")
+    grouped("{value: 5.0}", "{value: 4.0}")
+    for seed in (0, 1, 2):
+        execute("stage-one", "detector", seed, "lab")
+    fill(("high",))
+    assert table_result("tiny").best("AP_B") == ("high",), "a tie in one group is no tie in another"
+
+
+def test_a_grouped_table_names_each_group_once(grouped: Callable) -> None:
+    fill(("low", "high"))
+    page = show_table("tiny")._repr_html_().replace("\u00a0", " ")
+    assert page.count(">few &amp; far</th>") == 1 and page.count(">many</th>") == 1
+    assert page.count(">T of &lt;b&gt;</th>") == 2 and "<b>" not in page
+    assert 'rowspan="2">few &amp; far' in page and 'rowspan="3">many' in page
+    assert "font-weight: bold" in page and "of its group" in page
+    # The bold number stands in the row of `high`, nowhere else.
+    bold = re.findall(r"#T_t-tiny_row(\d+)_col(\d+)(?=[^}]*font-weight: bold)", page)
+    assert len(bold) == 1
+    row, column = bold[0]
+    place = rf'id="T_t-tiny_row{row}_col{column}"[^>]*><a href="#runs-tiny-high-seed-0"'
+    assert re.search(place, page)
+
+
+def test_the_terminal_shows_groups_too(grouped: Callable) -> None:
+    fill(("low", "high"))
+    lines = plain_text(table_result("tiny")).splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(("few", "many"))] == [
+        "few",
+        "many",
+    ]
+    assert sum("T of <b>" in line for line in lines) == 2
+    assert [line.split()[0] for line in lines if "20.1 ± 0.1 (3 seeds) *" in line] == ["high"]
+
+
+def test_a_table_without_groups_says_nothing_of_them(study_root: Path) -> None:
+    assert "of its group" not in styled(table_result("tiny")).to_html()
 
 
 def test_notebooks_find_what_a_run_kept(study_root: Path) -> None:

@@ -39,8 +39,11 @@ def wide(result: TableResult) -> pd.DataFrame:
 
 def _label(result: TableResult, row: Row) -> str | tuple[str, str]:
     """A row's title, under its group's in a table that has groups."""
-    grouped = any(other.group for other in result.table.rows.values())
-    return (row.group, row.title) if grouped else row.title
+    return (row.group, row.title) if _has_groups(result) else row.title
+
+
+def _has_groups(result: TableResult) -> bool:
+    return any(row.group for row in result.table.rows.values())
 
 
 def paper_text(cell: Cell) -> str:
@@ -107,7 +110,8 @@ def anchor(run: str) -> str:
 
 def _caption(result: TableResult) -> str:
     text = f"{result.table.title}: mean ± standard deviation over seeds, {result.scale} scale."
-    return text + " Bold: ahead of all others by more than one standard deviation."
+    others = "all others of its group" if _has_groups(result) else "all others"
+    return f"{text} Bold: ahead of {others} by more than one standard deviation."
 
 
 def provenance(result: TableResult) -> pd.DataFrame:
