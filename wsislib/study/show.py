@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -14,6 +15,7 @@ from wsislib.study.store import open_store
 from wsislib.study.table_text import Shown
 from wsislib.study.table_text import provenance as provenance_of
 from wsislib.study.tables import TableResult, build_table
+from wsislib.study.verdicts import Verdicts, verdicts_on
 
 
 def table_result(name: str, scale: str = "lab") -> TableResult:
@@ -30,6 +32,12 @@ def show_table(name: str, scale: str = "lab") -> Shown:
 def provenance(name: str, scale: str = "lab") -> pd.DataFrame:
     """Where the numbers of a table come from, one line a run."""
     return provenance_of(table_result(name, scale))
+
+
+def verdicts(tables: Sequence[str], scale: str = "lab") -> Verdicts:
+    """The papers' claims that these tables answer, judged by our runs; for the end of a cell."""
+    study = load_study()
+    return verdicts_on(study, open_store(scale, study.root), scale, tables)
 
 
 def run_config(table: str, row: str, seed: int = 0, scale: str = "lab") -> Any:
@@ -53,9 +61,36 @@ def run_file(table: str, row: str, seed: int, scale: str, name: str) -> Any:
     return open_store(scale, study.root).read(key, name)
 
 
+def examples(table: str, row: str, seed: int = 0, scale: str = "lab") -> list[dict[str, Any]]:
+    """What a row found in the first validation images, as COCO results; empty if not run.
+
+    Where the row shows one of several heads of a run, the head's own masks; where it is the run
+    of several heads, those of all, with the name of each under "head".
+    """
+    found: list[dict[str, Any]] = run_file(table, row, seed, scale, "examples.json") or []
+    head = _head(table, row)
+    return [result for result in found if not head or result.get("head", head) == head]
+
+
 def history(table: str, row: str, seed: int = 0, scale: str = "lab") -> pd.DataFrame | None:
-    """The training history of a run, None where it has none."""
+    """The training history of a run, None where it has none.
+
+    Where the row shows one of several heads of a run, columns such as `loss_mask.<head>` of that
+    head are called `loss_mask`, and those of the other heads are left out.
+    """
     study = load_study()
     key = source_key(study, RunKey(scale, table, row, seed))
     file = open_store(scale, study.root).folder(key) / "history.csv"
-    return pd.read_csv(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    frame, own = pd.read_csv(file), f".{_head(table, row)}"
+    if not any(column.endswith(own) for column in frame):
+        return frame
+    kept = [column for column in frame if "." not in column or column.endswith(own)]
+    return frame[kept].rename(columns=lambda column: column.removesuffix(own))
+
+
+def _head(table: str, row: str) -> str:
+    """The head that a row shows of a run that trains several; "" where it shows a whole run."""
+    view = load_study().table(table).row(row).view
+    return "" if view is None else view.prefix
