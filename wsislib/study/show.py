@@ -84,9 +84,10 @@ def history(table: str, row: str, seed: int = 0, scale: str = "lab") -> pd.DataF
     if not file.is_file():
         return None
     frame, own = pd.read_csv(file), f".{_head(table, row)}"
-    if not any(column.endswith(own) for column in frame):
+    columns = [str(column) for column in frame.columns]
+    if not any(column.endswith(own) for column in columns):
         return frame
-    kept = [column for column in frame if "." not in column or column.endswith(own)]
+    kept = [column for column in columns if "." not in column or column.endswith(own)]
     return frame[kept].rename(columns=lambda column: column.removesuffix(own))
 
 
