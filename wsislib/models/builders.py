@@ -42,7 +42,7 @@ def mask_rcnn_lab(
         widths=(32, 64, 96, 128),
         anchor_sides=((12,), (24,), (48,)),
         proposals=100,
-        regions=24,
+        regions=48,
     )
 
 

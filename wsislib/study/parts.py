@@ -17,8 +17,8 @@ PART_VERSIONS: Mapping[str, int] = {
     "world": 1,
     "coco": 1,
     "labels": 1,
-    "mask_rcnn": 2,
-    "transfer": 2,
+    "mask_rcnn": 3,
+    "transfer": 3,
     "engine": 1,
     "evaluation": 1,
 }
