@@ -111,6 +111,8 @@ def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callabl
     assert (first.verdict, first.notebook, first.stale) == ("reproduced", "part/tiny", False)
     assert "low: 10.1 ± 0.1 (2 of 3 seeds)" in first.ours
     assert later.verdict == "not run" and later.notebook == ""
+    assert judge_claims(study, store, "lab", ["later"]) == [later]
+    assert judge_claims(study, store, "lab", []) == []
 
     change_study("lab: {steps: 10}", "lab: {steps: 11}")
     assert judge_claims(load_study(), store, "lab")[0].stale

@@ -62,16 +62,25 @@ class Judged:
         )
 
 
-def judge_claims(study: Study, store: RunStore, scale: str) -> list[Judged]:
+def judge_claims(
+    study: Study, store: RunStore, scale: str, tables: Iterable[str] | None = None
+) -> list[Judged]:
     """Every claim of every paper, judged by the runs of one scale.
+
+    Args:
+        study, store, scale: whose runs.
+        tables: only claims that these answer; all claims if None.
 
     Raises:
         ValueError: a claim names a row or column that its table does not have.
     """
     results: dict[str, TableResult] = {}
     judged = []
+    wanted = None if tables is None else set(tables)
     for claim in load_claims(study.root / "papers"):
         name = claim.check.table
+        if wanted is not None and name not in wanted:
+            continue
         if name not in study.tables:
             judged.append(Judged(claim, "not run", (), False, ""))
             continue

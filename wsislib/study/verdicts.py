@@ -50,9 +50,8 @@ def verdicts_on(study: Study, store: RunStore, scale: str, tables: Sequence[str]
     Raises:
         ValueError: an unknown table.
     """
-    names = {study.table(name).name for name in tables}
-    judged = judge_claims(study, store, scale)
-    return Verdicts(study, tuple(one for one in judged if one.claim.check.table in names))
+    names = [study.table(name).name for name in tables]
+    return Verdicts(study, tuple(judge_claims(study, store, scale, names)))
 
 
 def _text(study: Study, judged: Judged) -> str:
