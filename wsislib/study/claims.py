@@ -68,7 +68,9 @@ def judge_claims(
     """Every claim of every paper, judged by the runs of one scale.
 
     Args:
-        study, store, scale: whose runs.
+        study: which tables there are.
+        store: of the scale's runs.
+        scale: whose runs.
         tables: only claims that these answer; all claims if None.
 
     Raises:
