@@ -61,7 +61,7 @@ def test_every_direction_has_its_verdict(look: Callable[[], Verdicts]) -> None:
         "- first: the low one 10.1 ± 0.1 (3 seeds); high 20.1 ± 0.1 (3 seeds): **reproduced**"
         in lines
     )
-    assert "Both together: **not reproduced**" in lines
+    assert "All together: **not reproduced**" in lines
     assert lines[-1] == (
         "- first: shown 5.1 ± 0.1 (3 seeds); the low one 10.1 ± 0.1 (3 seeds): **reproduced**"
     )
@@ -70,8 +70,10 @@ def test_every_direction_has_its_verdict(look: Callable[[], Verdicts]) -> None:
 def test_what_is_still_open_is_what_is_not_reproduced(look: Callable[[], Verdicts]) -> None:
     assert len(look().still_open) == len(look()) == 2, "not run is open"
     assert "- first: the low one not run; high not run: **not run**" in repr(look())
+    assert "- **not run**: High is above low." in repr(look().still_open)
     fill()
     assert [one.claim.id for one in look().still_open] == ["both-ways"]
+    assert repr(look().still_open) == "- **not reproduced**: High is above low."
     assert repr(look().still_open.still_open) == repr(look().still_open)
     nothing = Verdicts(load_study(), ())
     assert repr(nothing) == "None: every claim is reproduced."

@@ -18,10 +18,16 @@ class Verdicts:
 
     A claim that is checked in several directions shows the verdict on each, under the name of
     the rows' group, so that a reader sees where it fails.
+
+    Attributes:
+        study: which the claims' tables belong to.
+        claims: in the order of the papers' files.
+        brief: show verdicts and statements only, without our numbers.
     """
 
     study: Study
     claims: tuple[Judged, ...]
+    brief: bool = False
 
     def __iter__(self) -> Iterator[Judged]:
         return iter(self.claims)
@@ -31,13 +37,15 @@ class Verdicts:
 
     @property
     def still_open(self) -> Verdicts:
-        """Those that our runs contradict, or cannot tell from noise, or say nothing about."""
+        """Those that our runs contradict, or cannot tell from noise, or say nothing about; brief."""
         kept = tuple(one for one in self.claims if one.verdict != "reproduced")
-        return replace(self, claims=kept)
+        return replace(self, claims=kept, brief=True)
 
     def _repr_markdown_(self) -> str:
         if not self.claims:
             return "None: every claim is reproduced."
+        if self.brief:
+            return "\n".join(f"- **{one.verdict}**: {one.claim.statement}" for one in self.claims)
         return "\n\n".join(_text(self.study, one) for one in self.claims)
 
     def __repr__(self) -> str:
@@ -60,7 +68,7 @@ def _text(study: Study, judged: Judged) -> str:
     for verdict, cells in parts:
         lines.append(f"- {_numbers(study, judged, cells)}: **{verdict}**")
     if len(parts) > 1:
-        lines += ["", f"Both together: **{judged.verdict}**"]
+        lines += ["", f"All together: **{judged.verdict}**"]
     return "\n".join(lines)
 
 
