@@ -37,7 +37,7 @@ class Verdicts:
 
     @property
     def still_open(self) -> Verdicts:
-        """Those that our runs contradict, or cannot tell from noise, or say nothing about; brief."""
+        """Those that our runs contradict or cannot tell from noise, or that have none; brief."""
         kept = tuple(one for one in self.claims if one.verdict != "reproduced")
         return replace(self, claims=kept, brief=True)
 
