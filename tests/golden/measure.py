@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tests.golden.measure_genome import visual_genome
 from wsislib.data.sample import Category, Detections, Label, LabelKind, Sample
 
 Numbers = dict[str, float | str]
@@ -376,6 +377,7 @@ def pipeline() -> Numbers:
 MEASURES: dict[str, Callable[[], Numbers]] = {
     "world": world,
     "coco": coco,
+    "visual-genome": visual_genome,
     "labels": labels,
     "mask_rcnn": mask_rcnn,
     "transfer": transfer,
@@ -389,6 +391,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
 TOLERANCES = {
     "world": 1e-3,
     "coco": 1e-6,
+    "visual-genome": 1e-6,
     "labels": 1e-6,
     "mask_rcnn": 2e-2,
     "transfer": 2e-2,

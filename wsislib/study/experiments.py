@@ -96,6 +96,8 @@ class Experiment:
 # Experiment name -> where it is. Looked up when it is asked for, so that the command line can
 # show its help without loading torch.
 EXPERIMENTS: Mapping[str, str] = {
+    "large_detector": "wsislib.study.large_detector:LARGE_DETECTOR",
+    "large_heads": "wsislib.study.large_heads:LARGE_HEADS",
     "mask_heads": "wsislib.study.mask_heads:MASK_HEADS",
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
     "maskx": "wsislib.study.maskx:MASKX",
