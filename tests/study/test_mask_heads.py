@@ -200,3 +200,12 @@ def test_embeddings_come_from_the_world_or_from_a_file(
     monkeypatch.setenv("WSIS_DATA", str(tmp_path))
     words = embedding_of(MaskHeadsConfig(embedding_file="glove.txt"), _Photographs())
     assert torch.equal(words, torch.tensor([[1.0, 2], [9, 9]]))
+
+
+def test_heads_that_learn_from_all_masks_are_judged_in_both_directions(root: Path) -> None:
+    metrics = run(root, "all")
+    assert {name for name, head in metrics.items() if "reversed" in head} == {"oracle"}
+    oracle = metrics["oracle"]
+    for kind in ("segm", "bbox"):
+        assert oracle["reversed"][kind]["A"] == oracle[kind]["B"]
+        assert oracle["reversed"][kind]["B"] == oracle[kind]["A"]

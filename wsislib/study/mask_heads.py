@@ -7,7 +7,7 @@ costs little more than one of its rows. A head comes out as in a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +16,7 @@ from wsislib.study.embedding import EmbeddingConfig, embedding_files, embedding_
 from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.frozen_detector import take_detector
 from wsislib.study.head_spec import HeadSpec
-from wsislib.study.mask_rcnn import examples_of, train_config, twelve
+from wsislib.study.mask_rcnn import exchanged, examples_of, train_config, twelve
 from wsislib.study.partial_data import data_files, data_sets
 
 if TYPE_CHECKING:
@@ -83,9 +83,10 @@ def run_mask_heads(context: Context) -> Outcome:
         device=device, progress=context.progress,
     )  # fmt: skip
     results = predict_heads(model, val, device=device, progress=context.progress)
+    splitless = {name for name, spec in config.specs().items() if spec.masks == "all"}
     checkpoints = context.folder / "checkpoints"
     return Outcome(
-        metrics=head_metrics(val.ground_truth(), results, splits),
+        metrics=head_metrics(val.ground_truth(), results, splits, splitless),
         data={"train": labelled.fingerprint(), "val": val.fingerprint()},
         device=describe_device(device),
         examples=[
@@ -147,13 +148,17 @@ def build_heads(
 
 
 def head_metrics(
-    ground_truth: dict, results: HeadResults, splits: Mapping[str, Split]
+    ground_truth: dict,
+    results: HeadResults,
+    splits: Mapping[str, Split],
+    splitless: Collection[str] = (),
 ) -> dict[str, Any]:
     """All twelve numbers of masks and boxes for each head, on each side of its split.
 
     Returns:
         `{head: {"segm": {"A": {"AP": ..}, "B": .., "all": ..}, "bbox": ..,
-        "per_category": {"segm": {category: AP}}}}`.
+        "per_category": {"segm": {category: AP}}}}`. Heads that learn from all masks know no split:
+        they carry `"reversed"`, the same with A and B exchanged.
     """
     from wsislib.engine.evaluate import coco_ap
 
@@ -174,6 +179,8 @@ def head_metrics(
                 judged = coco_ap(ground_truth, found, categories=members, iou_type="bbox")
                 boxes[members] = twelve(judged)
             own["bbox"][side] = boxes[members]
+        if head in splitless:
+            own["reversed"] = exchanged(own)
         metrics[head] = own
     return metrics
 
