@@ -16,7 +16,7 @@ from wsislib.study.embedding import EmbeddingConfig, embedding_files, embedding_
 from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.frozen_detector import take_detector
 from wsislib.study.head_spec import HeadSpec
-from wsislib.study.mask_rcnn import exchanged, examples_of, train_config, twelve
+from wsislib.study.mask_rcnn import examples_of, exchanged, train_config, twelve
 from wsislib.study.partial_data import data_files, data_sets
 
 if TYPE_CHECKING:
