@@ -11,7 +11,7 @@ from torch.utils._pytree import tree_iter
 from wsislib.data.sample import LabelKind
 from wsislib.models.builders import mask_rcnn_lab
 from wsislib.models.builders_maskx import give_transfer, maskx_rcnn_lab
-from wsislib.models.mask_parts import mask_parts
+from wsislib.models.mask_parts import mask_parts, parts_in_boxes
 
 CATEGORIES = 5
 DETECTION_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
@@ -179,6 +179,33 @@ def test_the_parts_shown_apart_are_those_of_the_prediction(make_sample, mlp_laye
         assert torch.equal(parts.detections.boxes, whole.boxes)
         assert parts.fcn.shape == parts.mlp.shape == (len(whole), 28, 28)
         assert bool(parts.mlp.any()) == bool(mlp_layers)
+
+
+def test_in_the_boxes_that_were_found_the_same_masks_are_drawn(make_sample):
+    model = confident(maskx_rcnn_lab(CATEGORIES))
+    torch.nn.init.normal_(model.mask.mlp.layers[0].weight, std=0.05)
+    image = make_sample(4, height=80, width=90).image  # resized on the way in and back
+    found = mask_parts(model, [image])[0]
+    again = parts_in_boxes(model, image, found.detections.boxes, found.detections.categories)
+    assert len(found.fcn) > 5
+    torch.testing.assert_close(again.fcn, found.fcn, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(again.mlp, found.mlp, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(again.detections.boxes, found.detections.boxes)
+    assert (again.detections.masks == found.detections.masks).float().mean() > 0.999
+    assert torch.equal(again.detections.categories, found.detections.categories)
+
+
+def test_in_one_box_the_category_changes_the_convolutional_part_alone(make_sample):
+    model = maskx_rcnn_lab(CATEGORIES).eval()
+    sample = make_sample(1)
+    boxes = sample.label.boxes[:1].expand(2, 4)
+    parts = parts_in_boxes(model, sample.image, boxes, torch.tensor([0, 3]))
+    assert torch.equal(parts.mlp[0], parts.mlp[1])
+    assert not torch.equal(parts.fcn[0], parts.fcn[1])
+    none = parts_in_boxes(model, sample.image, boxes[:0], torch.tensor([], dtype=torch.int64))
+    assert len(none.detections) == 0 and none.fcn.shape == (0, 28, 28)
+    with pytest.raises(ValueError, match="call model.eval"):
+        parts_in_boxes(model.train(), sample.image, boxes, torch.tensor([0, 3]))
 
 
 def test_masks_of_the_mlp_do_not_depend_on_the_category(make_sample):
