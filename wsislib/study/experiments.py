@@ -98,9 +98,11 @@ class Experiment:
 EXPERIMENTS: Mapping[str, str] = {
     "large_detector": "wsislib.study.large_detector:LARGE_DETECTOR",
     "large_heads": "wsislib.study.large_heads:LARGE_HEADS",
+    "grabcut": "wsislib.study.grabcut:GRABCUT",
     "mask_heads": "wsislib.study.mask_heads:MASK_HEADS",
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
     "maskx": "wsislib.study.maskx:MASKX",
+    "random_splits": "wsislib.study.random_splits:RANDOM_SPLITS",
 }
 
 
