@@ -22,7 +22,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "predict": ("wsislib.commands.photos", "predict", "overlay pictures and COCO results"),
     "run": ("wsislib.commands.study", "run", "do one run: a row of a table, one seed"),
     "reproduce": ("wsislib.commands.study", "reproduce", "do all unfinished runs of some tables"),
-    "plan": ("wsislib.commands.study", "plan", "what runs would cost: files, hours, disk"),
+    "plan": ("wsislib.commands.plan", "plan", "what runs would cost: files, hours, disk"),
     "dry-run": ("wsislib.commands.plan", "dry_run", "try a row for one step on made-up images"),
     "status": ("wsislib.commands.study", "status", "which runs are done, stale, missing, failed"),
     "tables": ("wsislib.commands.study", "tables", "write and show the tables of finished runs"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from json import dumps
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
@@ -12,6 +13,43 @@ from wsislib.cli import DONE
 
 if TYPE_CHECKING:
     from wsislib.study.declared import RunKey
+
+
+def plan(
+    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    /,
+    scale: str = "lab",
+    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+    gpus: int = 8,
+    json: bool = False,
+) -> int:
+    """Say what the unfinished runs of some tables would cost: files, hours, GPU hours, disk.
+
+    Args:
+        tables: tables of book/study.yml; all if none is named.
+        scale: smoke, lab or paper.
+        jobs: how many runs at a time.
+        gpus: how many GPUs would work together on a run; the authors had 8.
+        json: print JSON for machines.
+    """
+    from wsislib.study.plan import data_needs, make_plan
+    from wsislib.study.plan_text import files_text, plan_json
+    from wsislib.study.spec import load_study
+    from wsislib.study.store import open_store
+
+    for name, value in (("jobs", jobs), ("gpus", gpus)):
+        if value < 1:
+            raise ValueError(f"--{name} is {value}; it must be 1 or more")
+    study = load_study()
+    planned = make_plan(study, open_store(scale, study.root), scale, tables)
+    files = data_needs(study, planned)
+    if json:
+        print(dumps(plan_json(planned, files, gpus), indent=2))
+        return DONE
+    print(planned.text(jobs, gpus))
+    if files:
+        print(files_text(files))
+    return DONE
 
 
 def dry_run(

@@ -134,31 +134,6 @@ def _tell(batch: Batch) -> int:
     return BUSY if batch.elsewhere else DONE
 
 
-def plan(
-    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
-    /,
-    scale: str = "lab",
-    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
-) -> int:
-    """Say what the unfinished runs of some tables would cost and which files they need.
-
-    Args:
-        tables: tables of book/study.yml; all if none is named.
-        scale: smoke, lab or paper.
-        jobs: how many runs at a time.
-    """
-    from wsislib.study.plan import data_needs, make_plan
-    from wsislib.study.spec import load_study
-    from wsislib.study.store import open_store
-
-    study = load_study()
-    planned = make_plan(study, open_store(scale, study.root), scale, tables)
-    print(planned.text(jobs))
-    for file, there in data_needs(study, planned):
-        print(f"needs file: {file} ({'there' if there else 'missing'})")
-    return DONE
-
-
 def status(
     tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
     /,

@@ -1,8 +1,8 @@
-"""What a run will cost, from what runs have cost."""
+"""What a run will cost, from what runs have cost or from measured steps."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -10,7 +10,9 @@ from typing import Any
 
 from wsislib.atomic import read_json
 from wsislib.study.declared import RunKey, Study
-from wsislib.study.resolve import resolve
+from wsislib.study.disk import Room, room
+from wsislib.study.resolve import Run, resolve
+from wsislib.study.step_times import GpuRate, StepTime, kind_of, match
 from wsislib.study.store import RunStore
 
 
@@ -21,15 +23,74 @@ class Cost:
     Attributes:
         seconds: None where nothing is known.
         source: "this row" (a run of the row, other seed or older), "step time" (seconds a step
-            of runs of the same kind times the row's steps), or "unknown".
+            of runs of the same kind times the row's steps), "measured steps" (see
+            step_times.py; seconds of one core), or "unknown".
     """
 
     seconds: float | None
     source: str
 
 
-def expected_cost(study: Study, store: RunStore, key: RunKey) -> Cost:
-    """What the run `key` will cost, its needs not counted."""
+@dataclass(frozen=True)
+class Work:
+    """What a run takes on hardware that it has not run on yet, from measured steps.
+
+    Attributes:
+        steps: optimiser steps.
+        images: in a step.
+        core_seconds: of one processor core, None where no such step was measured on one.
+        gpu_seconds: of one GPU, None where unknown.
+        gpu_source: the GPU that was measured, or how its time was derived.
+        measured: the row whose steps were measured.
+        differs: settings in which that row's steps are of another kind.
+        room: on disk, None where unknown.
+        memory_mib: peak memory of the measurement.
+        memory_images: images in a step of the measurement.
+    """
+
+    steps: int
+    images: int
+    core_seconds: float | None
+    gpu_seconds: float | None
+    gpu_source: str
+    measured: str
+    differs: tuple[str, ...]
+    room: Room
+    memory_mib: float
+    memory_images: int
+
+
+def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> Work | None:
+    """What `run` takes, its needs not counted; None where nothing like it was measured."""
+    kind = kind_of(run)
+    on_core, on_gpu = match(kind, steps, "cpu"), match(kind, steps, "cuda")
+    found = on_core or on_gpu
+    if found is None:
+        return None
+    config = run.config
+    images = config.steps * config.batch_size
+    core = None if on_core is None else images * on_core.step.seconds
+    gpu, source = None, "unknown"
+    if on_gpu is not None and not on_gpu.differs:
+        gpu, source = images * on_gpu.step.seconds, on_gpu.step.machine
+    elif core is not None and rate is not None:
+        gpu, source = core * rate.ratio, rate.about
+    return Work(
+        steps=config.steps,
+        images=config.batch_size,
+        core_seconds=core,
+        gpu_seconds=gpu,
+        gpu_source=source,
+        measured=found.step.row,
+        differs=found.differs,
+        room=room(found.step.values, found.step.trained, config.optimiser, config.momentum),
+        memory_mib=found.step.memory_mib,
+        memory_images=found.step.images,
+    )
+
+
+def expected_cost(study: Study, store: RunStore, key: RunKey, work: Work | None = None) -> Cost:
+    """What the run `key` will cost, its needs not counted; `work` counts where no run tells."""
     run = resolve(study, key)
     row_folder = store.folder(run.key).parent
     own = [r for r in _records(row_folder.glob("seed-*")) if r.steps == run.config.steps]
@@ -42,6 +103,8 @@ def expected_cost(study: Study, store: RunStore, key: RunKey) -> Cost:
     ]
     if alike and run.config.steps:
         return Cost(median(alike) * run.config.steps, "step time")
+    if work is not None and work.core_seconds is not None:
+        return Cost(work.core_seconds, "measured steps")
     return Cost(None, "unknown")
 
 
@@ -73,11 +136,13 @@ def _records(folders: Iterable[Path]) -> list[_Record]:
 
 
 def duration(seconds: float | None) -> str:
-    """Seconds for a reader: '45 s', '12 min', '3.5 h', 'unknown'."""
+    """Seconds for a reader: '45 s', '12 min', '3.5 h', '41 days', 'unknown'."""
     if seconds is None:
         return "unknown"
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 90 * 60:
         return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
+    if seconds < 96 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.0f} days"

@@ -15,9 +15,10 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -105,9 +106,20 @@ class DryRun:
 
 
 def dry_runs(
-    study: Study, keys: list[RunKey], options: DryRunOptions, progress: bool = True
+    study: Study,
+    keys: list[RunKey],
+    options: DryRunOptions,
+    progress: bool = True,
+    watch: Callable[[Run, Any], None] | None = None,
 ) -> Iterator[DryRun]:
     """Dry runs of `keys` and before them of what they need, each once.
+
+    Args:
+        study: the study.
+        keys: runs.
+        options: how they differ from the runs.
+        progress: show progress bars.
+        watch: is called with each run and its model once that is built.
 
     Raises:
         ValueError: a run cannot be done; names it and says why.
@@ -120,12 +132,20 @@ def dry_runs(
     with _workplace(study.root, team) as folder:
         for run in runs:
             try:
-                yield _one(run, options, team, folder, progress)
+                look = None if watch is None else partial(watch, run)
+                yield _one(run, options, team, folder, progress, look)
             except ValueError as error:
                 raise ValueError(f"dry run of {run.key}: {error}") from error
 
 
-def _one(run: Run, options: DryRunOptions, team: Team, folder: Path, progress: bool) -> DryRun:
+def _one(
+    run: Run,
+    options: DryRunOptions,
+    team: Team,
+    folder: Path,
+    progress: bool,
+    watch: Callable[[Any], None] | None,
+) -> DryRun:
     """The dry run of `run`, whose needs are done already."""
     from wsislib.study.dry_run_data import write_miniatures
     from wsislib.study.dry_run_model import model_hook, write_backbone_weights
@@ -133,12 +153,13 @@ def _one(run: Run, options: DryRunOptions, team: Team, folder: Path, progress: b
     _forget_peak(team)
     started = time.perf_counter()
     config = small_settings(run.config, options, team.world)
+    work = _place(folder, run.key) / "work"
     if team.leads:
+        work.mkdir(parents=True)
         write_miniatures(run.experiment, config, folder / "data", 2 * options.images * team.world)
         write_backbone_weights(config, folder / "torch")
     team.wait()
     told: dict[str, int] = {}
-    work = _place(folder, run.key) / "work"
     context = Context(
         config,
         run.key.seed,
@@ -146,10 +167,10 @@ def _one(run: Run, options: DryRunOptions, team: Team, folder: Path, progress: b
         options.device,
         {name: _place(folder, key) for name, key in run.needs.items()},
         progress and team.leads,
-        model_hook(options.side, told),
+        model_hook(options.side, told, watch),
     )
     outcome = run.experiment.run(context)
-    if options.side is not None and not told:
+    if options.side is not None and "parameters" not in told:
         raise ValueError("the experiment does not show its model; leave out --side")
     team.wait()
     kept = _publish(run, outcome, work) if team.leads else (0, 0)

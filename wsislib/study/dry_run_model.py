@@ -42,12 +42,15 @@ def write_backbone_weights(config: Any, torch_home: Path, seed: int = 0) -> None
         torch.save(model.state_dict(), file)
 
 
-def model_hook(side: int | None, told: dict[str, int]) -> Callable[[nn.Module], None]:
+def model_hook(
+    side: int | None, told: dict[str, int], watch: Callable[[nn.Module], None] | None = None
+) -> Callable[[nn.Module], None]:
     """What a dry run passes to an experiment as `Context.on_model`.
 
     Args:
         side: short side that images are scaled to, pixels; None leaves the model's own.
         told: gets "parameters", and "masks": how many the model has painted in images.
+        watch: is called with the model in the end.
     """
 
     def look(model: nn.Module) -> None:
@@ -62,6 +65,8 @@ def model_hook(side: int | None, told: dict[str, int]) -> Callable[[nn.Module], 
                 f"images of {type(model).__name__} cannot be made smaller; leave out --side"
             )
         told["parameters"] = sum(p.numel() for p in model.parameters())
+        if watch is not None:
+            watch(model)
 
     return look
 

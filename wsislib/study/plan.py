@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wsislib.study.costs import Cost, duration, expected_cost
+from wsislib.study.costs import Cost, Work, expected_cost, expected_work
+from wsislib.study.data_sources import DataFile, backbone_weights, data_file_at
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.paths import data_folder
+from wsislib.study.plan_text import plan_text
 from wsislib.study.resolve import keys_of, resolve, with_needs
 from wsislib.study.state import RunState, run_state
+from wsislib.study.step_times import GpuRate, StepTime, gpu_rate, read_step_times
 from wsislib.study.store import RunStore
 
 
@@ -22,12 +25,14 @@ class Job:
         why: the state that makes it to be done.
         needs: the jobs of the same plan that must end before.
         cost: what it will cost.
+        work: what it takes by measured steps, None where no such step was measured.
     """
 
     key: RunKey
     why: RunState
     needs: tuple[RunKey, ...]
     cost: Cost
+    work: Work | None = None
 
 
 @dataclass(frozen=True)
@@ -47,25 +52,21 @@ class Plan:
         """How many jobs' cost is not known."""
         return sum(job.cost.seconds is None for job in self.jobs)
 
-    def text(self, workers: int = 1) -> str:
+    @property
+    def gpu_seconds(self) -> float:
+        """Seconds of one GPU, of all jobs for which they are known."""
+        return sum(job.work.gpu_seconds or 0.0 for job in self.jobs if job.work is not None)
+
+    @property
+    def disk(self) -> tuple[int, int]:
+        """Bytes that stay when all is done, and the most beside them while one job trains."""
+        rooms = [job.work.room for job in self.jobs if job.work is not None]
+        kept = sum(room.weights for room in rooms)
+        return kept, max((room.training for room in rooms), default=0)
+
+    def text(self, workers: int = 1, gpus: int = 8) -> str:
         """What will be done and what it will cost, for a reader."""
-        if not self.jobs:
-            return f"nothing to do: {self.standing} run(s) stand"
-        lines = [
-            f"  {job.key}  {job.why.state}{f' ({job.why.why})' if job.why.why else ''}: "
-            f"{duration(job.cost.seconds)}"
-            + (f", by {job.cost.source}" if job.cost.seconds is not None else "")
-            for job in self.jobs
-        ]
-        known = len(self.jobs) - self.unknown
-        total = f"{len(self.jobs)} run(s) to do, {self.standing} stand already"
-        if known:
-            share = self.seconds / max(1, min(workers, len(self.jobs)))
-            total += f"; {duration(self.seconds)} of work, about {duration(share)} on {workers}"
-            total += " worker(s)"
-        if self.unknown:
-            total += f"; cost unknown for {self.unknown}"
-        return "\n".join([*lines, total])
+        return plan_text(self, workers, gpus)
 
 
 def make_plan(
@@ -93,23 +94,35 @@ def make_plan(
                 elif store.weights(need) is None:
                     todo[need] = RunState("missing", ("its weights are not here",), True)
     ordered = [key for key in with_needs(study, todo) if key in todo]
-    jobs = tuple(
-        Job(
-            key,
-            todo[key],
-            tuple(need for need in resolve(study, key).needs.values() if need in todo),
-            expected_cost(study, store, key),
-        )
-        for key in ordered
-    )
+    steps = read_step_times(study.root)
+    rate = gpu_rate(steps, study.root / "papers")
+    jobs = tuple(_job(study, store, key, todo, steps, rate) for key in ordered)
     return Plan(jobs, len([key for key in asked if key not in todo]))
 
 
-def data_needs(study: Study, plan: Plan) -> list[tuple[str, bool]]:
-    """Each data file or folder that the plan's jobs read, and whether it is there."""
+def _job(
+    study: Study,
+    store: RunStore,
+    key: RunKey,
+    todo: dict[RunKey, RunState],
+    steps: list[StepTime],
+    rate: GpuRate | None,
+) -> Job:
+    run = resolve(study, key)
+    work = expected_work(run, steps, rate)
+    needs = tuple(need for need in run.needs.values() if need in todo)
+    return Job(key, todo[key], needs, expected_cost(study, store, key, work), work)
+
+
+def data_needs(study: Study, plan: Plan) -> list[DataFile]:
+    """Each file or folder that the plan's jobs read, in order, each once."""
     folder = data_folder(study.root)
-    names: dict[str, None] = {}
+    paths = {}
     for job in plan.jobs:
         run = resolve(study, job.key)
-        names.update(dict.fromkeys(name for name in run.experiment.files(run.config) if name))
-    return [(str(folder / name), (folder / name).exists()) for name in names]
+        own = [folder / name for name in run.experiment.files(run.config) if name]
+        weights = backbone_weights(run.config)
+        if weights is not None:
+            own.append(weights)
+        paths.update(dict.fromkeys(own))
+    return [data_file_at(path) for path in paths]
