@@ -103,6 +103,7 @@ def run_random_splits(context: Context) -> Outcome:
     labelled = PartialDataset(train, members)
     heads = build_heads(config, train, learnt, context.seed)
     model = ManyHeads.of(heads, config.mask_regions)
+    context.on_model(model)
     take_detector(model, context)
     device = pick_device(context.device)
     fitted = fit(
