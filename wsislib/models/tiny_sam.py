@@ -1,0 +1,88 @@
+"""The tiny SAM: the `segment_anything` package's own classes, small enough to ship with the book.
+
+Kirillov et al., "Segment Anything" (2023), section 3: an image encoder, a prompt encoder and a
+mask decoder with three candidates and a predicted IoU for each. Prompt encoder, mask decoder,
+two-way transformer and the module around them are the package's; only their widths are ours.
+Deviations: the image encoder is convolutional (a ViT of this size learnt far more slowly), images
+are 96 px instead of 1,024, and the embedding has stride 8 instead of 16, because the lab's objects
+are 10 to 50 px wide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling.common import LayerNorm2d
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from wsislib.models.backbone import SmallResNet
+
+SIDE = 96  # of the image, pixels
+STRIDE = 8  # of the image embedding
+WIDTHS = (32, 64, 96, 128)  # of the backbone's stages, at strides 2, 4, 8 and 16
+
+
+class TinyImageEncoder(nn.Module):
+    """`SmallResNet` with all of its levels brought to stride 8.
+
+    The levels finer than that come down by strided convolutions: what they know of edges has to
+    reach the mask decoder through this one map.
+
+    Attributes:
+        img_size: side of the images it takes, pixels; the package's classes read it.
+    """
+
+    def __init__(self, width: int, side: int = SIDE, widths: Sequence[int] = WIDTHS) -> None:
+        """Build an encoder of `side` px images into maps of `width` channels."""
+        super().__init__()
+        self.img_size = side
+        self.body = SmallResNet(widths)
+        fine, middle, level, coarse = widths
+        self.from_fine = nn.Conv2d(fine, width, STRIDE // 2, STRIDE // 2)
+        self.from_middle = nn.Conv2d(middle, width, STRIDE // 4, STRIDE // 4)
+        self.from_level = nn.Conv2d(level, width, 1)
+        self.from_coarse = nn.Conv2d(coarse, width, 1)
+        self.norm = LayerNorm2d(width)
+        self.mix = nn.Conv2d(width, width, 3, padding=1)
+        self.out = LayerNorm2d(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, side, side) normalised -> (B, width, side / 8, side / 8)."""
+        fine, middle, level, coarse = self.body(x).values()  # strides 2, 4, 8, 16
+        joined = self.from_fine(fine) + self.from_middle(middle) + self.from_level(level)
+        joined = joined + F.interpolate(self.from_coarse(coarse), scale_factor=2.0)  # nearest
+        return self.out(joined + self.mix(F.gelu(self.norm(joined))))
+
+
+def tiny_sam(seed: int = 0, width: int = 64, side: int = SIDE) -> Sam:
+    """A small SAM with random weights.
+
+    Args:
+        seed: of the weights, and of the prompt encoder's random frequencies.
+        width: D, of image embedding, prompt tokens and transformer.
+        side: of the images, pixels; a multiple of 16.
+    """
+    grid = side // STRIDE
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Sam(
+            image_encoder=TinyImageEncoder(width, side),
+            prompt_encoder=PromptEncoder(
+                embed_dim=width,
+                image_embedding_size=(grid, grid),
+                input_image_size=(side, side),
+                mask_in_chans=16,
+            ),
+            mask_decoder=MaskDecoder(
+                num_multimask_outputs=3,
+                transformer=TwoWayTransformer(
+                    depth=2, embedding_dim=width, num_heads=4, mlp_dim=4 * width
+                ),
+                transformer_dim=width,
+                iou_head_depth=3,
+                iou_head_hidden_dim=width,
+            ),
+        )
