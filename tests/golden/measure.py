@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tests.golden.measure_genome import visual_genome
+from tests.golden.measure_grabcut import grabcut
 from wsislib.data.sample import Category, Detections, Label, LabelKind, Sample
 
 Numbers = dict[str, float | str]
@@ -379,6 +380,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
     "coco": coco,
     "visual-genome": visual_genome,
     "labels": labels,
+    "grabcut": grabcut,
     "mask_rcnn": mask_rcnn,
     "transfer": transfer,
     "engine": engine,
@@ -393,6 +395,7 @@ TOLERANCES = {
     "coco": 1e-6,
     "visual-genome": 1e-6,
     "labels": 1e-6,
+    "grabcut": 1e-2,
     "mask_rcnn": 2e-2,
     "transfer": 2e-2,
     "engine": 2e-3,

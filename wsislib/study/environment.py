@@ -13,6 +13,7 @@ from typing import Any
 
 LIBRARIES = (
     "torch", "torchvision", "numpy", "pycocotools", "faster-coco-eval", "safetensors", "scipy",
+    "opencv-python-headless",
 )  # fmt: skip
 _CODE = ("wsislib", ":(glob)book/**/study.yml")
 

@@ -19,6 +19,7 @@ from wsislib.study.partial_data import (
     data_files,
     data_sets,
 )
+from wsislib.study.paths import build_folder
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
@@ -38,7 +39,8 @@ class MaskRcnnConfig(PartialDataConfig):
             branch, from boxes alone. "mask-head" takes the weights of the run that it `needs` as
             `detector`, freezes them and trains the mask branch (the paper's stage-wise training).
         masks: whose masks are trained on: of "A" or of "all" categories, or nobody's ("none",
-            for the detector).
+            for the detector). "grabcut": no true mask, but GrabCut's of all boxes, which are
+            made once and kept in build/grabcut (by `workers` processes).
         warm_start: end to end, begin with the weights of the run that it `needs` as `detector`.
             The lab has no ImageNet to start from; a shared detector plays that part.
         builder: which builder of wsislib.models; `pretrained` is for the large ones.
@@ -46,7 +48,7 @@ class MaskRcnnConfig(PartialDataConfig):
     """
 
     stage: Literal["end-to-end", "detector", "mask-head"] = "end-to-end"
-    masks: Literal["A", "all", "none"] = "A"
+    masks: Literal["A", "all", "none", "grabcut"] = "A"
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
     mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
     pretrained: bool = True
@@ -64,11 +66,11 @@ def run_mask_rcnn(context: Context) -> Outcome:
     config: MaskRcnnConfig = context.config
     train, val = data_sets(config)
     split = chosen_split(config, len(train.categories))
-    labelled = labelled_data(config, train, split)
     model = build_model(config, len(train.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
         take_detector(model, context, freeze=config.stage == "mask-head")
+    labelled = labelled_data(config, train, split, context.progress)
     outcome = train_and_judge(context, model, labelled, val, split)
     if config.masks == "A":
         return outcome
@@ -120,13 +122,20 @@ def train_config(config: RunConfig, seed: int) -> TrainConfig:
     return TrainConfig.from_dict({**shared, "seed": seed})
 
 
-def labelled_data(config: MaskRcnnConfig, train: Dataset, split: Split) -> Dataset:
+def labelled_data(
+    config: MaskRcnnConfig, train: Dataset, split: Split, progress: bool = True
+) -> Dataset:
     """The training data with boxes of all instances and masks of those that may have one."""
     from wsislib.data.sample import LabelKind
     from wsislib.labels.datasets import PartialDataset, WeakDataset
 
     if config.masks == "none":
         return WeakDataset(train, [LabelKind.BOX] * len(train), seed=0)
+    if config.masks == "grabcut":
+        from wsislib.labels.grabcut_dataset import GrabCutDataset
+
+        folder = build_folder() / "grabcut"
+        return GrabCutDataset(train, folder, config.workers, progress=progress)
     members = split.a if config.masks == "A" else tuple(range(len(train.categories)))
     return PartialDataset(train, members)
 
@@ -185,7 +194,8 @@ def twelve(result: Any) -> dict[str, float]:
 
 
 def _parts(config: MaskRcnnConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "mask_rcnn", "engine", "evaluation")
+    masks = ("grabcut",) if config.masks == "grabcut" else ()
+    return (config.data, "labels", *masks, "mask_rcnn", "engine", "evaluation")
 
 
 MASK_RCNN = Experiment(MaskRcnnConfig, run_mask_rcnn, _parts, data_files)

@@ -18,6 +18,7 @@ PART_VERSIONS: Mapping[str, int] = {
     "coco": 1,
     "visual-genome": 1,
     "labels": 1,
+    "grabcut": 1,
     "mask_rcnn": 3,
     "transfer": 3,
     "engine": 1,
