@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from wsislib.atomic import write_json
+from wsislib.atomic import read_json, write_json
 from wsislib.study.run import execute
-from wsislib.study.show import examples, history, run_config, state_of, verdicts
+from wsislib.study.show import (
+    examples,
+    history,
+    per_category,
+    run_config,
+    seeds,
+    state_of,
+    verdicts,
+)
+from wsislib.study.store import file_digest
 
 VIEWS = """
       head-a:
@@ -63,8 +72,43 @@ def test_a_run_without_heads_belongs_to_every_row_that_shows_it(
     assert kept is not None and list(kept.columns) == ["step", "loss"]
 
 
+def give_metrics(root: Path, run: str, metrics: dict) -> None:
+    """Other numbers for a finished run, under a digest that fits them."""
+    folder = root / "results/runs" / run
+    write_json(folder / "metrics.json", metrics)
+    status = read_json(folder / "status.json")
+    status["result"]["files"]["metrics.json"] = file_digest(folder / "metrics.json")
+    write_json(folder / "status.json", status)
+
+
+def test_categories_are_those_of_the_head_that_a_row_shows(heads: None, study_root: Path) -> None:
+    for seed in (1, 2):
+        execute("tiny", "low", seed, "lab")
+        own = {
+            head: {
+                "segm": {"B": {"AP": 1.0}},
+                "per_category": {"segm": {"ring": place + seed, "disc": float("nan")}},
+            }
+            for place, head in enumerate("ab")
+        }
+        give_metrics(study_root, f"tiny/low/seed-{seed}", own)
+    frame = per_category("tiny", "head-b")
+    assert list(frame.columns) == ["seed-1", "seed-2"]
+    assert frame.loc["ring"].tolist() == [2.0, 3.0] and frame.loc["disc"].isna().all()
+    assert per_category("tiny", "head-a").loc["ring"].tolist() == [1.0, 2.0]
+
+
+def test_categories_of_a_run_without_heads(study_root: Path) -> None:
+    execute("tiny", "low", 1, "lab")
+    numbers = {"segm": {"B": {"AP": 4.0}}, "per_category": {"segm": {"ring": 4.0}}}
+    give_metrics(study_root, "tiny/low/seed-1", numbers)
+    assert per_category("tiny", "low").to_dict() == {"seed-1": {"ring": 4.0}}
+    assert per_category("tiny", "high").empty
+
+
 def test_what_was_not_run_is_empty(study_root: Path) -> None:
     assert examples("tiny", "low") == [] and history("tiny", "low") is None
+    assert seeds("tiny", "low") == (0, 1, 2) and seeds("tiny", "high-3") == (0,)
 
 
 def test_verdicts_are_those_of_the_tables_asked_for(study_root: Path) -> None:

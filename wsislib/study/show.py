@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from wsislib.atomic import read_json
 from wsislib.study.declared import RunKey
 from wsislib.study.resolve import resolve, source_key
 from wsislib.study.spec import load_study
@@ -38,6 +39,26 @@ def verdicts(tables: Sequence[str], scale: str = "lab") -> Verdicts:
     """The papers' claims that these tables answer, judged by our runs; for the end of a cell."""
     study = load_study()
     return verdicts_on(study, open_store(scale, study.root), scale, tables)
+
+
+def seeds(table: str, row: str, scale: str = "lab") -> tuple[int, ...]:
+    """The seeds that the study asks of a row."""
+    return load_study().seeds(table, row, scale)
+
+
+def per_category(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
+    """Mask AP of every category in the runs that fill a row: one column a seed, none if not run.
+
+    NaN where the validation images hold no object of a category.
+    """
+    result, head = table_result(table, scale), _head(table, row)
+    columns = {}
+    for run in result.cell(row, result.table.columns[0].name).runs:
+        metrics = read_json(result.store.root / run / "metrics.json")
+        own = metrics.get(head, {})
+        judged = own if "per_category" in own else metrics
+        columns[run.rpartition("/")[2]] = judged["per_category"]["segm"]
+    return pd.DataFrame(columns, dtype=float)
 
 
 def run_config(table: str, row: str, seed: int = 0, scale: str = "lab") -> Any:

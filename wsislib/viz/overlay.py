@@ -147,7 +147,7 @@ def image_array(image: Tensor) -> NDArray[np.float32]:
 def _draw_shapes(axes: Axes, shown: Label | Detections, colours: Sequence[str]) -> None:
     if shown.masks is not None:
         for mask, tone in zip(shown.masks.cpu().numpy(), colours, strict=True):
-            _draw_contour(axes, mask, tone)
+            draw_contour(axes, mask, tone)
     if isinstance(shown, Label) and shown.boxes is not None:
         bare = (~shown.has_mask).nonzero().flatten().tolist()  # a mask says all its box would
         for entry in bare:
@@ -161,7 +161,8 @@ def _draw_shapes(axes: Axes, shown: Label | Detections, colours: Sequence[str]) 
         axes.scatter(x, y, s=28, c=list(colours), edgecolors="white", linewidths=1.0, zorder=3)
 
 
-def _draw_contour(axes: Axes, mask: NDArray[np.bool_], tone: str) -> None:
+def draw_contour(axes: Axes, mask: NDArray[np.bool_], tone: str) -> None:
+    """Outline a mask (H, W) in pixels of its image; an empty one leaves no mark."""
     if not mask.any():
         return
     padded = np.pad(mask, 1).astype(np.float32)  # so that masks at the border close
