@@ -28,6 +28,9 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "tables": ("wsislib.commands.study", "tables", "write and show the tables of finished runs"),
     "notebooks": ("wsislib.commands.book", "notebooks", "execute the book's notebooks"),
     "pages": ("wsislib.commands.book", "pages", "generate the book's claims and status pages"),
+    "teacher train": ("wsislib.commands.teacher", "train", "train the weights of the package"),
+    "teacher install": ("wsislib.commands.teacher", "install", "put them into the package"),
+    "teacher measure": ("wsislib.commands.teacher", "measure", "IoU of a teacher's candidates"),
     "devices": ("wsislib.commands.study", "devices", "which devices this machine has"),
 }
 
