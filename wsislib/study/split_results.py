@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
@@ -108,25 +108,20 @@ def judge_splits(
 
 
 def summary(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean gain of all splits, of those below and above the median of instances, and ranks.
+    """Means over all splits, over those below and above the median of instances, and ranks.
 
-    Splits without a gain (a class-agnostic head that finds nothing) are left out. The split at the
-    median belongs to neither half.
+    The splits at the median belong to neither half.
     """
-    defined = [split for split in splits.values() if math.isfinite(split["relative_gain"])]
-    if not defined:
-        return _means([])
-    middle = statistics.median(split["instances"] for split in defined)
-    few = [split for split in defined if split["instances"] < middle]
-    many = [split for split in defined if split["instances"] > middle]
-    gains = [split["relative_gain"] for split in defined]
+    everyone = list(splits.values())
+    middle = statistics.median(split["instances"] for split in everyone)
+    gains = [split["relative_gain"] for split in everyone]
     return {
-        **_means(defined),
+        **_means(everyone),
         "median_instances": middle,
-        "few-instances": _means(few),
-        "many-instances": _means(many),
+        "few-instances": _means([split for split in everyone if split["instances"] < middle]),
+        "many-instances": _means([split for split in everyone if split["instances"] > middle]),
         "rank": {
-            axis: rank_correlation([split[axis] for split in defined], gains).numbers()
+            axis: rank_correlation([split[axis] for split in everyone], gains).numbers()
             for axis in ("instances", "a_count")
         },
     }
@@ -145,13 +140,13 @@ def instances_by_category(ground_truth: Mapping[str, Any]) -> list[int]:
     return [counted[category["id"]] for category in ground_truth["categories"]]
 
 
-def _means(splits: list[Mapping[str, Any]]) -> dict[str, float]:
-    """Means over some splits; NaN over none."""
-    means = {
-        name: statistics.fmean(split[name] for split in splits) if splits else math.nan
-        for name in ("relative_gain", "instances", "a_count")
-    }
-    return {**means, "split_count": len(splits)}
+def _means(splits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Means over some splits, each over those where the number is defined; NaN over none."""
+    means: dict[str, float] = {"split_count": len(splits)}
+    for name in ("relative_gain", "instances", "a_count"):
+        known = [split[name] for split in splits if math.isfinite(split[name])]
+        means[name] = statistics.fmean(known) if known else math.nan
+    return means
 
 
 def _small(result: Mapping[str, Any]) -> Found:
