@@ -9,7 +9,16 @@ import pytest
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import make_split, world_split
 from wsislib.study import distance
-from wsislib.study.distance import MEASURES, centred, distances, falls, split_quality
+from wsislib.study.distance import (
+    MEASURES,
+    centred,
+    distances,
+    falls,
+    falls_table,
+    split_quality,
+    world_of,
+)
+from wsislib.study.partial_data import PartialDataConfig
 
 WORLD = World(WorldSpec(categories=12))
 
@@ -94,3 +103,17 @@ def test_undefined_numbers_stay_undefined(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(distance, "seed_metrics", lambda *_: {0: metrics})
     frame = split_quality(WORLD, {"s": split}, "table", "row").set_index("category")
     assert pd.isna(frame.loc[first, "gain"]) and frame["gain"].notna().sum() == len(split.b) - 1
+
+
+def test_only_the_drawn_world_knows_distances() -> None:
+    assert len(world_of(PartialDataConfig(categories=12)).categories) == 12
+    with pytest.raises(ValueError, match="the data are 'coco', but distance"):
+        world_of(PartialDataConfig(data="coco"))
+
+
+def test_the_table_says_each_correlation() -> None:
+    frame = distances(WORLD, world_split(12, 4, seed=3))
+    frame["falling"] = -frame["nearest"]
+    shown = falls_table(frame, ["falling"])
+    assert list(shown.index) == list(MEASURES.values())
+    assert shown.iloc[0, 0].startswith("-1.00") and "n = 8" in shown.iloc[0, 0]

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from wsislib.data.world import World
+from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import Split
+from wsislib.study.partial_data import PartialDataConfig
 from wsislib.study.ranks import RankCorrelation, rank_correlation
 from wsislib.study.run_metrics import category_ap, seed_metrics
 
@@ -24,6 +25,20 @@ MEASURES = {
     "rarity": "one over 1 + the categories of A that share its rarest factor value",
     "unseen": "factor values that no category of A has",
 }
+
+
+def world_of(config: PartialDataConfig) -> World:
+    """The world that a run's settings name.
+
+    Raises:
+        ValueError: its data are photographs, of which nobody knows what categories are made of.
+    """
+    if config.data != "world":
+        raise ValueError(
+            f"the data are {config.data!r}, but distance between categories is measured by what "
+            "they are made of, which only the drawn world knows; use scale 'lab'"
+        )
+    return World(WorldSpec(config.categories, config.image_size, config.world_seed))
 
 
 def distances(world: World, split: Split) -> pd.DataFrame:
@@ -125,3 +140,14 @@ def falls(
         for value in values
         for measure in MEASURES
     }
+
+
+def falls_table(
+    frame: pd.DataFrame, values: Sequence[str], groups: str | None = None
+) -> pd.DataFrame:
+    """`falls` as text: one line a measure, one column a value."""
+    found = falls(frame, values, groups)
+    lines = {
+        MEASURES[measure]: [str(found[value, measure]) for value in values] for measure in MEASURES
+    }
+    return pd.DataFrame.from_dict(lines, orient="index", columns=list(values))
