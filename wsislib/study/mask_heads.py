@@ -38,12 +38,15 @@ class MaskHeadsConfig(EmbeddingConfig):
     Attributes:
         builder: which Mask R-CNN the heads and the detector are those of; `pretrained` must be
             as it was for the detector.
+        regions: how many an image to learn on, a quarter of them foreground; None leaves the
+            builder's. Few from many images teach more than many from few.
         heads: name -> settings, see `HeadSpec`. Rows of study.yml show them by
             `view: {.., prefix: <name>}`.
     """
 
     builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
     pretrained: bool = True
+    regions: int | None = None
     heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -52,6 +55,8 @@ class MaskHeadsConfig(EmbeddingConfig):
                 f"clip_norm is {self.clip_norm}; heads side by side are trained without, because "
                 "one norm over all of them would tie them together: set it to 0"
             )
+        if self.regions is not None and self.regions < 4:
+            raise ValueError(f"regions is {self.regions}; a quarter is foreground, so use 4 or more")
         self.specs()
 
     def specs(self) -> dict[str, HeadSpec]:
@@ -143,6 +148,8 @@ def build_heads(
         name: spec.branch(build, detector, embedding, LAB_MLP_POOL if lab else 1, seed)
         for name, spec in specs.items()
     }
+    if config.regions is not None:
+        detector.roi.fg_bg_sampler.batch_size_per_image = config.regions
     rows = {name: torch.isin(torch.arange(count), torch.tensor(a)) for name, a in learnt.items()}
     return MaskHeads(detector, heads, rows)
 
