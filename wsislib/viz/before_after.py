@@ -49,8 +49,10 @@ def before_after(
         axes.scatter(frame[before], frame[after], s=22, c=tones, alpha=0.85, zorder=2)
         for place in extremes(gains, named):
             x, y = frame.iloc[place]
-            axes.annotate(str(frame.index[place]), (x, y), xytext=(4, 3), fontsize=5.5,
-                          textcoords="offset points", color=INK)  # fmt: skip
+            right = x > 0.6 * top  # the name would leave the panel
+            axes.annotate(str(frame.index[place]), (x, y), xytext=(-4 if right else 4, 3),
+                          ha="right" if right else "left", fontsize=5.5, color=INK,
+                          textcoords="offset points")  # fmt: skip
         axes.set(xlim=(-0.02 * top, top), ylim=(-0.02 * top, top), aspect="equal")
         axes.set_title(title, fontsize=8)
         axes.set_xlabel(f"AP, {before}", fontsize=8)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -34,6 +37,52 @@ def around(scene: Scene, first: int, second: int) -> tuple[slice, slice]:
     half = min(float(max(high - low)) * 0.58, side / 2)
     x, y = np.clip((low + high) / 2, half, side - half)
     return slice(int(y - half), int(y + half)), slice(int(x - half), int(x + half))
+
+
+@dataclass(frozen=True)
+class SharedRegion:
+    """A box around two objects of one group, each of which fills most of it.
+
+    Attributes:
+        index: of the scene.
+        pair: the two instances.
+        box: (4,) xyxy in pixels, around both.
+        filled: the share of `box` that the smaller one's own box takes, 0..1.
+    """
+
+    index: int
+    pair: tuple[int, int]
+    box: NDArray[np.float64]
+    filled: float
+
+
+def shared_regions(
+    world: World, seed: int, count: int, members: Collection[int], least: float = 0.3
+) -> list[SharedRegion]:
+    """The closest pair of each scene that has one, one of them at least of some categories.
+
+    Args:
+        world: to look in.
+        seed: of the scenes.
+        count: how many of the first scenes.
+        members: category indices, such as those of B.
+        least: intersection over union of the two boxes.
+
+    Returns:
+        The fullest region first.
+    """
+    found = []
+    for index in range(count):
+        scene = world.scene(seed, index)
+        pair = closest_pair(scene, least)
+        if pair is None or not set(scene.categories[list(pair)].tolist()) & set(members):
+            continue
+        boxes = scene.boxes[list(pair)].astype(np.float64)
+        around_both = np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+        own = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1).min()
+        filled = float(own / np.prod(around_both[2:] - around_both[:2]))
+        found.append(SharedRegion(index, pair, around_both, filled))
+    return sorted(found, key=lambda region: -region.filled)
 
 
 def nested(world: World, seed: int) -> tuple[Scene, list[NDArray[np.bool_]], tuple[int, int]]:
