@@ -21,6 +21,7 @@ from wsislib.labels.grabcut_shards import CutBoxes, cut_lines
 # Raised when, and only when, the same boxes and settings give other masks: what is kept on disk
 # is then made anew.
 _VERSION = 1
+_SHARD_IMAGES = 64  # some seconds of work for the lab's scenes, some minutes for photographs
 
 
 class GrabCutDataset:
@@ -65,7 +66,7 @@ class GrabCutDataset:
         }
         self._digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
         place = None if folder is None else Path(folder) / self._digest[:16]
-        work = CutBoxes(dataset, iterations, margin, place)
+        work = CutBoxes(dataset, iterations, margin, place, _SHARD_IMAGES)
         self._lines = cut_lines(work, workers, about, progress)
 
     def __len__(self) -> int:

@@ -27,8 +27,6 @@ from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.labels.grabcut import grabcut_mask
 
-SHARD_IMAGES = 64
-
 
 @dataclass(frozen=True)
 class CutBoxes(TorchDataset):
@@ -38,19 +36,22 @@ class CutBoxes(TorchDataset):
         dataset: where images and boxes come from; masks of its labels are not looked at.
         iterations, margin: as for `grabcut_mask`.
         folder: where shards are kept; None keeps none.
+        shard_images: images in a shard.
     """
 
     dataset: Dataset
     iterations: int
     margin: float
     folder: Path | None
+    shard_images: int
 
     def rows(self, shard: int) -> range:
         """The images of a shard, as indices of the data set."""
-        return range(len(self.dataset))[shard * SHARD_IMAGES : (shard + 1) * SHARD_IMAGES]
+        first = shard * self.shard_images
+        return range(first, min(first + self.shard_images, len(self.dataset)))
 
     def __len__(self) -> int:
-        return -(-len(self.dataset) // SHARD_IMAGES)
+        return -(-len(self.dataset) // self.shard_images)
 
     def __getitem__(self, shard: int) -> tuple[int, list[str]]:
         """The number of the shard and its lines, which are on disk by then."""
@@ -69,7 +70,8 @@ class CutBoxes(TorchDataset):
         except (FileNotFoundError, UnicodeDecodeError):
             return None
         lines = text.splitlines()
-        whole = digest == _digest(text) and len(lines) == len(self.rows(shard))
+        wanted = [str(self.dataset.image_ids[row]) for row in self.rows(shard)]
+        whole = digest == _digest(text) and [line.split(" ")[0] for line in lines] == wanted
         return lines if whole else None
 
     def _file(self, shard: int) -> Path:
