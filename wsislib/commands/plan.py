@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from json import dumps
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,6 +84,8 @@ def dry_run(
     from wsislib.study.resolve import keys_of, runs_of_row
     from wsislib.study.spec import load_study
 
+    # So that what it wrote is removed, however it is asked to stop.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     study = load_study()
     options = DryRunOptions(images, steps, side, device)
     if row:

@@ -41,7 +41,8 @@ class Work:
         core_seconds: of one processor core, None where no such step was measured on one.
         gpu_seconds: of one GPU, None where unknown.
         gpu_source: the GPU that was measured, or how its time was derived.
-        measured: the row whose steps were measured.
+        measured: what the numbers rest on: the row whose steps were measured, or how they follow
+            from those of several.
         differs: settings in which that row's steps are of another kind.
         room: on disk, None where unknown.
         memory_mib: peak memory of the measurement.
@@ -67,6 +68,7 @@ def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> 
     found = on_core or on_gpu
     if found is None:
         return None
+    nearest = min(filter(None, (on_core, on_gpu)), key=lambda m: len(m.differs))
     config = run.config
     images = config.steps * config.batch_size
     core = None if on_core is None else images * on_core.step.seconds
@@ -81,11 +83,11 @@ def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> 
         core_seconds=core,
         gpu_seconds=gpu,
         gpu_source=source,
-        measured=found.step.row,
+        measured=found.derived or f"the steps of {found.step.row}",
         differs=found.differs,
-        room=room(found.step.values, found.step.trained, config.optimiser, config.momentum),
-        memory_mib=found.step.memory_mib,
-        memory_images=found.step.images,
+        room=room(nearest.step.values, nearest.step.trained, config.optimiser, config.momentum),
+        memory_mib=nearest.step.memory_mib,
+        memory_images=nearest.step.images,
     )
 
 

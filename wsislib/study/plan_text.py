@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsislib.study.costs import Work, duration
+from wsislib.study.costs import duration
 from wsislib.study.disk import size
 
 if TYPE_CHECKING:
@@ -94,13 +94,9 @@ def _job_lines(job: Job, gpus: int) -> list[str]:
         f"      disk: {size(work.room.weights)} of weights stay, {size(work.room.training)} while "
         f"it trains; memory: {size(work.memory_mib * 2**20)} for {work.memory_images} images"
     )
-    if work.differs:
-        lines.append(f"      by the steps of {work.measured}, which differs in {_list(work)}")
+    differs = f", which differs in {', '.join(work.differs)}" if work.differs else ""
+    lines.append(f"      by {work.measured}{differs}")
     return lines
-
-
-def _list(work: Work) -> str:
-    return ", ".join(work.differs)
 
 
 def _totals(plan: Plan, gpus: int) -> list[str]:

@@ -12,18 +12,21 @@ cost more or less on a GPU in the ratio in which they do here on a processor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from wsislib.atomic import read_json
 from wsislib.study.resolve import Run
 
 FOLDER, PATTERN = Path("benchmarks") / "results", "paper_steps_*.json"
 PAPER = "learning-to-segment-every-thing"
+HEADS = "mask heads"  # the kind of all experiments with heads over a frozen detector
 # The kind of step that the authors published hours of: one mask head over a frozen detector.
 ANCHOR: Mapping[str, Any] = {
-    "experiment": "mask_heads",
+    "experiment": HEADS,
     "builder": "mask_rcnn_r50_fpn",
     "data": "coco",
     "heads": 1,
@@ -78,10 +81,12 @@ class Match:
     Attributes:
         step: the measurement.
         differs: settings in which the row's kind differs from it; empty where it is the same.
+        derived: how it follows from several measurements; empty where it is one.
     """
 
     step: StepTime
-    differs: tuple[str, ...]
+    differs: tuple[str, ...] = ()
+    derived: str = ""
 
 
 def kind_of(run: Run) -> dict[str, Any]:
@@ -94,6 +99,7 @@ def kind_of(run: Run) -> dict[str, Any]:
     specs = getattr(run.config, "specs", None)
     if specs is not None:
         heads = specs().values()
+        kind["experiment"] = HEADS
         kind["heads"] = len(heads)
         kind["mlp_heads"] = sum(bool(getattr(head, "mlp_layers", 0)) for head in heads)
     return kind
@@ -121,17 +127,44 @@ def read_step_times(root: Path) -> list[StepTime]:
 def match(
     kind: Mapping[str, Any], steps: Sequence[StepTime], device: Literal["cpu", "cuda"]
 ) -> Match | None:
-    """The measurement on `device` that is nearest to `kind`: fewest settings differ.
+    """What measurements on `device` say of `kind`.
 
-    None where there is none of the same builder: another backbone's time says nothing.
+    That of the same kind; else, for heads side by side, what follows from those with other
+    numbers of heads; else the one from which fewest settings differ. None where there is none of
+    the same builder: another backbone's time says nothing.
     """
     own = [s for s in steps if s.device == device and s.kind.get("builder") == kind.get("builder")]
     matches = [Match(step, _differences(kind, step.kind)) for step in own]
-    return min(matches, key=lambda m: (len(m.differs), m.step.row), default=None)
+    nearest = min(matches, key=lambda m: (len(m.differs), m.step.row), default=None)
+    if nearest is not None and nearest.differs:
+        return _by_heads(kind, own) or nearest
+    return nearest
 
 
 def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(sorted(n for n in {*one, *other} if one.get(n) != other.get(n)))
+
+
+def _by_heads(kind: Mapping[str, Any], steps: Sequence[StepTime]) -> Match | None:
+    """A row with heads side by side, from rows with fewer: each head costs as much as the next.
+
+    Needs rows that tell what a detector, a head and an MLP branch cost.
+    """
+    names = ("heads", "mlp_heads")
+    alike = [s for s in steps if set(_differences(kind, s.kind)) <= set(names)]
+    counts = np.array([[1, *(s.kind.get(n, 0) for n in names)] for s in alike], dtype=float)
+    if len(alike) < 3 or np.linalg.matrix_rank(counts) < 3:
+        return None
+    known = [[s.seconds, s.values, s.trained, s.memory_mib] for s in alike]
+    shares = np.linalg.lstsq(counts, np.array(known, dtype=float), rcond=None)[0]
+    wanted = np.array([1, *(kind.get(n, 0) for n in names)], dtype=float)
+    seconds, values, trained, memory = (wanted @ shares).tolist()
+    derived = "what a detector, a head and an MLP cost in " + ", ".join(s.row for s in alike)
+    step = replace(
+        alike[-1], row=", ".join(s.row for s in alike), kind=kind, seconds=seconds,
+        values=round(values), trained=round(trained), memory_mib=memory,
+    )  # fmt: skip
+    return Match(step, derived=derived)
 
 
 @dataclass(frozen=True)
