@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 import torch
 
+from wsislib.data.world import World, WorldSpec
 from wsislib.viz.figure import png_bytes
+from wsislib.viz.looks import Looks, world_looks
+from wsislib.viz.palette import rgb
 from wsislib.viz.weights import category_bars, main_plane, weight_map, weight_planes
 
 NAMES = ("ring", "disc", "star", "plus")
@@ -42,13 +45,26 @@ def test_two_rows_have_a_plane_too() -> None:
 
 
 def test_a_is_full_and_b_is_hollow() -> None:
-    looks = ([0, 0, 1, 1], [0, 1, 0, 1])
+    looks = Looks(["o", "o", "s", "s"], ["#E69F00", "#56B4E9", "#E69F00", "#56B4E9"])
     figure = weight_planes({"det": DET, "seg": SEG}, NAMES, (1, 3), looks)
     for axes in figure.axes:
         full = [len(dot.get_facecolor()) > 0 for dot in axes.collections[:4]]
         assert full == [False, True, False, True]
     edges = [tuple(dot.get_edgecolor()[0]) for dot in figure.axes[0].collections[:4]]
     assert edges[0] == edges[2] != edges[1] == edges[3]
+
+
+def test_categories_look_as_they_are_called() -> None:
+    world = World(WorldSpec(categories=80))
+    looks = world_looks(world)
+    for c, category in enumerate(world.categories):
+        hue, outline = category.name.split()
+        expected = {"square": "s", "disc": "o", "plus": "P"}.get(outline)
+        assert expected is None or looks.markers[c] == expected, category.name
+        red, green, blue = rgb(looks.tones[c])
+        if hue in ("scarlet", "jade", "blue"):
+            assert max(red, green, blue) == {"scarlet": red, "jade": green, "blue": blue}[hue]
+    assert len(set(looks.tones)) == 10 and len(set(looks.markers)) == 8
 
 
 def test_bars_stand_in_the_order_of_the_sides() -> None:

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
-from wsislib.viz.palette import INK, colour, marker
+from wsislib.viz.looks import Looks
+from wsislib.viz.palette import INK, colour
 
 SIGNED = "PuOr"  # orange below zero, purple above; readable with any colour vision
 Floats = NDArray[np.float64]
@@ -62,7 +63,7 @@ def weight_planes(
     rows: Mapping[str, Tensor],
     names: Sequence[str],
     a: Sequence[int],
-    looks: tuple[Sequence[int], Sequence[int]],
+    looks: Looks,
 ) -> Figure:
     """Return the two main directions of several sets of rows, one point a category.
 
@@ -70,8 +71,7 @@ def weight_planes(
         rows: title -> (C, D).
         names: C of them.
         a: categories with masks, drawn full; the others are hollow.
-        looks: two factors of every category, as numbers: the first chooses the marker, the
-            second the colour.
+        looks: marker and colour of every category.
     """
     _demand_rows(names, *rows.values())
     figure = BookFigure(PAGE_WIDTH, 0.55 * PAGE_WIDTH * 2 / max(len(rows), 2))
@@ -80,9 +80,9 @@ def weight_planes(
         plain_axes(axes)
         points = main_plane(_array(values))
         for c, (x, y) in enumerate(points):
-            tone = colour(int(looks[1][c]))
+            tone = looks.tones[c]
             face = tone if c in a else "none"
-            axes.scatter(x, y, s=60, marker=marker(int(looks[0][c])), facecolor=face,
+            axes.scatter(x, y, s=60, marker=looks.markers[c], facecolor=face,
                          edgecolor=tone, linewidth=1.6)  # fmt: skip
             axes.annotate(names[c], (x, y), xytext=(5, 4), textcoords="offset points", fontsize=5.5)
         axes.margins(0.16)
