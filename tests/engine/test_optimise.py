@@ -44,6 +44,28 @@ def test_biases_learn_faster_without_decay() -> None:
     assert len(build_optimiser(model, TrainConfig(steps=1)).param_groups) == 1
 
 
+def test_named_parts_learn_at_a_rate_of_their_own() -> None:
+    model = nn.ModuleDict({"mask": nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.Linear(2, 2)})})
+    model["box"] = nn.Linear(2, 2)
+    config = TrainConfig(steps=1, bias_lr_factor=2.0, lr_factors={"mask.": 10.0, "mask.b": 3.0})
+    optimiser = build_optimiser(model, config)
+    set_learning_rate(optimiser, 0.5)
+    rate = {id(p): g["lr"] for g in optimiser.param_groups for p in g["params"]}
+    decay = {id(p): g["weight_decay"] for g in optimiser.param_groups for p in g["params"]}
+    for layer, weight_rate in (
+        (model["mask"]["a"], 5),
+        (model["mask"]["b"], 1.5),
+        (model["box"], 0.5),
+    ):
+        assert rate[id(layer.weight)] == weight_rate and rate[id(layer.bias)] == 2 * weight_rate
+        assert decay[id(layer.weight)] == 1e-4 and decay[id(layer.bias)] == 0
+    assert sum(len(g["params"]) for g in optimiser.param_groups) == 6
+    with pytest.raises(ValueError, match="no parameter that learns begins with 'masks.'"):
+        build_optimiser(model, TrainConfig(steps=1, lr_factors={"masks.": 2.0}))
+    assert TrainConfig.from_dict(config.to_dict()) == config
+    assert config.digest() != TrainConfig(steps=1, bias_lr_factor=2.0).digest()
+
+
 def test_frozen_parameters_are_left_out() -> None:
     model = nn.Linear(2, 3)
     model.weight.requires_grad_(False)

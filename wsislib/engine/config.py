@@ -67,6 +67,9 @@ class TrainConfig:
         flip: mirror each training image with probability one half (after `augment`).
         workers: processes that read images; 0 reads them in the training process.
         loss_weights: factor by loss name; a loss that is not named has factor 1.
+        lr_factors: rate as a multiple of `learning_rate` by the beginning of a parameter's name,
+            such as {"mask.": 10.0} for a new mask branch on a trained detector. The longest
+            match counts.
     """
 
     steps: int
@@ -89,6 +92,7 @@ class TrainConfig:
     flip: bool = True
     workers: int = 0
     loss_weights: Mapping[str, float] = field(default_factory=dict)
+    lr_factors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -105,6 +109,8 @@ class TrainConfig:
             _check_count("decay_steps", step)
         for name, weight in self.loss_weights.items():
             _check_number(f"loss_weights[{name!r}]", weight)
+        for prefix, factor in self.lr_factors.items():
+            _check_number(f"lr_factors[{prefix!r}]", factor)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> TrainConfig:
@@ -134,6 +140,7 @@ class TrainConfig:
         values = {entry.name: getattr(self, entry.name) for entry in fields(self)}
         values["decay_steps"] = list(self.decay_steps)
         values["loss_weights"] = dict(self.loss_weights)
+        values["lr_factors"] = dict(self.lr_factors)
         return values
 
     def decisive(self) -> dict[str, Any]:
@@ -142,7 +149,10 @@ class TrainConfig:
 
     def digest(self) -> str:
         """Hex digest of `decisive()`: equal for configs that train the same."""
-        text = json.dumps(self.decisive(), sort_keys=True)
+        values = self.decisive()
+        if not self.lr_factors:
+            del values["lr_factors"]  # checkpoints from before there were such factors still fit
+        text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

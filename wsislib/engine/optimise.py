@@ -17,22 +17,31 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     Each group carries `lr_factor`; `set_learning_rate` multiplies it in.
 
     Raises:
-        ValueError: every parameter is frozen.
+        ValueError: every parameter is frozen, or `lr_factors` names none that learns.
     """
     learnt = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not learnt:
         raise ValueError("every parameter of the model is frozen; nothing is left to train")
+    for prefix in config.lr_factors:
+        if not any(name.startswith(prefix) for name, _ in learnt):
+            raise ValueError(
+                f"lr_factors: no parameter that learns begins with {prefix!r}; they are called "
+                f"{learnt[0][0]!r} and so on"
+            )
     apart = config.bias_lr_factor != 1.0
-    weights = [p for name, p in learnt if not (apart and _is_bias(name))]
-    biases = [p for name, p in learnt if apart and _is_bias(name)]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "lr_factor": 1.0, "weight_decay": config.weight_decay},
-        {"params": biases, "lr_factor": config.bias_lr_factor, "weight_decay": 0.0},
-    ]
-    groups = [group for group in groups if group["params"]]
+    groups: dict[tuple[bool, float], dict[str, Any]] = {}
+    # Weights before biases, so that the optimiser's state has one order whatever the factors.
+    for name, parameter in sorted(learnt, key=lambda item: apart and _is_bias(item[0])):
+        bias = apart and _is_bias(name)
+        factor = _factor(name, config) * (config.bias_lr_factor if bias else 1.0)
+        decay = 0.0 if bias else config.weight_decay
+        group = groups.setdefault(
+            (bias, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
+        )
+        group["params"].append(parameter)
     if config.optimiser == "adamw":
-        return torch.optim.AdamW(groups, lr=config.learning_rate)
-    return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
+        return torch.optim.AdamW(list(groups.values()), lr=config.learning_rate)
+    return torch.optim.SGD(list(groups.values()), lr=config.learning_rate, momentum=config.momentum)
 
 
 def learning_rate(config: TrainConfig, step: int) -> float:
@@ -69,6 +78,12 @@ def clip_gradient(parameters: list[nn.Parameter], limit: float) -> torch.Tensor:
     if limit > 0:
         torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
     return norm
+
+
+def _factor(name: str, config: TrainConfig) -> float:
+    """The factor of the longest prefix of `name` that `lr_factors` gives, else 1."""
+    given = [prefix for prefix in config.lr_factors if name.startswith(prefix)]
+    return config.lr_factors[max(given, key=len)] if given else 1.0
 
 
 def _is_bias(name: str) -> bool:

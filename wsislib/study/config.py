@@ -47,6 +47,7 @@ class RunConfig:
     precision: Literal["bf16", "float32"] = "bf16"
     flip: bool = True
     loss_weights: dict[str, float] = dataclasses.field(default_factory=dict)
+    lr_factors: dict[str, float] = dataclasses.field(default_factory=dict)
     checkpoint_every: int = 200
     log_every: int = 20
     workers: int = 0
