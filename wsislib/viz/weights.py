@@ -135,6 +135,7 @@ def category_bars(
         axes.set_title(title, fontsize=9)
         _sides(axes, len(a), len(order))
     panels[0].set_ylabel(y_label, fontsize=8)
+    panels[0].set_ylim(0, 1.15 * max([*(max(bars) for bars in values.values()), 1e-12]))
     return figure
 
 
