@@ -23,6 +23,9 @@ def write_pages(
 ) -> list[Path]:
     """Write `claims.md` and `status.md` into the folder `book`; the files that were written.
 
+    A study with a paper scale gets the part of `part1_transfer/paper_scale.md` that says what
+    its runs take.
+
     Args:
         study: the study.
         store: whose runs to show.
@@ -34,6 +37,10 @@ def write_pages(
         "claims.md": claims_page(judge_claims(study, store, scale), scale),
         "status.md": status_page(study, store, scale, executed),
     }
+    if "paper" in study.scales:
+        from wsislib.study.paper_page import PAGE, paper_costs
+
+        pages[PAGE] = paper_costs(study)
     for name, text in pages.items():
         atomic_write(book / name, text)
     return [book / name for name in pages]

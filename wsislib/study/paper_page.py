@@ -1,0 +1,97 @@
+"""What every row of the study takes at paper scale, as Markdown for the book."""
+
+from __future__ import annotations
+
+from wsislib.study.costs import Work, duration
+from wsislib.study.data_sources import DataFile
+from wsislib.study.declared import Study
+from wsislib.study.disk import size
+from wsislib.study.generate import escape, markdown_table
+from wsislib.study.paths import data_folder
+from wsislib.study.plan import Plan, data_needs, make_plan
+from wsislib.study.step_times import StepTime, read_step_times
+from wsislib.study.store import open_store
+
+PAGE = "part1_transfer/paper_costs.inc"
+GPUS = 8  # the authors'
+
+
+def paper_costs(study: Study) -> str:
+    """Tables of all runs at paper scale, whether they were done or not, and of their files."""
+    plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
+    works = [job.work for job in plan.jobs if job.work is not None]
+    lines = markdown_table(
+        (
+            "run", "steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights",
+            "disk while it trains",
+        ),
+        [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs],
+    )  # fmt: skip
+    kept, training = plan.disk
+    lines += [
+        "",
+        f"All {len(plan.jobs)} runs: {plan.gpu_seconds / 3600:,.0f} GPU hours, that is "
+        f"{duration(plan.gpu_seconds / GPUS)} on {GPUS} GPUs, one run after the other. "
+        f"{size(kept)} of weights stay, and {size(training)} more are needed while a run trains.",
+        *_unmeasured(plan),
+        "",
+        *_sources(works, read_step_times(study.root)),
+        "",
+        *_files(study, data_needs(study, plan)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(work: Work | None) -> tuple[str, ...]:
+    if work is None:
+        return ("–",) * 6
+    gpu = work.gpu_seconds
+    return (
+        f"{work.steps:,} x {work.images}",
+        "–" if gpu is None else f"{gpu / 3600:,.0f}",
+        "–" if gpu is None else duration(gpu / GPUS),
+        "–" if work.core_seconds is None else duration(work.core_seconds),
+        size(work.room.weights),
+        size(work.room.training),
+    )
+
+
+def _unmeasured(plan: Plan) -> list[str]:
+    """What a reader must know about rows whose own steps were not measured."""
+    said = []
+    missing = [str(job.key) for job in plan.jobs if job.work is None]
+    if missing:
+        said.append(f"Without a step to measure: {escape(', '.join(missing))}.")
+    near = [job for job in plan.jobs if job.work is not None and job.work.differs]
+    for job in near:
+        assert job.work is not None
+        what = ", ".join(job.work.differs)
+        said.append(f"{escape(str(job.key))} by {escape(job.work.measured)}: it differs in {what}.")
+    return ["", " ".join(said)] if said else []
+
+
+def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
+    """Where the times come from."""
+    lines = []
+    machines = dict.fromkeys((step.machine, step.date) for step in steps)
+    for machine, date in machines:
+        lines.append(f"- Measured on {date}: {escape(machine)}.")
+    sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
+    return lines + [f"- Time on a GPU: {escape(source)}." for source in sources]
+
+
+def _files(study: Study, files: list[DataFile]) -> list[str]:
+    """The files that the runs read, with names as a reader has to lay them."""
+    folder, rows = data_folder(study.root), []
+    for file in files:
+        inside = file.path.is_relative_to(folder)
+        name = str(file.path.relative_to(folder)) if inside else f"torch's cache: {file.path.name}"
+        source = file.source
+        rows.append(
+            (
+                escape(name),
+                "–" if source is None else size(source.unpacked),
+                "–" if source is None else f"<{source.address}>",
+            )
+        )
+    return markdown_table(("file or folder", "on disk", "from"), rows)
