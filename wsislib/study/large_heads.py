@@ -21,6 +21,8 @@ from wsislib.study.mask_rcnn import train_config
 from wsislib.study.partial_data import chosen_split, data_sets
 
 if TYPE_CHECKING:
+    import torch
+
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
     from wsislib.models.mask_heads import MaskHeads
@@ -75,7 +77,7 @@ def run_large_heads(context: Context) -> Outcome:
         model, labelled, train_config(config, context.seed), context.folder,
         device=device, progress=context.progress,
     )  # fmt: skip
-    weights = _whole(model, rows, context.folder)
+    weights = _whole(model, rows, context.folder, device)
     set_test(model, config.score_threshold, config.detections)
     judged = judge_large(model, val, split, config, device=device, progress=context.progress)
     return Outcome(
@@ -121,8 +123,9 @@ def _masks(
     return masks, keep_first_categories(model, len(split.a))
 
 
-def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path) -> Path:
-    """The weights of the model with all of its categories."""
+def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.device) -> Path:
+    """The weights of the model with all of its categories; of several processes one writes."""
+    from wsislib.engine.distributed import join_team
     from wsislib.engine.weights import read_meta, save_weights
     from wsislib.models.surgery import restore_categories
 
@@ -131,7 +134,10 @@ def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path) -> Path:
         return trained
     restore_categories(model, rows)
     whole = folder / "whole" / trained.name
-    save_weights(whole, model, {"trained": read_meta(trained)["sha256"]})
+    team = join_team(device)
+    if team.leads:
+        save_weights(whole, model, {"trained": read_meta(trained)["sha256"]})
+    team.wait()
     return whole
 
 
