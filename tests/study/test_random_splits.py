@@ -135,13 +135,14 @@ def test_perfect_masks_of_b_score_100_and_a_is_not_judged() -> None:
         "s-transfer": [_small(result) for result in own],
         "s-class-agnostic": [_small(result) for result in own if result["category_id"] == 3],
     }
-    metrics = judge_splits(truth, truth, found, {"s": split})["splits"]["s"]
+    whole = judge_splits(truth, truth, found, {"s": split})
+    metrics = whole["splits"]["s"]
     assert metrics["transfer"]["AP"] == pytest.approx(100)
     assert metrics["class-agnostic"]["AP"] == pytest.approx(50)
     assert metrics["relative_gain"] == pytest.approx(100)
     assert list(metrics["transfer"]["per_category"]) == [c.name for c in data.categories[2:]]
     counts = [sum(a["category_id"] == c for a in truth["annotations"]) for c in (1, 2, 3, 4)]
-    assert instances_by_category(truth) == counts
+    assert instances_by_category(truth) == whole["category_instances"] == counts
     assert metrics["instances"] == pytest.approx((counts[0] + counts[1]) / 2)
     crowd = {**truth, "annotations": [{**truth["annotations"][0], "iscrowd": 1}]}
     assert instances_by_category(crowd) == [0, 0, 0, 0]

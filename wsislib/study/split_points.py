@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import statistics
+
 import pandas as pd
 
+from wsislib.study.partial_data import chosen_split
 from wsislib.study.published import load_figure
 from wsislib.study.run_metrics import seed_metrics
+from wsislib.study.show import run_config, table_result
+from wsislib.study.split_results import relative_gain
 
+HEADS = "maskx-transfer-input"
 PAPER = "learning-to-segment-every-thing"
 COLUMNS = ("seed", "split", "a_count", "instances", "class-agnostic", "transfer", "relative_gain")
 
@@ -31,6 +38,24 @@ def mean_points(points: pd.DataFrame) -> pd.DataFrame:
     """`split_points` averaged over seeds: one line a split, in the order of the splits."""
     numbers = points.drop(columns="seed").groupby("split", sort=False)
     return numbers.mean(numeric_only=True).reset_index()
+
+
+def main_points(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
+    """The points of table 1's split and its reverse, with the columns of `published_points`.
+
+    Instances are those that the runs of `table` and `row` counted in the training data; the gain is
+    that of the heads of table 1, over means of seeds. Directions that were not run are left out.
+    """
+    counts = [m["category_instances"] for m in seed_metrics(table, row, scale).values()]
+    result, lines = table_result(HEADS, scale), []
+    for name, way, end in (("voc-20", "few", ""), ("nonvoc-60", "many", "-reversed")):
+        low, high = (result.cell(head + end, "AP_B").mean for head in ("class-agnostic", "cls-box"))
+        config = run_config("maskx-heads", way, 0, scale)
+        members = chosen_split(config, config.categories).a
+        if counts and not math.isnan(high - low):
+            seen = statistics.fmean(counts[0][category] for category in members)
+            lines.append((name, len(members), seen, relative_gain(high, low)))
+    return pd.DataFrame(lines, columns=["split", "a_count", "instances", "relative_gain"])
 
 
 def published_points() -> pd.DataFrame:

@@ -85,7 +85,8 @@ def judge_splits(
         splits: split -> who is in A and B.
 
     Returns:
-        `summary` of the splits, and under "splits" of each "a_count", "instances",
+        `summary` of the splits; "category_instances", training instances of each category in
+        order; and under "splits" of each "a_count", "instances",
         "relative_gain", and its heads "class-agnostic" and "transfer":
         "AP", "AP50" and "per_category", all on B.
     """
@@ -104,7 +105,7 @@ def judge_splits(
             }  # fmt: skip
         own["relative_gain"] = relative_gain(own["transfer"]["AP"], own["class-agnostic"]["AP"])
         numbers[name] = own
-    return {**summary(numbers), "splits": numbers}
+    return {**summary(numbers), "category_instances": instances, "splits": numbers}
 
 
 def summary(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, PALE, colour, marker
@@ -74,6 +75,8 @@ def _draw(axes: Axes, panel: ScatterPanel, names: Sequence[str]) -> None:
     if not any(len(x) for x, _ in panel.groups.values()):
         axes.text(0.5, 0.5, "not run", transform=axes.transAxes, ha="center", fontsize=9,
                   style="italic", color=INK)  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
     axes.set_title(panel.title, fontsize=9, color=INK)
     axes.set_xlabel(panel.x_label, fontsize=9, color=INK)
     axes.set_ylabel(panel.y_label, fontsize=9, color=INK)
