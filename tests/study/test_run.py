@@ -102,6 +102,19 @@ def test_a_setting_added_later_leaves_runs_and_what_needs_them_valid(
     assert "needs detector: the parameters of" in state("tiny", "high").why
 
 
+def test_a_setting_added_between_a_run_and_its_need_leaves_both_valid(
+    study_root: Path, monkeypatch: pytest.MonkeyPatch, change_study: Callable
+) -> None:
+    execute("stage-one", "detector", 0, "lab")
+    monkeypatch.setattr(resolving, "identity", lambda settings: {**settings, "added": 0})
+    execute("tiny", "high", 0, "lab")
+    assert state("tiny", "high").state == "done", "it used the very weights that are there"
+    monkeypatch.undo()
+    monkeypatch.chdir(study_root)
+    change_study("{value: 5.0}", "{value: 6.0}")
+    assert "needs detector: the parameters of" in state("tiny", "high").why
+
+
 def test_a_raised_part_version_makes_runs_stale_and_says_which(
     study_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,21 +82,36 @@ def _changes(study: Study, store: RunStore, run: Run, record: dict) -> list[str]
         old, new = record["needs"].get(name), run.needs.get(name)
         if old is None or new is None or old["run"] != str(new):
             changed.append(f"needs {name}: {old and old['run']} -> {new}")
-        elif old["hash"] != run.need_hashes[name] and not _stands(study, store, new, old["hash"]):
+        elif old["hash"] != run.need_hashes[name] and not _stands(
+            study, store, new, old["hash"], _weights_used(store, run.key, name)
+        ):
             changed.append(f"needs {name}: the parameters of {new} changed")
     return changed + version_changes(record["parts"], run.parts)
 
 
-def _stands(study: Study, store: RunStore, key: RunKey, used: str) -> bool:
+def _weights_used(store: RunStore, key: RunKey, name: str) -> dict[str, str]:
+    """File name -> sha256 of the weights that the recorded run `key` took from its need `name`."""
+    try:
+        record = store.read(key, "environment.json") or {}
+    except ValueError:
+        return {}
+    return record.get("needs", {}).get(name, {}).get("weights", {})
+
+
+def _stands(study: Study, store: RunStore, key: RunKey, used: str, weights: dict[str, str]) -> bool:
     """Whether the run `key` on record is the one that was `used`, and what study.yml asks for.
 
     Then its hash is another only because its experiment has got a setting more since, with a
-    default that leaves it as it was.
+    default that leaves it as it was. It is the one if its record has the hash, or if the very
+    weights that were used are its own.
     """
     try:
         record = store.read(key, "params.json")
     except ValueError:
         return False
-    if record is None or record["hash"] != used:
+    if record is None:
+        return False
+    own = (store.status(key).get("result") or {}).get("weights")
+    if record["hash"] != used and not (weights and weights == own):
         return False
     return not _changes(study, store, resolve(study, key), record)
