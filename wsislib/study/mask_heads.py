@@ -56,7 +56,9 @@ class MaskHeadsConfig(EmbeddingConfig):
                 "one norm over all of them would tie them together: set it to 0"
             )
         if self.regions is not None and self.regions < 4:
-            raise ValueError(f"regions is {self.regions}; a quarter is foreground, so use 4 or more")
+            raise ValueError(
+                f"regions is {self.regions}; a quarter of them is foreground, so use 4 or more"
+            )
         self.specs()
 
     def specs(self) -> dict[str, HeadSpec]:
