@@ -121,7 +121,8 @@ def _in_scene(
     sample: Sample, ids: Sequence[int], found: Mapping[str, Sequence[Result]], seed: int
 ) -> list[Case]:
     label, (height, width) = sample.label, sample.image.shape[1:]
-    assert label.boxes is not None and label.masks is not None
+    boxes = label.boxes
+    assert boxes is not None and label.masks is not None
     results = next(iter(found.values()))
     free = set(range(len(label)))
     cases = []
@@ -130,8 +131,8 @@ def _in_scene(
         box = (x, y, x + w, y + h)
         category = ids.index(results[number]["category_id"])
         same = [i for i in sorted(free) if int(label.categories[i]) == category]
-        near = max(same, key=lambda i: box_iou(box, label.boxes[i].tolist()), default=None)
-        if near is None or box_iou(box, label.boxes[near].tolist()) < FOUND:
+        near = max(same, key=lambda i: box_iou(box, boxes[i].tolist()), default=None)
+        if near is None or box_iou(box, boxes[near].tolist()) < FOUND:
             continue
         free.remove(near)
         masks = {
