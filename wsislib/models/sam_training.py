@@ -57,11 +57,12 @@ class SamTraining(nn.Module):
         drawn = [self._draw(sample, generator) for sample in samples]
         features = self._embed(samples)  # (B, D, h, w)
         low, scores = self._decode(features, drawn)  # (P, 4, 4h, 4w), (P, 4)
-        size = (low.shape[2], low.shape[3])
-        low, scores = low.flatten(2).float(), scores.float()
-        truths = _points_first([_shares(s, d, size) for s, d in zip(samples, drawn, strict=True)])
+        row, column = torch.randint(2, (2,), generator=generator).tolist()
+        low, scores = every_second(low.float(), row, column).flatten(2), scores.float()
+        pairs = list(zip(samples, drawn, strict=True))
+        truths = _points_first([_truths(s, d, row, column) for s, d in pairs])
         valid = _points_first([(d.valid[: len(d.points)], d.valid[len(d.points) :]) for d in drawn])
-        weight = _points_first([_weights(s, d) for s, d in zip(samples, drawn, strict=True)])
+        weight = _points_first([_weights(s, d) for s, d in pairs])
         candidates = low[:, 1:]
         with torch.no_grad():
             hoped = expected_iou(iou_table(candidates, truths), weight * valid)
@@ -136,11 +137,35 @@ def _half(drawn: DrawnPrompts, kind: int) -> int:
     return len(drawn.points) if kind == 0 else len(drawn.boxes)
 
 
-def _shares(sample: Sample, drawn: DrawnPrompts, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Truths (N, 3, S) as shares of the decoder's pixels: of points, and of boxes."""
+def every_second(low: Tensor, row: int, column: int) -> Tensor:
+    """Pixels row, row + 2, ... and column, column + 2, ... of logits scaled up twofold.
+
+    A quarter of the pixels for a quarter of the cost, and over the steps all of them. They have to
+    be those of the scaled-up logits: learnt at the decoder's own resolution, masks of the lab's
+    small objects lose 5 % of IoU by the scaling alone.
+
+    Args:
+        low: (..., h, w) float.
+        row: 0 or 1.
+        column: 0 or 1.
+
+    Returns:
+        (..., h, w): `F.interpolate(low, scale_factor=2, mode="bilinear")[..., row::2, column::2]`.
+    """
+    for dim, odd in ((-2, row), (-1, column)):
+        last = low.shape[dim] - 1
+        inner = low.narrow(dim, 1, last) if odd else low.narrow(dim, 0, last)
+        edge = low.narrow(dim, last if odd else 0, 1)
+        beside = torch.cat([inner, edge] if odd else [edge, inner], dim=dim)
+        low = torch.lerp(low, beside, 0.25)
+    return low
+
+
+def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> tuple[Tensor, Tensor]:
+    """Truths (N, 3, S) at the pixels of `every_second`: of points, and of boxes."""
     assert sample.label.masks is not None
-    small = F.adaptive_avg_pool2d(sample.label.masks.float(), size).flatten(1)  # (M, S)
-    truths = small[drawn.truths]
+    seen = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
+    truths = seen[drawn.truths]
     return truths[: len(drawn.points)], truths[len(drawn.points) :]
 
 

@@ -57,19 +57,22 @@ class TinyImageEncoder(nn.Module):
         return self.out(joined + self.mix(F.gelu(self.norm(joined))))
 
 
-def tiny_sam(seed: int = 0, width: int = 64, side: int = SIDE) -> Sam:
+def tiny_sam(
+    seed: int = 0, width: int = 64, side: int = SIDE, widths: Sequence[int] = WIDTHS
+) -> Sam:
     """A small SAM with random weights.
 
     Args:
         seed: of the weights, and of the prompt encoder's random frequencies.
         width: D, of image embedding, prompt tokens and transformer.
         side: of the images, pixels; a multiple of 16.
+        widths: of the backbone's four stages.
     """
     grid = side // STRIDE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Sam(
-            image_encoder=TinyImageEncoder(width, side),
+            image_encoder=TinyImageEncoder(width, side, widths),
             prompt_encoder=PromptEncoder(
                 embed_dim=width,
                 image_embedding_size=(grid, grid),

@@ -43,7 +43,7 @@ class TinySamRecipe:
 
     steps: int = 12_000
     batch_size: int = 8
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.02
     warmup_steps: int = 200
     clip_norm: float = 1.0
