@@ -23,6 +23,8 @@ VIEWS = """
         view: {table: tiny, row: low, prefix: a}
       head-b:
         view: {table: tiny, row: low, prefix: b}
+      head-b-reversed:
+        view: {table: tiny, row: low, prefix: b.reversed}
       whole:
         view: {table: tiny, row: low}
 """
@@ -43,6 +45,7 @@ def heads(study_root: Path, change_study: Callable) -> None:
 def test_a_row_that_shows_a_head_has_its_masks_alone(heads: None) -> None:
     assert [e["image_id"] for e in examples("tiny", "head-b")] == [1, 2]
     assert {e["head"] for e in examples("tiny", "head-b")} == {"b"}
+    assert examples("tiny", "head-b-reversed") == examples("tiny", "head-b")
     assert len(examples("tiny", "whole")) == len(examples("tiny", "low")) == 4
 
 
@@ -87,6 +90,7 @@ def test_categories_are_those_of_the_head_that_a_row_shows(heads: None, study_ro
         own = {
             head: {
                 "segm": {"B": {"AP": 1.0}},
+                "reversed": {"segm": {"B": {"AP": 2.0}}},
                 "per_category": {"segm": {"ring": place + seed, "disc": float("nan")}},
             }
             for place, head in enumerate("ab")
@@ -95,6 +99,7 @@ def test_categories_are_those_of_the_head_that_a_row_shows(heads: None, study_ro
     frame = per_category("tiny", "head-b")
     assert list(frame.columns) == ["seed-1", "seed-2"]
     assert frame.loc["ring"].tolist() == [2.0, 3.0] and frame.loc["disc"].isna().all()
+    assert per_category("tiny", "head-b-reversed").equals(frame), "categories know no direction"
     assert per_category("tiny", "head-a").loc["ring"].tolist() == [1.0, 2.0]
 
 

@@ -113,6 +113,9 @@ def history(table: str, row: str, seed: int = 0, scale: str = "lab") -> pd.DataF
 
 
 def _head(table: str, row: str) -> str:
-    """The head that a row shows of a run that trains several; "" where it shows a whole run."""
+    """The head that a row shows of a run that trains several; "" where it shows a whole run.
+
+    A prefix may go on after the head: `oracle.reversed` is the oracle in the other direction.
+    """
     view = load_study().table(table).row(row).view
-    return "" if view is None else view.prefix
+    return "" if view is None else view.prefix.partition(".")[0]
