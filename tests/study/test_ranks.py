@@ -19,6 +19,7 @@ def test_it_is_spearmans_and_the_interval_holds_it() -> None:
     assert found.low < found.rho < found.high and found.low > 0
     assert found.n == found.groups == 60
     assert rank_correlation(x, y) == found != rank_correlation(x, y, seed=1)
+    assert found.brief == f"{rho:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
     assert "n = 60" in str(found) and f"{rho:+.2f}" in str(found)
 
 
@@ -57,6 +58,7 @@ def test_what_cannot_be_ranked_is_undefined() -> None:
     for x, y in (([1, 2, 3], [1, 2, 3]), ([1] * 6, range(6)), ([], [])):
         found = rank_correlation(x, list(y))
         assert math.isnan(found.rho) and str(found).startswith("undefined")
+        assert found.brief == "undefined"
     gappy = rank_correlation([1, 2, 3, 4, math.nan], [1, 2, 3, 4, 5])
     assert gappy.n == 4 and gappy.rho == pytest.approx(1)
     with pytest.raises(ValueError, match="of one length"):

@@ -145,9 +145,13 @@ def falls(
 def falls_table(
     frame: pd.DataFrame, values: Sequence[str], groups: str | None = None
 ) -> pd.DataFrame:
-    """`falls` as text: one line a measure, one column a value."""
+    """`falls` as text: one line a measure, one column a value, and how many points there are."""
     found = falls(frame, values, groups)
     lines = {
-        MEASURES[measure]: [str(found[value, measure]) for value in values] for measure in MEASURES
+        MEASURES[measure]: [
+            *(found[value, measure].brief for value in values),
+            found[values[0], measure].n,
+        ]
+        for measure in MEASURES
     }
-    return pd.DataFrame.from_dict(lines, orient="index", columns=list(values))
+    return pd.DataFrame.from_dict(lines, orient="index", columns=[*values, "n"])

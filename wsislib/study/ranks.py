@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
-DRAWS = 2000
+DRAWS = 1000
 LEAST = 4  # points; with fewer a rank correlation says nothing
 
 
@@ -36,6 +36,13 @@ class RankCorrelation:
     def numbers(self) -> dict[str, float]:
         """As plain numbers by name."""
         return asdict(self)
+
+    @property
+    def brief(self) -> str:
+        """'-0.27 (-0.34 to -0.19)', for a table."""
+        if math.isnan(self.rho):
+            return "undefined"
+        return f"{self.rho:+.2f} ({self.low:+.2f} to {self.high:+.2f})"
 
     def __str__(self) -> str:
         if math.isnan(self.rho):
