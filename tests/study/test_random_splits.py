@@ -54,7 +54,7 @@ tables:
       all:
         title: all
         needs: {detector: {table: detectors, row: shared}}
-        change: {draw: world, sizes: [2, 4], trials: 2, mask_regions: 8}
+        change: {draw: world, sizes: [2, 4], trials: 2, regions: 8}
       few: {title: few, view: {table: splits, row: all, prefix: few-instances}}
 """
 
@@ -89,7 +89,6 @@ def test_splits_of_another_world_are_drawn_by_trial() -> None:
         ({"sizes": []}, "sizes are ..; give different sizes"),
         ({"sizes": [20, 20]}, r"sizes are .20, 20.; give different sizes"),
         ({"trials": 0}, "trials is 0; it must be 1 or more"),
-        ({"mask_regions": -1}, "mask_regions is -1; it must be 0 or more"),
         ({"clip_norm": 1.0}, "clip_norm is 1.0; heads side by side are trained without"),
     ],
 )

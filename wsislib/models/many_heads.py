@@ -21,33 +21,18 @@ from wsislib.models.mask_heads import MaskHeads
 
 
 class ManyHeads(MaskHeads):
-    """As `MaskHeads`, number by number, except that `losses` can be differentiated only once.
-
-    Attributes:
-        most_regions: how many regions with a mask a step may use, drawn anew in each step and the
-            same for all heads; 0 uses all. A detector samples an object several times over, so a
-            share of its regions holds most of the objects at a fraction of the cost.
-    """
-
-    most_regions: int = 0
+    """As `MaskHeads`, number by number, except that `losses` can be differentiated only once."""
 
     @classmethod
-    def of(cls, model: MaskHeads, most_regions: int = 0) -> ManyHeads:
+    def of(cls, model: MaskHeads) -> ManyHeads:
         """The heads and the detector of `model`, which share their weights with it."""
         learns = {name: row[1:] for name, row in zip(model.heads, model.learns, strict=True)}
-        many = cls(model, dict(model._branches()), learns)
-        many.most_regions = most_regions
-        return many
+        return cls(model, dict(model._branches()), learns)
 
     def losses(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
-        """As of `MaskHeads`; which regions are left out comes from torch's global generator."""
+        """As of `MaskHeads`."""
         regions, _ = self.sample_regions(batch)
         boxes, labels, truth = regions.with_masks(self._first.side)
-        if 0 < self.most_regions < len(labels):
-            keep = torch.zeros(len(labels), dtype=torch.bool)
-            keep[torch.randperm(len(labels))[: self.most_regions]] = True
-            keep = keep.to(labels.device)
-            boxes, labels, truth = _shared(boxes, keep), labels[keep], truth[keep]
         pooled = self._first.pool(regions.features, boxes, regions.sizes)  # (R, channels, 14, 14)
         losses = {}
         for (name, head), learns in zip(self._branches(), self.learns, strict=True):

@@ -30,22 +30,19 @@ class RandomSplitsConfig(MaskHeadsConfig):
             each size anew, with the trial as its seed.
         sizes: of A.
         trials: splits of each size.
-        mask_regions: see `ManyHeads.most_regions`.
     """
 
     draw: Literal["paper", "world"] = "paper"
     sizes: tuple[int, ...] = RANDOM_SPLIT_SIZES
     trials: int = RANDOM_SPLIT_TRIALS
-    mask_regions: int = 0
 
     def __post_init__(self) -> None:
         if self.heads:
             raise ValueError("heads follow from `sizes` and `trials` here; leave `heads` out")
         if not self.sizes or len(set(self.sizes)) < len(self.sizes):
             raise ValueError(f"sizes are {list(self.sizes)}; give different sizes of A, at least 1")
-        for name, least in (("trials", 1), ("mask_regions", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
+        if self.trials < 1:
+            raise ValueError(f"trials is {self.trials}; it must be 1 or more")
         super().__post_init__()
 
     def split_names(self) -> dict[str, tuple[int, int]]:
@@ -102,7 +99,7 @@ def run_random_splits(context: Context) -> Outcome:
     members = sorted({category for own in learnt.values() for category in own})
     labelled = PartialDataset(train, members)
     heads = build_heads(config, train, learnt, context.seed)
-    model = ManyHeads.of(heads, config.mask_regions)
+    model = ManyHeads.of(heads)
     context.on_model(model)
     take_detector(model, context)
     device = pick_device(context.device)
