@@ -124,7 +124,8 @@ def measure(study: Study, keys: list[RunKey], device: torch.device) -> Iterator[
         if run.key in keys:
             clocks[run.key] = Clock(device)
             clocks[run.key].watch(model)
-            fill_with_objects(model)
+            if isinstance(model, Detector):
+                fill_with_objects(model)
 
     options = DryRunOptions(images=IMAGES, steps=STEPS, device=str(device))
     for done in dry_runs(study, keys, options, watch=watch):

@@ -12,6 +12,8 @@ from wsislib.study.costs import duration
 from wsislib.study.data_sources import SOURCES, bytes_of, data_file_at
 from wsislib.study.declared import RunKey
 from wsislib.study.disk import room, size
+from wsislib.study.generate import write_pages
+from wsislib.study.paper_page import paper_costs
 from wsislib.study.plan import data_needs, make_plan
 from wsislib.study.resolve import Run, resolve
 from wsislib.study.spec import load_study
@@ -159,6 +161,41 @@ def test_files_are_there_or_missing_with_their_source(
         "download": 815_585_330,
     }
     assert told["cost_unknown"] == 1 and told["jobs"][0]["work"] is None
+
+
+def test_the_book_says_what_paper_scale_takes(
+    measured: Callable[..., None], study_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (study_root / "book" / "study.yml").write_text(PHOTOGRAPHS)
+    monkeypatch.setenv("TORCH_HOME", str(study_root / "torch"))
+    kind = {"experiment": "mask_rcnn", "data": "coco", "builder": "mask_rcnn_r50_fpn"}
+    measured(step("elsewhere/row", kind, 720.0), step("one/head", dict(ANCHOR), 7.2))
+    study = load_study()
+    files = write_pages(
+        study, open_store("paper"), "paper", study_root / "none", study_root / "book"
+    )
+    assert files[-1] == study_root / "book" / "part1_transfer" / "paper_costs.inc"
+    text = files[-1].read_text(encoding="utf-8")
+    # 5 steps of 16 images, 720 s of a core each; a GPU takes 0.18 / 7.2 of that.
+    row = "| photographs/all/seed-0 | 5 x 16 | 0 | 3 min | 16.0 h | 4.0 kB | 21 kB |"
+    assert row in text and "All 1 runs: 0 GPU hours, that is 3 min on 8 GPUs" in text
+    assert "- Measured on 2026-01-01: a cpu." in text
+    assert "| own.json | – | – |" in text
+    train = "<http://images.cocodataset.org/zips/train2017.zip>"
+    assert f"| coco/train2017 | 19 GB | {train} |" in text
+    assert "| torch's cache: resnet50-0676ba61.pth | 103 MB |" in text
+    assert str(study_root) not in text
+    measured()
+    assert (
+        "Without training, or without a step that was measured: photographs/all/seed-0."
+        in paper_costs(study)
+    )
+    near = step("elsewhere/row", {**kind, "stage": "detector"}, 1.0)
+    measured(near)
+    assert (
+        "photographs/all/seed-0 by the steps of elsewhere/row: it differs in stage."
+        in paper_costs(study)
+    )
 
 
 PHOTOGRAPHS = """

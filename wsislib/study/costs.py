@@ -62,7 +62,12 @@ class Work:
 
 
 def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> Work | None:
-    """What `run` takes, its needs not counted; None where nothing like it was measured."""
+    """What `run` takes, its needs not counted.
+
+    None where nothing like it was measured, or it trains nothing.
+    """
+    if not run.config.steps:
+        return None
     kind = kind_of(run)
     on_core, on_gpu = match(kind, steps, "cpu"), match(kind, steps, "cuda")
     found = on_core or on_gpu

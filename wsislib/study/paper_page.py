@@ -61,7 +61,9 @@ def _unmeasured(plan: Plan) -> list[str]:
     said = []
     missing = [str(job.key) for job in plan.jobs if job.work is None]
     if missing:
-        said.append(f"Without a step to measure: {escape(', '.join(missing))}.")
+        said.append(
+            f"Without training, or without a step that was measured: {escape(', '.join(missing))}."
+        )
     near = [job for job in plan.jobs if job.work is not None and job.work.differs]
     for job in near:
         assert job.work is not None
@@ -77,7 +79,7 @@ def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
     for machine, date in machines:
         lines.append(f"- Measured on {date}: {escape(machine)}.")
     sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
-    return lines + [f"- Time on a GPU: {escape(source)}." for source in sources]
+    return lines + [f"- Time on a GPU, roughly: {escape(source)}." for source in sources]
 
 
 def _files(study: Study, files: list[DataFile]) -> list[str]:

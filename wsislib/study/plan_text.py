@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from wsislib.study.plan import Job, Plan
 
 
+_MEASURED = "measured steps"
+
+
 def plan_text(plan: Plan, workers: int, gpus: int) -> str:
     """What will be done and what it will cost.
 
@@ -28,7 +31,8 @@ def plan_text(plan: Plan, workers: int, gpus: int) -> str:
     total = f"{len(plan.jobs)} run(s) to do, {plan.standing} stand already"
     if known:
         share = plan.seconds / max(1, min(workers, len(plan.jobs)))
-        total += f"; {duration(plan.seconds)} of work, about {duration(share)} on {workers}"
+        of = "one core" if any(job.cost.source == _MEASURED for job in plan.jobs) else "work"
+        total += f"; {duration(plan.seconds)} of {of}, about {duration(share)} on {workers}"
         total += " worker(s)"
     if plan.unknown:
         total += f"; cost unknown for {plan.unknown}"
@@ -81,7 +85,7 @@ def gpu_time(seconds: float | None, gpus: int) -> str:
 
 def _job_lines(job: Job, gpus: int) -> list[str]:
     known = f", by {job.cost.source}" if job.cost.seconds is not None else ""
-    core = " of one core" if job.cost.source == "measured steps" else ""
+    core = " of one core" if job.cost.source == _MEASURED else ""
     why = f" ({job.why.why})" if job.why.why else ""
     lines = [f"  {job.key}  {job.why.state}{why}: {duration(job.cost.seconds)}{core}{known}"]
     work = job.work
@@ -92,7 +96,8 @@ def _job_lines(job: Job, gpus: int) -> list[str]:
     lines.append(f"      {gpu_time(work.gpu_seconds, gpus)}")
     lines.append(
         f"      disk: {size(work.room.weights)} of weights stay, {size(work.room.training)} while "
-        f"it trains; memory: {size(work.memory_mib * 2**20)} for {work.memory_images} images"
+        f"it trains; memory: {size(work.memory_mib * 2**20)} with {work.memory_images} image(s) "
+        "a step where it was measured"
     )
     differs = f", which differs in {', '.join(work.differs)}" if work.differs else ""
     lines.append(f"      by {work.measured}{differs}")
@@ -109,10 +114,10 @@ def _totals(plan: Plan, gpus: int) -> list[str]:
         f"all runs, one after the other: {gpu_time(plan.gpu_seconds, gpus)}",
         f"disk: {size(kept)} of weights stay, {size(training)} more while a run trains",
         "time on a core: measured steps at full size (benchmarks/results/paper_steps_*.json) "
-        "times steps and images; evaluation is not counted",
+        "times steps and images, an upper bound; evaluation is not counted",
     ]
     sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
-    return lines + [f"time on a GPU: {source}" for source in sources]
+    return lines + [f"time on a GPU, roughly: {source}" for source in sources]
 
 
 def _job_json(job: Job) -> dict[str, Any]:
