@@ -1,0 +1,104 @@
+"""The losses of queries that are matched to instances (Cheng et al. 2022, section 3.3).
+
+Every layer is supervised, so each function gives one value a layer. A match says for each layer
+and instance which query answers for it and which of its candidate masks that query is to learn.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from wsislib.losses.masks import mask_bce_and_dice
+from wsislib.losses.points import read_points
+from wsislib.losses.targets import Targets
+
+
+def class_truth(query: Tensor, targets: Targets, queries: int, nothing: int) -> Tensor:
+    """What each query is to say.
+
+    Args:
+        query: (L, N) int64, which query answers for each instance; -1 where none does.
+        targets: N instances of B images.
+        queries: Q.
+        nothing: C, the class of queries that answer for no instance.
+
+    Returns:
+        (L, B, Q) int64.
+    """
+    layers, images = query.shape[0], len(targets.counts)
+    truth = torch.full((layers, images, queries), nothing, device=query.device)
+    layer, instance = (query >= 0).nonzero(as_tuple=True)
+    truth[layer, targets.image[instance], query[layer, instance]] = targets.categories[instance]
+    return truth
+
+
+def class_loss(logits: Tensor, truth: Tensor, no_object_weight: float) -> Tensor:
+    """Weighted cross-entropy of every query.
+
+    Args:
+        logits: (L, B, Q, C + 1).
+        truth: (L, B, Q) int64; C is "no object".
+        no_object_weight: weight of queries without an object, in sum and normaliser.
+
+    Returns:
+        (L,) float32.
+    """
+    logs = logits.float().log_softmax(-1)
+    missed = -logs.gather(-1, truth.unsqueeze(-1)).squeeze(-1)  # (L, B, Q)
+    nothing = truth == logits.shape[-1] - 1
+    weight = torch.where(nothing, no_object_weight, 1.0)
+    return (missed * weight).sum((1, 2)) / weight.sum((1, 2))
+
+
+def instance_maps(embeddings: Tensor, features: Tensor, query: Tensor, targets: Targets) -> Tensor:
+    """The mask logits that every layer has for every instance.
+
+    Args:
+        embeddings: (L, B, Q, D).
+        features: (B, D, h, w).
+        query: (L, N) int64; what stands at -1 is not to be used.
+        targets: N instances of B images.
+
+    Returns:
+        (N, L, h, w) float32.
+    """
+    layers = torch.arange(len(query), device=query.device)[:, None]
+    chosen = embeddings[layers, targets.image, query.clamp(min=0)].transpose(0, 1)  # (N, L, D)
+    maps = [
+        torch.einsum("nld,dhw->nlhw", own, seen)
+        for own, seen in zip(chosen.split(targets.counts), features.unbind(), strict=True)
+    ]
+    return torch.cat(maps).float()
+
+
+def mask_losses(
+    maps: Tensor, targets: Targets, query: Tensor, candidate: Tensor, points: Tensor, extent: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy and Dice at points, each a sum over instances divided by their number.
+
+    Args:
+        maps: (N, L, h, w) float32 mask logits.
+        targets: N instances with K candidates each.
+        query: (L, N) int64; instances at -1 count in the number only.
+        candidate: (L, N) int64, which of the K masks is the target.
+        points: (N, L, P, 2) xy in 0..1 of the canvas.
+        extent: (B, 2) xy in 0..1, the part of the canvas that each image covers.
+
+    Returns:
+        Two of (L,) float32; 0 with a gradient path where N is 0.
+    """
+    count, layers = points.shape[:2]
+    if count == 0:
+        nothing = maps.sum() * 0.0
+        return nothing.expand(layers), nothing.expand(layers)
+    logits = read_points(maps.flatten(0, 1).unsqueeze(1), points.flatten(0, 1))  # (N L, 1, P)
+    logits = logits.view(count, layers, -1)
+    with torch.no_grad():
+        own = points.flatten(1, 2) / extent[targets.image].unsqueeze(1)  # (N, L P, 2)
+        truth = targets.read_own(own).view(count, -1, layers, points.shape[2])  # (N, K, L, P)
+        which = candidate.t()[:, None, :, None].expand(-1, 1, -1, points.shape[2])
+        truth = truth.gather(1, which).squeeze(1)  # (N, L, P)
+        matched = (query >= 0).t().float()  # (N, L)
+    bce, dice = mask_bce_and_dice(logits, truth)
+    return (bce * matched).sum(0) / count, (dice * matched).sum(0) / count
