@@ -86,4 +86,4 @@ def test_without_words_the_help_is_shown(capsys: pytest.CaptureFixture) -> None:
 
 def test_the_committed_study_has_a_status(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["status", "--scale", "paper"]) == cli.DONE
-    assert "masks-are-worth/specific-ab/seed-0" in capsys.readouterr().out
+    assert "maskx-end-to-end/oracle/seed-0" in capsys.readouterr().out
