@@ -17,7 +17,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from wsislib.losses.masks import pair_bce_and_dice
-from wsislib.losses.points import SharedPoints, logits_at
+from wsislib.losses.points import PointLogits
 from wsislib.losses.targets import Targets
 
 
@@ -63,15 +63,15 @@ def mask_terms(
     Returns:
         Two of (L, Q, N, K) float32.
     """
-    truth = targets.read_shared(points / extent[:, None])  # (B, T, K, P)
-    most, image, slot = truth.shape[1], targets.image, targets.slot
+    most, image, slot = max(1, *targets.counts), targets.image, targets.slot
+    truth = points.new_zeros(len(points), most, targets.candidates, points.shape[1])
+    truth[image, slot] = targets.read((points / extent[:, None])[image])
     truth = truth.flatten(1, 2)  # (B, T K, P)
-    shared = SharedPoints.of(points, int(features.shape[2]), int(features.shape[3]))
-    rows = features.float().flatten(2).transpose(1, 2)  # (B, cells, D)
+    logits_of = PointLogits(features, points)
     terms: tuple[list[Tensor], list[Tensor]] = [], []
     with torch.autocast(features.device.type, enabled=False):
         for layer in embeddings.float():  # one at a time, so that its logits stay in the cache
-            costs = pair_bce_and_dice(logits_at(layer, rows, shared), truth)
+            costs = pair_bce_and_dice(logits_of(layer), truth)
             for term, cost in zip(terms, costs, strict=True):
                 own = cost.unflatten(1, (most, -1))[image, slot]  # (N, K, Q)
                 term.append(own.permute(2, 0, 1))

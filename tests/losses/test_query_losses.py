@@ -9,9 +9,8 @@ from torch.nn.functional import cross_entropy
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.masks import mask_bce, mask_bce_and_dice, mask_dice
 from wsislib.losses.points import (
+    PointLogits,
     PointSampling,
-    SharedPoints,
-    logits_at,
     random_points,
     read_points,
     uncertain_points,
@@ -46,8 +45,7 @@ def test_reading_and_multiplying_commute(seed, points):
     places = torch.rand(2, points, 2, generator=g)
     places = places * 1.4 - 0.2  # outside too
     maps = torch.einsum("bqd,bdhw->bqhw", embeddings, features)
-    rows, shared = features.flatten(2).transpose(1, 2), SharedPoints.of(places, 4, 5)
-    found = logits_at(embeddings, rows, shared).transpose(1, 2)
+    found = PointLogits(features, places)(embeddings).transpose(1, 2)
     torch.testing.assert_close(found, read_points(maps, places), atol=1e-5, rtol=1e-4)
 
 

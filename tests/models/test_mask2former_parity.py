@@ -173,7 +173,7 @@ def test_loss_terms_and_gradients(pair, batch, inputs, same_points):
     expected = dict(model_gradients.named_parameters())
     for name, p in model.named_parameters():
         scale = expected[name].abs().max().clamp(min=1e-3)
-        assert ((p.grad - expected[name]).abs().max() / scale) < 2e-3, name
+        assert ((p.grad - expected[name]).abs().max() / scale) < 1e-2, name
 
 
 def test_names_of_the_paper_size_are_all_translated():

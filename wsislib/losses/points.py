@@ -121,20 +121,26 @@ class SharedPoints:
         return read.unflatten(0, (self.images, -1))
 
 
-def logits_at(embeddings: Tensor, features: Tensor, points: SharedPoints) -> Tensor:
-    """Mask logits of queries at points that all queries of an image share. No gradient.
+class PointLogits:
+    """Mask logits of many queries at the same points of each of B images. No gradient.
 
-    Reading features and multiplying commute, so the cheaper one comes first.
+    Reading features and multiplying commute, so the cheaper one comes first: features are read
+    once for all that is asked, unless the maps have fewer cells than there are points.
 
     Args:
-        embeddings: (B, Q, D) float32.
-        features: (B, cells, D) float32.
-        points: P in each image.
-
-    Returns:
-        (B, P, Q) float32.
+        features: (B, D, h, w).
+        points: (B, P, 2) xy in 0..1 of the map.
     """
-    turned = embeddings.transpose(1, 2)  # (B, D, Q)
-    if 2 * features.shape[0] * features.shape[1] < len(points.cells):
-        return points.read(features @ turned)
-    return points.read(features) @ turned
+
+    def __init__(self, features: Tensor, points: Tensor) -> None:
+        height, width = int(features.shape[2]), int(features.shape[3])
+        self.points = SharedPoints.of(points, height, width)
+        self.rows = features.detach().float().flatten(2).transpose(1, 2)  # (B, cells, D)
+        self.read = 2 * height * width >= points.shape[1]
+        if self.read:
+            self.rows = self.points.read(self.rows)  # (B, P, D)
+
+    def __call__(self, embeddings: Tensor) -> Tensor:
+        """(B, Q, D) float32 -> (B, P, Q)."""
+        logits = self.rows @ embeddings.transpose(1, 2)
+        return logits if self.read else self.points.read(logits)

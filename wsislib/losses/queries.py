@@ -96,9 +96,11 @@ def mask_losses(
     logits = logits.view(count, layers, -1)
     with torch.no_grad():
         own = points.flatten(1, 2) / extent[targets.image].unsqueeze(1)  # (N, L P, 2)
-        truth = targets.read_own(own).view(count, -1, layers, points.shape[2])  # (N, K, L, P)
-        which = candidate.t()[:, None, :, None].expand(-1, 1, -1, points.shape[2])
-        truth = truth.gather(1, which).squeeze(1)  # (N, L, P)
+        truth = targets.read(own).view(count, -1, layers, points.shape[2])  # (N, K, L, P)
+        if targets.candidates > 1:
+            which = candidate.t()[:, None, :, None].expand(-1, 1, -1, points.shape[2])
+            truth = truth.gather(1, which)
+        truth = truth[:, 0]  # (N, L, P)
         matched = (query >= 0).t().float()  # (N, L)
     bce, dice = mask_bce_and_dice(logits, truth)
     return (bce * matched).sum(0) / count, (dice * matched).sum(0) / count

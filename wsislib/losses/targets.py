@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from wsislib.data.sample import Sample
 from wsislib.losses.points import read_points
+
+_AT_ONCE = 2**24  # pixels of masks that are made float32 together
 
 
 @dataclass(frozen=True)
@@ -42,37 +45,20 @@ class Targets:
         """K."""
         return int(self.masks[0].shape[1])
 
-    @property
+    @cached_property
     def image(self) -> Tensor:
         """(N,) int64, which image of the batch each instance is in."""
         counts = torch.tensor(self.counts, device=self.categories.device)
         return torch.arange(len(counts), device=counts.device).repeat_interleave(counts)
 
-    @property
+    @cached_property
     def slot(self) -> Tensor:
         """(N,) int64, the place of each instance among those of its image."""
         places = [torch.arange(count) for count in self.counts]
         return torch.cat(places).to(self.categories.device)
 
-    def read_shared(self, points: Tensor) -> Tensor:
-        """All masks of an image at the same points.
-
-        Args:
-            points: (B, P, 2) float32 xy in 0..1 of each image.
-
-        Returns:
-            (B, T, K, P) float32 in 0..1 with T the largest count; 0 past an image's own.
-        """
-        most = max(1, *self.counts)
-        read = points.new_zeros(len(self.counts), most, self.candidates, points.shape[1])
-        for out, masks, place, count in zip(read, self.masks, points, self.counts, strict=True):
-            if count:
-                flat = masks.flatten(0, 1).unsqueeze(0).float()  # (1, N_b K, H, W)
-                out[:count] = read_points(flat, place[None])[0].unflatten(0, (count, -1))
-        return read
-
-    def read_own(self, points: Tensor) -> Tensor:
-        """Each instance's masks at its own points.
+    def read(self, points: Tensor) -> Tensor:
+        """Each instance's masks at points of its own.
 
         Args:
             points: (N, P, 2) float32 xy in 0..1 of the instance's image.
@@ -80,6 +66,9 @@ class Targets:
         Returns:
             (N, K, P) float32 in 0..1.
         """
+        sizes = {masks.shape[2:] for masks in self.masks}
+        if len(sizes) == 1 and sum(masks.numel() for masks in self.masks) <= _AT_ONCE:
+            return read_points(torch.cat(self.masks).float(), points)
         read = [
             read_points(masks.float(), place)
             for masks, place in zip(self.masks, points.split(self.counts), strict=True)

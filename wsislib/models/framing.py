@@ -69,6 +69,7 @@ class Framing(nn.Module):
         height = self._rounded(max(h for h, _ in sizes))
         width = self._rounded(max(w for _, w in sizes))
         pixels = images[0].new_zeros(len(images), 3, height, width)
+        pixels = pixels.contiguous(memory_format=torch.channels_last)  # convolutions prefer it
         for canvas, image, (h, w) in zip(pixels, images, sizes, strict=True):
             canvas[:, :h, :w] = (image - self.mean) / self.std
         return Framed(pixels, Padding(sizes, (height, width), self.hide_padding), originals)

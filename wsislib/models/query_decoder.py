@@ -194,5 +194,15 @@ class Attention(nn.Module):
             for layer, x in ((self.query, queries), (self.key, keys), (self.value, values))
         )
         mask = None if allowed is None else allowed.unsqueeze(1)
-        found = scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        return self.out(found.transpose(1, 2).flatten(2))
+        written_out = q.device.type == "cpu" and q.dtype == torch.bfloat16
+        attend = _attend if written_out else scaled_dot_product_attention
+        return self.out(attend(q, k, v, mask).transpose(1, 2).flatten(2))
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
+    """`scaled_dot_product_attention`, whose bfloat16 form takes a CPU two to three times longer."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)  # (B, heads, Q, S)
+    if allowed is not None:
+        wall = torch.zeros(allowed.shape, dtype=scores.dtype).masked_fill_(~allowed, -torch.inf)
+        scores = scores + wall
+    return scores.softmax(-1).to(v.dtype) @ v
