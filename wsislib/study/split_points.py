@@ -46,7 +46,8 @@ def main_points(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
     Instances are those that the runs of `table` and `row` counted in the training data; the gain is
     that of the heads of table 1, over means of seeds. Directions that were not run are left out.
     """
-    counts = [m["category_instances"] for m in seed_metrics(table, row, scale).values()]
+    runs = seed_metrics(table, row, scale).values()
+    counts = [run["category_instances"] for run in runs if "category_instances" in run]
     result, lines = table_result(HEADS, scale), []
     for name, way, end in (("voc-20", "few", ""), ("nonvoc-60", "many", "-reversed")):
         low, high = (result.cell(head + end, "AP_B").mean for head in ("class-agnostic", "cls-box"))
