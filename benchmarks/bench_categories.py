@@ -22,7 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from bench_maskx import BATCH, CATEGORIES, Step, batches, seconds, training_step
+from bench_maskx import CATEGORIES, Step, batches, seconds, training_step
 from record import record
 from torch import Tensor, nn
 
@@ -51,14 +51,14 @@ def mask_branch(categories: int, device: torch.device) -> Step:
 
 
 def prediction(categories: int, device: torch.device) -> Step:
-    """Prediction for 16 images, in all of which the first category is found everywhere.
+    """Prediction for 8 images, in all of which the first category is found everywhere.
 
     So that every size paints as many masks, however untrained.
     """
     model = build(categories, device).eval()
     with torch.no_grad():
         model.roi.box_predictor.cls_score.bias[1] = math.log(categories + 1) + 2
-    images = [sample.image for sample in batches(1, device)[0]]
+    images = [sample.image for sample in batches(1, device)[0][:8]]
 
     def step(number: int) -> None:
         with torch.inference_mode():
@@ -129,13 +129,13 @@ def peak_mib() -> float:
 
 
 def peak_of(subject: str, categories: int) -> float:
-    """MiB that three steps take at their peak; for a process of its own."""
+    """MiB that two steps take at their peak; for a process of its own."""
     torch.set_num_threads(1)
     device = pick_device("auto")
     batches(1, device)  # what drawing takes is no part of it
     before = peak_mib()
     step = SUBJECTS[subject](categories, device)
-    for number in range(3):
+    for number in range(2):
         step(number)
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
@@ -163,7 +163,6 @@ def rows_of(subject: str, steps: int, device: torch.device) -> list[dict[str, An
             "seconds_ratio": round(took[size] / took[first], 3),
             "peak_mib": round(peaks[size], 1),
             "peak_ratio": round(peaks[size] / max(peaks[first], 0.1), 3),
-            "images": BATCH,
             "steps": steps,
         }
         for size in SIZES
@@ -178,7 +177,7 @@ def main() -> None:
     torch.set_num_threads(1)
     rows: list[dict[str, Any]] = []
     for subject in SUBJECTS:
-        for row in rows_of(subject, 1 if quick else 15, device):
+        for row in rows_of(subject, 1 if quick else 8, device):
             print(row, flush=True)
             rows.append(row)
     if not quick:
