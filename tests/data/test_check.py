@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 
 SIZE = (6, 8)  # height, width
 
@@ -206,3 +206,46 @@ def test_bad_labels(bad: Label, message: str) -> None:
 
 def test_category_range_is_only_checked_where_it_is_known() -> None:
     Sample(image(), 31, label(LabelKind.TAG, categories=torch.tensor([0, 500]))).check()
+
+
+def offered(count: int = 2, size: tuple[int, int] = SIZE) -> Candidates:
+    return Candidates(torch.zeros(count, 3, *size, dtype=torch.bool), torch.full((count, 3), 0.5))
+
+
+@pytest.mark.parametrize("kind", [LabelKind.POINT, LabelKind.BOX, LabelKind.MASK])
+def test_sound_candidates_pass(kind: LabelKind) -> None:
+    Sample(image(), 3, label(kind, candidates=offered())).check(5)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "message"),
+    [
+        (offered(1), r"candidates.quality must have shape \(2, M\), has \(1, 3\)"),
+        (replace(offered(), masks=offered(1).masks), r"candidates.masks must .* \(2, 3, 6, 8\)"),
+        (offered(size=(8, 6)), r"candidates.masks must have shape \(2, 3, 6, 8\)"),
+        (replace(offered(), masks=offered().masks.float()), "candidates.masks must be torch.bool"),
+        (replace(offered(), quality=offered().quality.double()), "quality must be torch.float32"),
+        (replace(offered(), quality=torch.zeros(2, 0)), "at least one an entry"),
+        (
+            replace(offered(), quality=torch.tensor([[0.5] * 3, [0.5, torch.nan, 0.5]])),
+            "entry 1: quality nan of candidate 1 must be finite",
+        ),
+        (
+            replace(offered(), quality=torch.tensor([[0.5, 0.5, 1.25], [0.5] * 3])),
+            "entry 0: quality 1.25 of candidate 2",
+        ),
+    ],
+)
+def test_unsound_candidates_are_refused(candidates: Candidates, message: str) -> None:
+    with pytest.raises(ValueError, match=f"^image 3: .*{message}"):
+        Sample(image(), 3, label(LabelKind.BOX, candidates=candidates)).check()
+
+
+def test_tags_have_no_candidates() -> None:
+    with pytest.raises(ValueError, match="image 3: entry 0: a tag has no candidates"):
+        Sample(image(), 3, label(LabelKind.TAG, candidates=offered())).check()
+
+
+def test_candidates_go_to_a_device_with_their_label() -> None:
+    moved = label(LabelKind.BOX, candidates=offered()).to("meta").candidates
+    assert moved.masks.device.type == moved.quality.device.type == "meta"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 
 
 def check_sample(sample: Sample, category_count: int | None = None) -> None:
@@ -66,6 +66,8 @@ def _check_label(label: Label, height: int, width: int, category_count: int | No
     if label.masks is not None:
         _check_field("masks", label.masks, (count, height, width), torch.bool)
         _check_masks(label.masks, kinds)
+    if label.candidates is not None:
+        _check_candidates(label.candidates, kinds, height, width)
 
 
 def _entry_kinds(label: Label, count: int) -> list[LabelKind]:
@@ -161,6 +163,31 @@ def _check_masks(masks: Tensor, kinds: list[LabelKind]) -> None:
             )
 
 
+def _check_candidates(
+    candidates: Candidates, kinds: list[LabelKind], height: int, width: int
+) -> None:
+    entry = next((i for i, kind in enumerate(kinds) if kind == LabelKind.TAG), None)
+    if entry is not None:
+        raise ValueError(
+            f"entry {entry}: a tag has no candidates, since it says nothing about where its "
+            "object lies"
+        )
+    _check_field("candidates.quality", candidates.quality, (len(kinds), None), torch.float32)
+    offered = candidates.quality.shape[1]
+    if offered == 0:
+        raise ValueError("candidates must be at least one an entry; without any, leave them None")
+    _check_field(
+        "candidates.masks", candidates.masks, (len(kinds), offered, height, width), torch.bool
+    )
+    for entry, row in enumerate(candidates.quality.tolist()):
+        for place, value in enumerate(row):
+            if not 0 <= value <= 1:  # nor is a NaN
+                raise ValueError(
+                    f"entry {entry}: quality {value:g} of candidate {place} must be finite and "
+                    "lie in 0..1"
+                )
+
+
 def _check_field(
     name: str, value: object, shape: tuple[int | None, ...], dtype: torch.dtype
 ) -> None:
@@ -171,7 +198,7 @@ def _check_field(
         want is None or have == want for have, want in zip(value.shape, shape, strict=True)
     )
     if not fits:
-        wanted = ", ".join("K" if want is None else str(want) for want in shape)
+        wanted = ", ".join(str(want or "KM"[place]) for place, want in enumerate(shape))
         raise ValueError(f"{name} must have shape ({wanted}), has {tuple(value.shape)}")
     if value.dtype != dtype:
         raise ValueError(f"{name} must be {dtype}, is {value.dtype}")

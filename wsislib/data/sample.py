@@ -1,6 +1,6 @@
 """The data contract: what one image with its label is, and what a model answers.
 
-Everything between a file on disk and a table in the book passes through these four types.
+Everything between a file on disk and a table in the book passes through these types.
 A label says exactly what an annotator gave and nothing more: a weakly labelled image carries
 no mask anywhere.
 """
@@ -37,6 +37,30 @@ class Category:
 
 
 @dataclass(frozen=True)
+class Candidates:
+    """What a teacher makes of a label: M masks for each of its K entries, none of them truth.
+
+    Attributes:
+        masks: (K, M, H, W) bool; a candidate may be empty.
+        quality: (K, M) float32 in 0..1, the IoU that the teacher itself predicts for each.
+    """
+
+    masks: Tensor
+    quality: Tensor
+
+    def __len__(self) -> int:
+        return int(self.quality.shape[0])
+
+    def __getitem__(self, entries: Tensor) -> Candidates:
+        """Those of some entries: (K,) bool or (N,) int64 indices."""
+        return Candidates(self.masks[entries], self.quality[entries])
+
+    def to(self, device: torch.device | str) -> Candidates:
+        """The same candidates on `device`."""
+        return Candidates(self.masks.to(device), self.quality.to(device))
+
+
+@dataclass(frozen=True)
 class Label:
     """The label of one image, of K entries.
 
@@ -52,6 +76,7 @@ class Label:
             kind. Rows that hold no truth are empty: rows of `masks` whose entry is not MASK are
             all False, rows of `boxes` whose entry is below BOX are all 0; in `points` only the
             rows of POINT entries are promised to be truth.
+        candidates: what a teacher offers for each entry, on labels dearer than TAG; else None.
     """
 
     kind: LabelKind
@@ -60,6 +85,7 @@ class Label:
     boxes: Tensor | None = None
     masks: Tensor | None = None
     kinds: Tensor | None = None
+    candidates: Candidates | None = None
 
     def __len__(self) -> int:
         return int(self.categories.shape[0])
@@ -76,7 +102,7 @@ class Label:
         """The same label with every tensor on `device`."""
         moved = {
             name: value.to(device)
-            for name in ("categories", "points", "boxes", "masks", "kinds")
+            for name in ("categories", "points", "boxes", "masks", "kinds", "candidates")
             if (value := getattr(self, name)) is not None
         }
         return replace(self, **moved)

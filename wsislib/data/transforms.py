@@ -3,18 +3,20 @@
 Coordinates are continuous: pixel (i, j) covers [j, j+1) x [i, i+1), its centre lies at +0.5.
 Randomness comes from the generator that the caller passes. An entry whose mask, box or point
 vanishes under a move is dropped with all its fields; tags are never dropped, since a tag says
-nothing about where its object lies.
+nothing about where its object lies. A teacher's candidates move exactly as masks do; one that
+becomes empty stays, since it is no truth.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 
 
 def horizontal_flip(sample: Sample) -> Sample:
@@ -30,7 +32,8 @@ def horizontal_flip(sample: Sample) -> Sample:
         boxes = boxes * _reaches(label, LabelKind.BOX)[:, None]
     if masks is not None:
         masks = masks.flip(2)
-    moved = replace(label, points=points, boxes=boxes, masks=masks)
+    candidates = _moved(label.candidates, lambda masks: masks.flip(3))
+    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
     return replace(sample, image=sample.image.flip(2), label=moved)
 
 
@@ -65,11 +68,12 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
         points = torch.minimum(points * scale, limit)
     if boxes is not None:
         boxes = torch.minimum(boxes * scale.repeat(2), limit.repeat(2))
+    rows = _centres(old_height, height).to(image.device)
+    columns = _centres(old_width, width).to(image.device)
     if masks is not None:
-        rows = _centres(old_height, height).to(masks.device)
-        columns = _centres(old_width, width).to(masks.device)
         masks = masks[:, rows][:, :, columns]  # (K, height, width)
-    moved = replace(label, points=points, boxes=boxes, masks=masks)
+    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows][..., columns])
+    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
     return replace(sample, image=image, label=_without_vanished(moved))
 
 
@@ -119,7 +123,8 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
         if masks is not None and bool(cut.any()):
             clipped[cut] = tight_boxes(masks[cut])
         boxes = clipped * _reaches(label, LabelKind.BOX)[:, None]
-    moved = replace(label, points=points, boxes=boxes, masks=masks)
+    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows, columns])
+    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
     return replace(
         sample, image=sample.image[:, rows, columns], label=_without_vanished(moved, lost)
     )
@@ -173,6 +178,11 @@ def tight_boxes(masks: Tensor) -> Tensor:
     return torch.stack([x0, y0, x1, y1], dim=1).to(torch.float32)
 
 
+def _moved(candidates: Candidates | None, move: Callable[[Tensor], Tensor]) -> Candidates | None:
+    """Candidates with their masks (K, M, H, W) moved."""
+    return None if candidates is None else replace(candidates, masks=move(candidates.masks))
+
+
 def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:
     return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
@@ -208,7 +218,7 @@ def _without_vanished(label: Label, lost: Tensor | None = None) -> Label:
         return label
     fields = {
         name: value[keep]
-        for name in ("categories", "points", "boxes", "masks", "kinds")
+        for name in ("categories", "points", "boxes", "masks", "kinds", "candidates")
         if (value := getattr(label, name)) is not None
     }
     return replace(label, **fields)
