@@ -99,6 +99,7 @@ EXPERIMENTS: Mapping[str, str] = {
     "large_detector": "wsislib.study.large_detector:LARGE_DETECTOR",
     "large_heads": "wsislib.study.large_heads:LARGE_HEADS",
     "grabcut": "wsislib.study.grabcut:GRABCUT",
+    "head_objects": "wsislib.study.head_objects:HEAD_OBJECTS",
     "mask_heads": "wsislib.study.mask_heads:MASK_HEADS",
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
     "maskx": "wsislib.study.maskx:MASKX",
