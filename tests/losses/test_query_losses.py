@@ -181,3 +181,16 @@ def test_an_instance_without_a_mask_is_refused():
     tags = Label(LabelKind.TAG, torch.tensor([3]))
     with pytest.raises(ValueError, match="image 5: .*entry 0"):
         mask_targets([Sample(torch.zeros(3, 6, 8), 5, tags)])
+
+
+def test_images_that_were_not_searched_are_left_out_of_the_class_loss():
+    g = generator(5)
+    logits = torch.randn(2, 3, 4, 6, generator=g, requires_grad=True)
+    truth = torch.randint(0, 6, (2, 3, 4), generator=g)
+    kept = torch.tensor([True, False, True])
+    found = class_loss(logits, truth, 0.1, kept)
+    torch.testing.assert_close(found, class_loss(logits[:, kept], truth[:, kept], 0.1))
+    nothing = class_loss(logits, truth, 0.1, torch.zeros(3, dtype=torch.bool))
+    assert nothing.tolist() == [0, 0]
+    nothing.sum().backward()
+    assert (logits.grad == 0).all()

@@ -33,22 +33,29 @@ def class_truth(query: Tensor, targets: Targets, queries: int, nothing: int) -> 
     return truth
 
 
-def class_loss(logits: Tensor, truth: Tensor, no_object_weight: float) -> Tensor:
+def class_loss(
+    logits: Tensor, truth: Tensor, no_object_weight: float, searched: Tensor | None = None
+) -> Tensor:
     """Weighted cross-entropy of every query.
 
     Args:
         logits: (L, B, Q, C + 1).
         truth: (L, B, Q) int64; C is "no object".
         no_object_weight: weight of queries without an object, in sum and normaliser.
+        searched: (B,) bool, False on images that are left out of both; None is all True.
 
     Returns:
-        (L,) float32.
+        (L,) float32; 0 with a gradient path where no image is left.
     """
     logs = logits.float().log_softmax(-1)
     missed = -logs.gather(-1, truth.unsqueeze(-1)).squeeze(-1)  # (L, B, Q)
     nothing = truth == logits.shape[-1] - 1
     weight = torch.where(nothing, no_object_weight, 1.0)
-    return (missed * weight).sum((1, 2)) / weight.sum((1, 2))
+    if searched is None:
+        return (missed * weight).sum((1, 2)) / weight.sum((1, 2))
+    weight = weight * searched[:, None]
+    whole = weight.sum((1, 2))
+    return (missed * weight).sum((1, 2)) / torch.where(whole > 0, whole, 1.0)
 
 
 def instance_maps(embeddings: Tensor, features: Tensor, query: Tensor, targets: Targets) -> Tensor:

@@ -88,8 +88,15 @@ class Mask2Former(nn.Module):
 
     def say(self, framed: Framed) -> Predictions:
         """All layers' predictions."""
+        return self.say_of(self.look(framed), framed)
+
+    def look(self, framed: Framed) -> Mapping[str, Tensor]:
+        """The backbone's maps, finest first."""
         with framed.padding.hidden_from(self.backbone):
-            maps = self.backbone(framed.pixels)
+            return self.backbone(framed.pixels)
+
+    def say_of(self, maps: Mapping[str, Tensor], framed: Framed) -> Predictions:
+        """All layers' predictions from the backbone's maps."""
         pixels = self.pixel_decoder(maps, framed.padding)
         return self.query_decoder(pixels, framed.padding)
 
@@ -133,7 +140,7 @@ class Mask2Former(nn.Module):
         """loss_class, loss_mask and loss_dice of matched queries, each summed over layers."""
         queries, nothing = said.classes.shape[2], said.classes.shape[3] - 1
         truth = class_truth(matches.query, targets, queries, nothing)
-        classes = class_loss(said.classes, truth, self.no_object_weight)
+        classes = class_loss(said.classes, truth, self.no_object_weight, targets.searched)
         maps = instance_maps(said.embeddings, said.features, matches.query, targets)
         extent, area = said.padding.extents(maps.device)
         points = uncertain_points(maps, area[targets.image], self.sampling, generator)

@@ -1,0 +1,113 @@
+"""How far a query's answer is from the prompt that stands for an instance (WISH, prompt term).
+
+A prompt is T tokens of D numbers from a frozen prompt encoder; a query is to say them. The paper
+names the Kullback-Leibler divergence and does not say of what: here it is that of the softmax of
+each token over its D numbers, 0 where they are equal up to a constant. The direction is open too,
+so both are here, and the squared distance beside them.
+
+Every one of these is f(a) + g(b) - u(a).v(b), so all pairs cost one matrix product.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wsislib.losses.targets import Targets
+
+
+@dataclass(frozen=True)
+class PromptDistance:
+    """A distance of tokens, the mean over the T tokens of a prompt.
+
+    Attributes:
+        kind: "kl" is KL(said || wanted), "reverse-kl" is KL(wanted || said), both in nats; "l2"
+            is the mean over D of squared differences.
+        temperature: divides the tokens before the softmax; "l2" has none.
+    """
+
+    kind: Literal["kl", "reverse-kl", "l2"] = "kl"
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("kl", "reverse-kl", "l2"):
+            raise ValueError(f"prompt distance {self.kind!r}: use 'kl', 'reverse-kl' or 'l2'")
+        if not self.temperature > 0:
+            raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
+
+    def __call__(self, said: Tensor, wanted: Tensor) -> Tensor:
+        """Tokens (..., T, D) and (..., T, D) -> (...) float32."""
+        if self.kind == "l2":
+            return (said.float() - wanted.float()).square().mean((-2, -1))
+        first, second = self._logs(said), self._logs(wanted)
+        if self.kind == "reverse-kl":
+            first, second = second, first
+        return (first.exp() * (first - second)).sum(-1).mean(-1)
+
+    def between(self, said: Tensor, wanted: Tensor) -> Tensor:
+        """All pairs: (L, Q, T, D) and (N, T, D) -> (L, Q, N) float32."""
+        if self.kind == "l2":
+            one, other = said.float(), wanted.float()
+            scale = 1.0 / (said.shape[-1] * said.shape[-2])
+            own = (one.square().sum((-2, -1)).unsqueeze(-1), other.square().sum((-2, -1)))
+            return scale * (own[0] + own[1] - 2.0 * _products(one, other)).clamp(min=0.0)
+        one, other = self._logs(said), self._logs(wanted)
+        if self.kind == "kl":
+            own_said = (one.exp() * one).sum((-2, -1)).unsqueeze(-1)  # (L, Q, 1)
+            whole = own_said - _products(one.exp(), other)
+        else:
+            whole = (other.exp() * other).sum((-2, -1)) - _products(one, other.exp())
+        return whole.clamp(min=0.0) / said.shape[-2]
+
+    def _logs(self, tokens: Tensor) -> Tensor:
+        return (tokens.float() / self.temperature).log_softmax(-1)
+
+
+@torch.no_grad()
+def prompt_term(said: Tensor, wanted: Tensor, targets: Targets, distance: PromptDistance) -> Tensor:
+    """The matcher's prompt cost.
+
+    Args:
+        said: (L, B, Q, T, D) tokens of every query.
+        wanted: (N, T, D) tokens of every instance.
+        targets: the N instances of B images.
+        distance: of tokens.
+
+    Returns:
+        (L, Q, N) float32, every query with each instance of its own image.
+    """
+    with torch.autocast(said.device.type, enabled=False):
+        pairs = zip(said.unbind(1), wanted.split(targets.counts), strict=True)
+        return torch.cat([distance.between(own, tokens) for own, tokens in pairs], -1)
+
+
+def prompt_loss(
+    said: Tensor, wanted: Tensor, targets: Targets, query: Tensor, distance: PromptDistance
+) -> Tensor:
+    """Distance of matched pairs, summed over instances and divided by their number.
+
+    Args:
+        said: (L, B, Q, T, D).
+        wanted: (N, T, D), without gradient.
+        targets: the N instances of B images.
+        query: (L, N) int64; instances at -1 count in the number only.
+        distance: of tokens.
+
+    Returns:
+        (L,) float32; 0 with a gradient path where N is 0.
+    """
+    if len(targets) == 0:
+        return (said.float().sum() * 0.0).expand(len(said))
+    layers = torch.arange(len(query), device=query.device)[:, None]
+    own = said[layers, targets.image, query.clamp(min=0)]  # (L, N, T, D)
+    with torch.autocast(said.device.type, enabled=False):
+        apart = distance(own, wanted.expand_as(own)) * (query >= 0)  # (L, N)
+    return apart.sum(1) / len(targets)
+
+
+def _products(one: Tensor, other: Tensor) -> Tensor:
+    """(L, Q, T, D) and (N, T, D) -> (L, Q, N)."""
+    return one.flatten(-2) @ other.flatten(-2).t()
