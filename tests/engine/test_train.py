@@ -150,3 +150,31 @@ def test_non_finite_loss_names_step_terms_and_images(tmp_path: Path, tiny: Simpl
     assert all(p.isfinite().all() for p in model.parameters())
     assert (tmp_path / "checkpoints" / "step-3.json").exists()
     assert not (tmp_path / "checkpoints" / "step-4.json").exists()
+
+
+def test_a_models_statistics_are_logged_and_not_learnt_from(
+    tmp_path: Path, tiny: SimpleNamespace
+) -> None:
+    class Says(type(tiny.model())):  # type: ignore[misc]
+        calls = 0
+
+        def statistics(self) -> dict[str, float]:
+            self.calls += 1
+            rare = {"tag.points": 7.0} if self.calls == 2 else {}
+            return {"box.share": float(self.calls), "loss_tag": -1.0, **rare}
+
+    says, silent = Says(), tiny.model()
+    says.load_state_dict(silent.state_dict())
+    rows = [
+        fit(
+            model, tiny.dataset(), config(steps=4), tmp_path / str(place),
+            device="cpu", progress=False,
+        ).history
+        for place, model in enumerate((says, silent))
+    ]  # fmt: skip
+    assert [row["box.share"] for row in rows[0]] == [1.5, 3.5]
+    assert [row.get("tag.points") for row in rows[0]] == [7.0, None]
+    assert read_history(tmp_path / "0" / "history.csv") == rows[0]
+    for ours, plain in zip(*rows, strict=True):
+        for name in ("loss_tag", "loss_size", "total"):
+            assert ours[name] == plain[name]

@@ -2,7 +2,8 @@
 
 Columns: step (how many steps were done), lr, each loss (unweighted), total (weighted sum),
 gradient_norm (before clipping), images_per_second, seconds (of training since step 0, over all
-starts). Losses, total and norm are means over the steps since the row before.
+starts). Losses, total and norm are means over the steps since the row before. A model that has
+`statistics()` adds columns of its own, means over the steps in which it gave them.
 """
 
 from __future__ import annotations

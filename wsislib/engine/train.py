@@ -123,7 +123,7 @@ def _loop(
             values = _backward(losses, optimiser, batch, config, team)
             _require_finite(values, batch, record)
             optimiser.step()
-            record.step_done(values, rate)
+            record.step_done({**_statistics(model), **values}, rate)
             bar.set_postfix_str(
                 f"loss {values['total']:.3f}, {record.images_per_second:.1f} images/s", False
             )
@@ -168,6 +168,15 @@ def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record
     ids = record.team.gather([sample.image_id for sample in batch])
     image_ids = [image_id for part in ids for image_id in part]
     raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
+
+
+def _statistics(model: nn.Module) -> dict[str, float]:
+    """What a model that has `statistics()` says of its last step: logged, and no part of the loss.
+
+    In a team it is what the process that writes saw; no number goes round.
+    """
+    say = getattr(model, "statistics", None)
+    return {} if say is None else say()
 
 
 def _check_names(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:

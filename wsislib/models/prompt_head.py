@@ -25,7 +25,12 @@ class PromptTeacher(Protocol):
 
     It is no part of the model: not trained, not saved with it, not counted. Its answers carry no
     gradient.
+
+    Attributes:
+        width: D, of a prompt token.
     """
+
+    width: int
 
     @property
     def device(self) -> torch.device:
@@ -88,26 +93,47 @@ class PromptHead(nn.Module):
         Returns:
             (K, T, D) float32 without gradient.
         """
-        boxed = entries_with_box(label)
-        if bool(boxed.all()):
-            assert label.boxes is not None
-            return self._shaped(teacher.prompt_embeddings(Prompts(boxes=label.boxes), size), True)
-        assert label.points is not None
-        points = Prompts(points=label.points[~boxed])
-        of_points = self._shaped(teacher.prompt_embeddings(points, size), False)
-        found = of_points.new_empty(len(label), *of_points.shape[1:])
-        found[~boxed] = of_points
-        if bool(boxed.any()):
-            assert label.boxes is not None
-            prompts = Prompts(boxes=label.boxes[boxed])
-            found[boxed] = self._shaped(teacher.prompt_embeddings(prompts, size), True)
-        return found
+        sets = entry_prompts(label)
+        shaped = [
+            self._shaped(teacher.prompt_embeddings(prompts, size), prompts.boxes is not None)
+            for _, prompts in sets
+        ]
+        return in_place([rows for rows, _ in sets], shaped)
 
     def _shaped(self, tokens: Tensor, boxes: bool) -> Tensor:
         """(N, 2, D) -> (N, T, D)."""
         if self.tokens == "both":
             return tokens
         return tokens.mean(1, keepdim=True) if boxes else tokens[:, :1]
+
+
+def entry_prompts(label: Label) -> list[tuple[Tensor, Prompts]]:
+    """What a label of any kind but TAG tells SAM, as one or two sets of prompts.
+
+    Returns:
+        (K,) bool rows and their prompts: boxes of the entries of kind BOX or MASK, points of the
+        others. One set where all are alike, and where there are none.
+    """
+    boxed = entries_with_box(label)
+    sets: list[tuple[Tensor, Prompts]] = []
+    if label.boxes is not None and bool(boxed.any()):
+        sets.append((boxed, Prompts(boxes=label.boxes[boxed])))
+    if label.points is not None and not bool(boxed.all()):
+        sets.append((~boxed, Prompts(points=label.points[~boxed])))
+    if not sets:  # no entry at all
+        nowhere = torch.zeros(len(label), 2, device=label.categories.device)
+        sets.append((boxed, Prompts(points=nowhere)))
+    return sets
+
+
+def in_place(rows: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
+    """Parts (N_i, ...) put into the rows (K,) bool where they belong: (K, ...)."""
+    if len(parts) == 1:
+        return parts[0]
+    whole = parts[0].new_zeros(len(rows[0]), *parts[0].shape[1:])
+    for where, part in zip(rows, parts, strict=True):
+        whole[where] = part
+    return whole
 
 
 def entries_with_box(label: Label) -> Tensor:

@@ -1,0 +1,254 @@
+"""From labels of every kind to instances with prompts and candidates."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.models.cam import Cams
+from wsislib.models.live_teacher import taught
+from wsislib.models.padding import Padding
+from wsislib.models.prompt_head import PromptHead
+from wsislib.models.pseudo_points import PeakRule
+from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.tiny_sam import tiny_sam
+from wsislib.models.wish_targets import Gate, wish_targets
+
+SIDE, WIDTH = 32, 8
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """Random weights: what it says is arbitrary, but always the same, and not empty."""
+    sam = tiny_sam(0, WIDTH, SIDE, (4, 4, 4, 4))
+    g = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in sam.mask_decoder.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=g))
+    return Teacher(sam, "random", "0")
+
+
+def filled(*boxes):
+    """(M, SIDE, SIDE) bool: filled boxes x0, y0, x1, y1."""
+    masks = torch.zeros(len(boxes), SIDE, SIDE, dtype=torch.bool)
+    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
+        mask[y0:y1, x0:x1] = True
+    return masks
+
+
+EMPTY, WHOLE = (0, 0, 0, 0), (0, 0, SIDE, SIDE)
+
+
+def point_label(point, *masks, quality):
+    offered = Candidates(filled(*masks)[None], torch.tensor([quality]))
+    points = torch.tensor([point])
+    return Label(LabelKind.POINT, torch.tensor([0]), points=points, candidates=offered)
+
+
+def gated(label, gate=None):
+    return (gate or Gate())(label, label.candidates)[0].tolist()
+
+
+def test_candidates_far_below_the_best_are_left_out():
+    around = [(0, 0, 9, 9)] * 3
+    label = point_label([4.5, 4.5], *around, quality=[0.8, 0.39, 0.4])
+    assert gated(label) == [True, False, True]
+    assert gated(label, Gate(least=0)) == [True] * 3
+
+
+def test_empty_candidates_and_those_beside_the_point_are_left_out():
+    label = point_label([4.5, 8.5], EMPTY, (4, 8, 5, 9), (5, 8, 9, 9), quality=[0.9, 0.8, 0.9])
+    assert gated(label) == [False, True, False]
+
+
+def test_a_box_wants_most_of_a_candidate_inside():
+    masks = filled((4, 4, 12, 12), (4, 4, 21, 12), WHOLE)  # inside: all, 8 of 17, 64 of 1024
+    offered = Candidates(masks[None], torch.tensor([[0.5, 0.5, 0.5]]))
+    box = torch.tensor([[4.0, 4, 12, 12]])
+    label = Label(LabelKind.BOX, torch.tensor([0]), boxes=box, candidates=offered)
+    assert gated(label) == [True, False, False]
+    assert gated(label, Gate(inside=0.4)) == [True, True, False]
+
+
+def test_where_none_passes_the_tests_are_dropped_in_order():
+    # The best by far is empty, so no other reaches half of it: those that hit their point remain.
+    label = point_label([4.5, 4.5], EMPTY, (0, 0, 9, 9), (9, 9, 12, 12), quality=[1, 0.1, 0.2])
+    assert gated(label) == [False, True, False]
+    label = point_label([30.5, 4.5], EMPTY, (0, 0, 9, 9), (9, 9, 12, 12), quality=[1, 0.1, 0.2])
+    assert gated(label) == [False, True, True]
+    assert gated(point_label([4.5, 4.5], EMPTY, EMPTY, EMPTY, quality=[1, 0.5, 0])) == [True] * 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.booleans())
+def test_the_gate_never_leaves_none(seed, boxed):
+    g = torch.Generator().manual_seed(seed)
+    masks = torch.rand(4, 3, 6, 6, generator=g) < torch.rand(4, 3, 1, 1, generator=g) - 0.3
+    quality = torch.rand(4, 3, generator=g) * (torch.rand(4, 3, generator=g) < 0.7)
+    corner = torch.rand(4, 2, generator=g) * 4
+    label = Label(
+        LabelKind.BOX if boxed else LabelKind.POINT,
+        torch.zeros(4, dtype=torch.long),
+        points=None if boxed else corner,
+        boxes=torch.cat([corner, corner + 1.5], 1) if boxed else None,
+    )
+    allowed = Gate()(label, Candidates(masks, quality))
+    assert allowed.any(1).all()
+    some = masks.flatten(2).any(2)
+    assert not (allowed & ~some)[some.any(1)].any(), "an empty one beside one that is not"
+
+
+def scene(kind, seed=0, size=(SIDE, SIDE), candidates=True, **fields):
+    g = torch.Generator().manual_seed(seed)
+    image = torch.rand(3, *size, generator=g)
+    categories = fields.pop("categories", torch.tensor([1, 0]))
+    count = len(categories)
+    if kind >= LabelKind.BOX and "boxes" not in fields:
+        fields["boxes"] = torch.tensor([[2.0, 2, 9, 9], [5, 8, 20, 30]])[:count]
+    if kind == LabelKind.POINT:
+        fields["points"] = torch.tensor([[4.5, 4.5], [12.5, 20.5]])[:count]
+    if kind == LabelKind.MASK and "masks" not in fields:
+        fields["masks"] = torch.zeros(count, *size, dtype=torch.bool)
+        for mask, box in zip(fields["masks"], fields["boxes"].long().tolist(), strict=True):
+            mask[box[1] : box[3], box[0] : box[2]] = True
+    if candidates and kind in (LabelKind.POINT, LabelKind.BOX):
+        masks = torch.rand(count, 3, *size, generator=g) < 0.5
+        fields["candidates"] = Candidates(masks, torch.rand(count, 3, generator=g))
+    return Sample(image, seed + 1, Label(kind, categories, **fields))
+
+
+def targets_of(batch, teacher, gate=None, tokens="mean", cams=None, rule=None):
+    torch.manual_seed(0)
+    head = PromptHead(6, 6, WIDTH, tokens)
+    return wish_targets(
+        batch, taught(batch, cams, teacher, rule or PeakRule()), head, teacher, gate
+    )
+
+
+def test_all_kinds_in_one_batch(teacher):
+    batch = [scene(kind, seed=int(kind)) for kind in LabelKind]
+    wanted = targets_of(batch, teacher)
+    targets = wanted.targets
+    assert targets.counts == (0, 2, 2, 2) and targets.image_ids == (1, 2, 3, 4)
+    assert {masks.shape[1:] for masks in targets.masks} == {(3, SIDE, SIDE)}
+    assert wanted.kinds.tolist() == [1, 1, 2, 2, 3, 3]
+    assert targets.allowed.tolist() == [[True] * 3] * 4 + [[True, False, False]] * 2
+    assert torch.equal(targets.masks[3][:, 0], batch[3].label.masks)
+    assert torch.equal(targets.masks[1], batch[1].label.candidates.masks)
+    assert targets.searched.tolist() == [False, True, True, True]
+    assert wanted.prompts.shape == (6, 1, WIDTH) and not wanted.prompts.requires_grad
+
+
+@pytest.mark.parametrize("tokens", ["mean", "both"])
+def test_prompts_are_the_teachers_tokens(teacher, tokens):
+    size = (24, 32)
+    batch = [scene(kind, size=size) for kind in (LabelKind.POINT, LabelKind.BOX)]
+    said = targets_of(batch, teacher, tokens=tokens).prompts
+    points = teacher.prompt_embeddings(Prompts(points=batch[0].label.points), size)
+    boxes = teacher.prompt_embeddings(Prompts(boxes=batch[1].label.boxes), size)
+    wanted = torch.cat([points, boxes])  # (4, 2, D)
+    if tokens == "mean":
+        wanted = torch.cat([points[:, :1], boxes.mean(1, keepdim=True)])
+    assert torch.equal(said, wanted)
+
+
+def test_the_prompt_of_a_mask_is_its_tight_box(teacher):
+    loose = scene(LabelKind.MASK)
+    boxes = loose.label.boxes + torch.tensor([-1.0, -1, 1, 1])
+    loose = replace(loose, label=replace(loose.label, boxes=boxes))
+    found = targets_of([loose], teacher).prompts
+    assert torch.equal(found, targets_of([scene(LabelKind.BOX)], teacher).prompts)
+
+
+def test_entries_of_one_image_may_be_of_several_kinds(teacher):
+    plain = {kind: scene(kind).label for kind in (LabelKind.POINT, LabelKind.BOX, LabelKind.MASK)}
+    masks, boxes = torch.cat([plain[3].masks[:1].repeat(2, 1, 1), plain[3].masks[1:]]), None
+    boxes = torch.cat([torch.zeros(1, 4), plain[3].boxes])
+    masks[:2] = False
+    label = Label(
+        LabelKind.POINT,
+        torch.tensor([1, 1, 0]),
+        points=torch.cat([plain[1].points[:1], torch.zeros(2, 2)]),
+        boxes=boxes,
+        masks=masks,
+        kinds=torch.tensor([1, 2, 3], dtype=torch.uint8),
+    )
+    sample = replace(scene(LabelKind.POINT), label=label)
+    wanted = targets_of([sample], teacher)
+    assert wanted.kinds.tolist() == [1, 2, 3]
+    alone = {k: targets_of([scene(k, candidates=False)], teacher) for k in plain}
+    for row, kind, own in ((0, 1, 0), (1, 2, 0), (2, 3, 1)):
+        torch.testing.assert_close(wanted.prompts[row], alone[kind].prompts[own])
+        masks = alone[kind].targets.masks[0][own]
+        assert torch.equal(wanted.targets.masks[0][row, : len(masks)], masks)
+    assert wanted.targets.allowed[2].tolist() == [True, False, False]
+
+
+def test_without_a_cache_the_teacher_is_asked(teacher):
+    for kind in (LabelKind.POINT, LabelKind.BOX):
+        sample = scene(kind, candidates=False)
+        label = sample.label
+        prompts = Prompts(points=label.points) if kind == 1 else Prompts(boxes=label.boxes)
+        (offered,) = teacher.candidates([sample.image], [prompts])
+        (done,) = taught([sample], None, teacher, PeakRule())
+        assert torch.equal(done.label.candidates.masks, offered.masks)
+        assert torch.equal(done.label.candidates.quality, offered.scores.clamp(0, 1))
+
+
+def test_a_cache_spares_the_teacher(teacher, monkeypatch):
+    monkeypatch.setattr(teacher, "embed", lambda images: pytest.fail("the teacher saw an image"))
+    batch = [scene(kind) for kind in LabelKind]
+    done = taught(batch, None, teacher, PeakRule())  # tags in warm-up
+    assert [len(sample.label) for sample in done] == [0, 2, 2, 2]
+
+
+def cams_of(*spots):
+    """One image's maps of three categories at stride 4, with peaks (category, row, column)."""
+    maps = torch.full((1, 3, SIDE // 4, SIDE // 4), -1.0)
+    for category, row, column in spots:
+        maps[0, category, row, column] = 1.0
+    return Cams(maps, Padding([(SIDE, SIDE)], (SIDE, SIDE)))
+
+
+def test_tags_become_points_with_candidates(teacher):
+    cams = cams_of((1, 2, 5), (0, 6, 6), (2, 1, 1))  # category 2 is not in the image
+    sample = scene(LabelKind.TAG, categories=torch.tensor([0, 1]))
+    (done,) = taught([sample], cams, teacher, PeakRule())
+    points = torch.tensor([[26.0, 26], [22, 10]])
+    (offered,) = teacher.candidates([sample.image], [Prompts(points=points)])
+    best = offered.masks[torch.arange(2), offered.scores.clamp(0, 1).argmax(1)]
+    sound = best.flatten(1).any(1)
+    assert bool(sound.any()), "the comparison needs a point"
+    assert done.label.kind == LabelKind.POINT
+    assert torch.equal(done.label.points, points[sound])
+    assert torch.equal(done.label.categories, torch.tensor([0, 1])[sound])
+    assert torch.equal(done.label.candidates.masks, offered.masks[sound])
+    wanted = targets_of([sample], teacher, cams=cams)
+    assert (wanted.kinds == LabelKind.TAG).all()
+    assert wanted.targets.searched is None
+
+
+def test_what_is_known_of_images_without_points(teacher):
+    tagged, bare = scene(LabelKind.TAG), scene(LabelKind.TAG, categories=torch.zeros(0).long())
+    none = scene(LabelKind.POINT, categories=torch.zeros(0).long())
+    wanted = targets_of([tagged, bare, none], teacher)
+    assert wanted.targets.searched.tolist() == [False, True, True]
+    assert len(wanted.targets) == 0 and wanted.prompts.shape == (0, 1, WIDTH)
+    assert targets_of([bare, none], teacher).targets.searched is None
+
+
+def test_tags_mixed_with_dearer_entries_are_refused(teacher):
+    sample = scene(LabelKind.TAG)
+    kinds = torch.tensor([0, 2], dtype=torch.uint8)
+    mixed = replace(sample, label=replace(sample.label, kinds=kinds))
+    with pytest.raises(ValueError, match="image 1: its label mixes tags with dearer entries"):
+        taught([mixed], None, teacher, PeakRule())
+
+
+@pytest.mark.parametrize("wrong", [{"least": 1.5}, {"inside": -0.1}])
+def test_a_senseless_gate_is_refused(wrong):
+    with pytest.raises(ValueError, match="shares in 0..1"):
+        Gate(**wrong)

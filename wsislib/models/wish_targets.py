@@ -1,0 +1,193 @@
+"""What WISH's queries are to find, whatever kind of label says it.
+
+Every instance has prompt tokens Z and K masks of which one is to be learnt. A mask-labelled one has
+its own mask alone and its tight box as the prompt; the others have a teacher's candidates. No mask
+of a label is read unless its entry is of kind MASK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+from torchvision.ops import masks_to_boxes
+
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.losses.targets import Targets
+from wsislib.models.prompt_head import PromptHead, PromptTeacher, entries_with_box
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which of a teacher's candidates a query may learn.
+
+    "The nearest to my prediction" has a degenerate way out: a bad candidate that is easy to
+    predict, such as one of a dead head. So some are left out: those that are empty, those that
+    miss their prompt, and those whose predicted IoU is far below the best of their prompt.
+
+    Attributes:
+        least: of the predicted IoU, as a share of the best candidate's; 0 lets all through.
+        inside: share of a candidate's pixels that must lie in the box it was prompted with. A
+            prompting point must lie on the candidate.
+    """
+
+    least: float = 0.5
+    inside: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.least <= 1 and 0 <= self.inside <= 1):
+            raise ValueError(
+                f"the gate's least ({self.least}) and inside ({self.inside}) are shares in 0..1"
+            )
+
+    def __call__(self, label: Label, offered: Candidates) -> Tensor:
+        """(K, M) bool: which candidates are allowed; one at least of each entry.
+
+        Where none passes, the tests are dropped one by one: predicted IoU first, then the prompt,
+        emptiness last.
+        """
+        filled = offered.masks.flatten(2).any(2)  # (K, M)
+        hits = filled & self._hits(label, offered.masks)
+        best = offered.quality.amax(1, keepdim=True)
+        allowed = hits & (offered.quality >= self.least * best)
+        for weaker in (hits, filled, torch.ones_like(filled)):
+            allowed = torch.where(allowed.any(1, keepdim=True), allowed, weaker)
+        return allowed
+
+    def _hits(self, label: Label, masks: Tensor) -> Tensor:
+        """(K, M) bool: which masks (K, M, H, W) answer their prompt."""
+        boxed = entries_with_box(label)
+        hits = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
+        if label.boxes is not None and bool(boxed.any()):
+            hits[boxed] = _share_inside(masks[boxed], label.boxes[boxed]) >= self.inside
+        if label.points is not None and not bool(boxed.all()):
+            hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
+        return hits
+
+
+@dataclass(frozen=True)
+class WishTargets:
+    """N instances of B images.
+
+    Attributes:
+        targets: their categories and candidate masks.
+        prompts: (N, T, D) float32, Z.
+        kinds: (N,) int64 of `LabelKind`, what each was told by; TAG for pseudo points.
+    """
+
+    targets: Targets
+    prompts: Tensor
+    kinds: Tensor
+
+
+@torch.no_grad()
+def wish_targets(
+    given: Sequence[Sample],
+    batch: Sequence[Sample],
+    head: PromptHead,
+    teacher: PromptTeacher,
+    gate: Gate | None,
+) -> WishTargets:
+    """Targets of a batch of labels of any kind.
+
+    Args:
+        given: B images as they came, for what kind each is.
+        batch: the same as `live_teacher.taught` completed them.
+        head: says the shape of prompts.
+        teacher: whose prompt encoder gives Z; it sees the augmented label, since tokens move with
+            the image.
+        gate: leaves candidates out; None lets all through.
+    """
+    labels = [replace(sample, label=_with_tight_boxes(sample.label)) for sample in batch]
+    offered = [_offered(sample, gate) for sample in labels]
+    most = max(masks.shape[1] for masks, _ in offered)
+    lone = [
+        before.label.kind == LabelKind.TAG and len(before.label) > 0 and len(after.label) == 0
+        for before, after in zip(given, batch, strict=True)
+    ]
+    device = batch[0].image.device
+    targets = Targets(
+        image_ids=tuple(sample.image_id for sample in batch),
+        counts=tuple(len(sample.label) for sample in batch),
+        categories=torch.cat([sample.label.categories for sample in batch]),
+        masks=tuple(_padded(masks, most) for masks, _ in offered),
+        allowed=torch.cat([_padded(allowed, most) for _, allowed in offered]),
+        searched=~torch.tensor(lone, device=device) if any(lone) else None,
+    )
+    prompts = [head.wanted(sample.label, _size(sample), teacher) for sample in labels]
+    kinds = [_kinds(one.label, two.label) for one, two in zip(given, batch, strict=True)]
+    return WishTargets(targets, torch.cat(prompts), torch.cat(kinds))
+
+
+def _offered(sample: Sample, gate: Gate | None) -> tuple[Tensor, Tensor]:
+    """(K, M, H, W) bool masks and (K, M) bool, which may be learnt."""
+    label, device = sample.label, sample.image.device
+    if len(label) == 0:
+        nothing = torch.zeros(0, 1, *_size(sample), dtype=torch.bool, device=device)
+        return nothing, nothing[:, :, 0, 0]
+    own = label.has_mask
+    if bool(own.all()):
+        assert label.masks is not None
+        return label.masks.unsqueeze(1), torch.ones(len(label), 1, dtype=torch.bool, device=device)
+    offered = label.candidates
+    assert offered is not None, "the teacher was asked for every entry without a mask"
+    allowed = torch.ones_like(offered.quality, dtype=torch.bool)
+    if gate is not None:
+        allowed = gate(label, offered)
+    if not bool(own.any()):
+        return offered.masks, allowed
+    assert label.masks is not None
+    masks, first = offered.masks.clone(), torch.zeros_like(allowed[0])
+    first[0] = True
+    masks[own] = label.masks[own].unsqueeze(1)
+    return masks, torch.where(own.unsqueeze(1), first, allowed)
+
+
+def _with_tight_boxes(label: Label) -> Label:
+    """Entries with a mask get the tight box of that mask."""
+    own = label.has_mask
+    if not bool(own.any()):
+        return label
+    assert label.masks is not None and label.boxes is not None
+    boxes = label.boxes.clone()
+    boxes[own] = masks_to_boxes(label.masks[own]) + boxes.new_tensor([0, 0, 1, 1])
+    return replace(label, boxes=boxes)
+
+
+def _kinds(given: Label, label: Label) -> Tensor:
+    """(K,) int64: what each entry of `label` was told by."""
+    if given.kinds is not None:
+        return given.kinds.long()
+    return torch.full_like(label.categories, int(given.kind))
+
+
+def _padded(x: Tensor, most: int) -> Tensor:
+    """(K, M, ...) bool -> (K, most, ...), False where nothing was."""
+    if x.shape[1] == most:
+        return x
+    return torch.cat([x, x.new_zeros(x.shape[0], most - x.shape[1], *x.shape[2:])], 1)
+
+
+def _share_inside(masks: Tensor, boxes: Tensor) -> Tensor:
+    """(K, M): which share of each mask (K, M, H, W) has its pixel centres in its entry's box."""
+    height, width = masks.shape[2:]
+    x = torch.arange(width, device=masks.device) + 0.5
+    y = torch.arange(height, device=masks.device) + 0.5
+    x0, y0, x1, y1 = boxes.unsqueeze(-1).unbind(1)  # (K, 1) each
+    across, along = (x > x0) & (x < x1), (y > y0) & (y < y1)  # (K, W), (K, H)
+    inside = masks & (along.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
+    return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
+
+
+def _at(masks: Tensor, points: Tensor) -> Tensor:
+    """(K, M) bool: each mask (K, M, H, W) at its entry's point (K, 2) xy in pixels."""
+    height, width = masks.shape[2:]
+    x = points[:, 0].long().clamp(0, width - 1)
+    y = points[:, 1].long().clamp(0, height - 1)
+    return masks[torch.arange(len(points), device=masks.device), :, y, x]
+
+
+def _size(sample: Sample) -> tuple[int, int]:
+    return int(sample.image.shape[-2]), int(sample.image.shape[-1])
