@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "train": ("wsislib.commands.photos", "train", "train a model on your own photographs"),
     "evaluate": ("wsislib.commands.photos", "evaluate", "COCO's twelve numbers of a model"),
     "predict": ("wsislib.commands.photos", "predict", "overlay pictures and COCO results"),
+    "teach": ("wsislib.commands.teach", "teach", "a teacher's candidate masks for weak labels"),
+    "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
     "run": ("wsislib.commands.study", "run", "do one run: a row of a table, one seed"),
     "reproduce": ("wsislib.commands.study", "reproduce", "do all unfinished runs of some tables"),
     "plan": ("wsislib.commands.plan", "plan", "what runs would cost: files, hours, disk"),

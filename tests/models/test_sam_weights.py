@@ -38,6 +38,14 @@ def test_a_checkpoint_is_loaded_frozen(tmp_path: Path, monkeypatch: pytest.Monke
         assert torch.equal(teacher.sam.state_dict()[name], value)
 
 
+def test_a_checkpoint_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "mine.pth"
+    published(monkeypatch, path, tiny_sam(seed=5).state_dict())
+    assert load_sam(path, "vit_b").fingerprint == CHECKPOINTS["sam_vit_b"].sha256
+    with pytest.raises(ValueError, match="mine.pth: not a teacher that is known"):
+        load_sam(path)
+
+
 @pytest.mark.parametrize("name", sorted(CHECKPOINTS))
 def test_a_missing_file_says_where_to_get_it(tmp_path: Path, name: str) -> None:
     path = tmp_path / f"{name}_x.pth"

@@ -25,7 +25,10 @@ class Counting(Teacher):
     """Counts the images that it looks at, and stops before the n-th where asked to."""
 
     def __init__(self, fingerprint: str = "one", stop_at: int | None = None) -> None:
-        super().__init__(tiny_sam(width=32, side=32, widths=(8, 8, 8, 8)), "small", fingerprint)
+        sam = tiny_sam(width=32, side=32, widths=(8, 8, 8, 8))
+        with torch.no_grad():  # predicted IoU around a half
+            sam.mask_decoder.iou_prediction_head.layers[-1].bias += 0.5
+        super().__init__(sam, "small", fingerprint)
         self.seen, self.stop_at = 0, stop_at
 
     def embed(self, images: Sequence[torch.Tensor]) -> Embedded:
@@ -219,9 +222,10 @@ def test_the_small_teacher_of_these_tests_says_something(scenes: WeakDataset) ->
     """Else all that is compared above could be equal for want of any difference."""
     teacher = Counting()
     found = [
-        teacher.candidates([scenes[i].image], [prompts_of(scenes[i].label)])[0].masks
+        teacher.candidates([scenes[i].image], [prompts_of(scenes[i].label)])[0]
         for i in (1, 2, 5, 6)
     ]
-    shares = [float(masks.float().mean()) for masks in found]
-    assert all(0.02 < share < 0.98 for share in shares)
-    assert len(set(shares)) == len(shares)
+    shares = [float(candidates.masks.float().mean()) for candidates in found]
+    scores = [float(candidates.scores.mean()) for candidates in found]
+    assert all(0.02 < share < 0.98 for share in shares + scores)
+    assert len(set(shares)) == len(set(scores)) == len(found)

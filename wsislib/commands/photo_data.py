@@ -8,6 +8,7 @@ from pathlib import Path
 from wsislib.atomic import read_json
 from wsislib.commands.recipe import Recipe
 from wsislib.data.coco import CocoDataset
+from wsislib.data.sample import Dataset
 from wsislib.data.validate import check_coco
 from wsislib.data.validate_report import require_trainable
 
@@ -40,7 +41,7 @@ def read_photographs(annotations: Path, root: Path, first: int | None) -> CocoDa
     return CocoDataset(annotations, root, image_ids=list(islice(labelled, first)))
 
 
-def require_same_categories(dataset: CocoDataset, recipe: Recipe, annotations: Path) -> None:
+def require_same_categories(dataset: Dataset, recipe: Recipe, annotations: Path) -> None:
     """Raise where the file's categories are not those that the model knows."""
     known, found = set(recipe.categories), {(c.id, c.name) for c in dataset.categories}
     if known != found:

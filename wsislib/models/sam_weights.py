@@ -70,13 +70,14 @@ CHECKPOINTS: dict[str, Checkpoint] = {
 }
 
 
-def load_sam(name_or_path: str | Path = "tiny") -> Teacher:
+def load_sam(name_or_path: str | Path = "tiny", model: str | None = None) -> Teacher:
     """A frozen SAM, on the CPU.
 
     Args:
         name_or_path: "tiny" for the one that ships with the package; or the path of a published
             checkpoint, whose name must begin as the publisher's does (`sam_vit_b`, `sam_vit_l`,
-            `sam_vit_h`).
+            `sam_vit_h`) unless `model` is given.
+        model: vit_b, vit_l or vit_h: which checkpoint the file is, whatever its name.
 
     Raises:
         ValueError: `segment-anything` is not installed; there is no such file; it is not one of
@@ -86,7 +87,7 @@ def load_sam(name_or_path: str | Path = "tiny") -> Teacher:
     if str(name_or_path) == "tiny":
         return _load_tiny()
     path = Path(name_or_path)
-    known = _which(path)
+    known = _which(path) if model is None else CHECKPOINTS[f"sam_{model}"]
     require_sound(path, known)
     return Teacher(_build(path, known), path.stem, known.sha256)
 
