@@ -3,8 +3,8 @@
 Pixels of all masks are read row by row as one line of runs. A run is told by its difference to the
 run two before it, which along a smooth outline is about 0, as in COCO's code. Differences are
 folded (0, -1, 1, -2 ... become 0, 1, 2, 3 ...), split into planes of their first, second, third
-and fourth bytes, and deflated. On scenes of the world this took less than half of what deflated bits
-take at 600 px and five sixths at 96 px, and was read faster than those and than COCO's own code.
+and fourth bytes, and deflated. On scenes of the world this took less than half of what deflated
+bits take at 600 px and five sixths at 96 px, and was read faster than those and than COCO's code.
 """
 
 from __future__ import annotations
