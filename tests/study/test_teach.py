@@ -13,7 +13,7 @@ from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels import teacher_cache
 from wsislib.labels.datasets import WeakDataset
 from wsislib.labels.teaching import TeachingDataset
-from wsislib.models.sam import Embedded, Teacher, prompts_of
+from wsislib.models.sam import Embedded, Prompts, Teacher, prompts_of
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.study.teach import teach
 
@@ -170,17 +170,9 @@ def test_shares_together_are_the_whole(scenes: WeakDataset, tmp_path: Path) -> N
 def test_bad_prompts_are_named_and_the_rest_is_kept(scenes: WeakDataset, tmp_path: Path) -> None:
     outside = Label(LabelKind.POINT, torch.tensor([0]), points=torch.tensor([[3.0, 64.5]]))
     flat = Label(LabelKind.BOX, torch.tensor([0]), boxes=torch.tensor([[3.0, 3.0, 3.0, 9.0]]))
-    mixed = Label(
-        LabelKind.POINT,
-        torch.tensor([0, 0]),
-        points=torch.ones(2, 2),
-        boxes=torch.tensor([[0.0, 0, 0, 0], [1, 1, 4, 4]]),
-        kinds=torch.tensor([1, 2], dtype=torch.uint8),
-    )
     for label, message in (
-        (outside, r"image 3, entry 0: the point \[3.0, 64.5\] is no prompt on 64 x 64"),
-        (flat, r"image 3, entry 0: the box \[3.0, 3.0, 3.0, 9.0\] is no prompt"),
-        (mixed, "image 3: a label with several kinds of entries is no prompt"),
+        (outside, r"image 3: entry 0: point \(3, 64.5\) lies outside the image of 64 x 64"),
+        (flat, r"image 3: entry 0: box \(3, 3, 3, 9\) is empty"),
     ):
         bad = Changed(scenes, {2: replace(scenes[2], label=label)})
         with pytest.raises(ValueError, match=message):
@@ -188,6 +180,26 @@ def test_bad_prompts_are_named_and_the_rest_is_kept(scenes: WeakDataset, tmp_pat
     teacher = Counting()
     teach(scenes, teacher, tmp_path, progress=False)
     assert teacher.seen == 5  # the point of image 2 was made before the first bad prompt
+
+
+def test_points_and_boxes_in_one_image(scenes: WeakDataset, tmp_path: Path) -> None:
+    label = Label(
+        LabelKind.POINT,
+        torch.tensor([0, 1, 2]),
+        points=torch.tensor([[0.0, 0.0], [30.5, 20.5], [0.0, 0.0]]),
+        boxes=torch.tensor([[5.0, 8.0, 40.0, 50.0], [0.0] * 4, [1.0, 1.0, 20.0, 20.0]]),
+        kinds=torch.tensor([2, 1, 2], dtype=torch.uint8),
+    )
+    dataset = Changed(scenes, {2: replace(scenes[2], label=label)})
+    teacher = Counting()
+    taught = TeachingDataset(dataset, teach(dataset, teacher, tmp_path, progress=False).cache)
+    found = taught[2].check().label.candidates
+    image = [scenes[2].image]
+    (boxes,) = teacher.candidates(image, [Prompts(boxes=label.boxes[[0, 2]])])
+    (points,) = teacher.candidates(image, [Prompts(points=label.points[[1]])])
+    assert torch.equal(found.masks[[0, 2]], boxes.masks)
+    assert torch.equal(found.masks[[1]], points.masks)
+    assert torch.equal(found.quality[[1]], points.scores.clamp(0, 1))
 
 
 def test_many_prompts_and_none(scenes: WeakDataset, tmp_path: Path) -> None:

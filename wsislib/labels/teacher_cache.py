@@ -15,7 +15,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from wsislib.atomic import atomic_write, read_json, write_json
@@ -81,20 +80,18 @@ class TeacherCache:
     def key(self, sample: Sample) -> bytes | None:
         """What an image's candidates are found by; None where its label asks for none.
 
-        Labels of points and of boxes (some of whose entries may carry masks) ask for candidates;
-        tags cannot, and who has true masks need not. The image enters as the 8 bits a channel
-        that a teacher sees.
+        Labels of points and of boxes, of whose entries some may carry more, ask for candidates;
+        tags cannot, and where every entry has its mask there is no need. The image enters as the
+        8 bits a channel that a teacher sees.
         """
         label = sample.label
-        given = {LabelKind.POINT: label.points, LabelKind.BOX: label.boxes}.get(label.kind)
-        if given is None:
+        if label.kind not in (LabelKind.POINT, LabelKind.BOX):
             return None
-        pixels = (sample.image.clamp(0, 1) * 255).round().to(torch.uint8).contiguous()
-        places = np.ascontiguousarray(given.cpu().numpy(), dtype="<f4")
+        pixels = (sample.image.clamp(0, 1) * 255).round().to(torch.uint8)
         about = f"{_VERSION} {self.fingerprint} {tuple(pixels.shape)} {label.kind.name}"
         digest = hashlib.sha256(about.encode())
-        digest.update(pixels.cpu().numpy().tobytes())
-        digest.update(places.tobytes())
+        for field in (pixels, label.points, label.boxes, label.kinds):
+            digest.update(b"-" if field is None else field.cpu().numpy().tobytes())
         return digest.digest()[:KEY_BYTES]
 
     def __contains__(self, key: bytes) -> bool:

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from wsislib.data.sample import Dataset, Sample
 from wsislib.labels.candidate_codec import pack_candidates
 from wsislib.labels.teacher_cache import TeacherCache
-from wsislib.models.sam import Prompts, Teacher, prompts_of
+from wsislib.models.prompt_head import entry_prompts, in_place
+from wsislib.models.sam import Prompts, Teacher
 
 _AT_ONCE = 64  # prompts that the mask decoder takes together
 
@@ -68,8 +69,8 @@ def teach(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: the cache is of another teacher; a label is no prompt (a point outside of the
-            image, an empty box; names image and entry); `share` is not 1 <= i <= n.
+        ValueError: the cache is of another teacher; a point lies outside of its image or a box is
+            empty (names image and entry); `share` is not 1 <= i <= n.
         OSError: the folder cannot be written; names the file and the way out.
     """
     part, parts = share
@@ -96,32 +97,28 @@ def teach(
 
 
 def candidates_of(teacher: Teacher, sample: Sample) -> bytes:
-    """A teacher's candidates for the points or boxes of one image, packed.
+    """A teacher's candidates for the points and boxes of one image, packed.
 
     Raises:
-        ValueError: a prompt lies outside of the image or is empty, or the teacher's quality is
-            not finite; names image and entry.
+        ValueError: the label breaks the data contract (a point outside of the image, an empty
+            box), or the teacher's quality is not finite; names image and entry.
     """
-    size = (sample.image.shape[1], sample.image.shape[2])
-    try:
-        prompts = prompts_of(sample.label)
-    except ValueError as error:
-        raise ValueError(f"image {sample.image_id}: {error}") from None
-    prompts.check(size, sample.image_id)
+    sample.check()
     embedded = teacher.embed([sample.image])
-    masks, scores = [], []
-    for some in _portions(prompts):
-        (found,) = teacher.candidates(embedded, [some])
-        masks.append(found.masks.cpu())
-        scores.append(found.scores.cpu())
-    quality = torch.cat(scores)  # (K, M)
+    rows, masks, scores = [], [], []
+    for where, prompts in entry_prompts(sample.label):
+        found = [teacher.candidates(embedded, [some])[0] for some in _portions(prompts)]
+        rows.append(where)
+        masks.append(torch.cat([some.masks.cpu() for some in found]))
+        scores.append(torch.cat([some.scores.cpu() for some in found]))
+    quality = in_place(rows, scores)  # (K, M)
     if not bool(torch.isfinite(quality).all()):
         entry = int((~torch.isfinite(quality)).any(dim=1).int().argmax())
         raise ValueError(
             f"image {sample.image_id}, entry {entry}: the teacher '{teacher.name}' predicts an "
             "IoU that is not finite; are its weights sound?"
         )
-    return pack_candidates(torch.cat(masks).numpy(), quality.clamp(0, 1).float().numpy())
+    return pack_candidates(in_place(rows, masks).numpy(), quality.clamp(0, 1).float().numpy())
 
 
 @dataclass(frozen=True)
