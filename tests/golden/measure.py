@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tests.golden.measure_genome import visual_genome
 from tests.golden.measure_grabcut import grabcut
+from tests.golden.measure_wish import wish
 from wsislib.data.sample import Category, Detections, Label, LabelKind, Sample
 
 Numbers = dict[str, float | str]
@@ -383,6 +384,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
     "grabcut": grabcut,
     "mask_rcnn": mask_rcnn,
     "transfer": transfer,
+    "wish": wish,
     "engine": engine,
     "evaluation": evaluation,
     "pipeline": pipeline,
@@ -398,6 +400,7 @@ TOLERANCES = {
     "grabcut": 1e-2,
     "mask_rcnn": 2e-2,
     "transfer": 2e-2,
+    "wish": 2e-2,
     "engine": 2e-3,
     "evaluation": 1e-4,
     "pipeline": 2e-2,

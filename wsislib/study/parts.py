@@ -21,6 +21,7 @@ PART_VERSIONS: Mapping[str, int] = {
     "grabcut": 1,
     "mask_rcnn": 3,
     "transfer": 3,
+    "wish": 1,
     "engine": 1,
     "evaluation": 1,
 }

@@ -1,0 +1,57 @@
+"""WISH on labels of all four kinds, taught by a SAM of random weights."""
+
+import torch
+
+from wsislib.data.sample import Label, LabelKind, Sample
+
+
+def wish() -> dict[str, float | str]:
+    """Losses of two steps, what the teacher offers, and what is detected after them."""
+    from wsislib.models.builders_mask2former import mask2former_lab
+    from wsislib.models.builders_wish import wish_lab, wish_loss_weights
+    from wsislib.models.sam import Prompts, Teacher
+    from wsislib.models.tiny_sam import tiny_sam
+
+    sam = tiny_sam(0, 8, 32, (4, 4, 4, 4))
+    with torch.no_grad():
+        for place, parameter in enumerate(sam.mask_decoder.parameters()):
+            wave = torch.arange(parameter.numel()).view(parameter.shape) + 7 * place
+            parameter.add_(0.1 * wave.sin())
+    teacher = Teacher(sam, "golden", "0")
+    batch = [_drawn(kind) for kind in LabelKind]
+    prompts = Prompts(boxes=batch[LabelKind.BOX].label.boxes)
+    (offered,) = teacher.candidates([batch[LabelKind.BOX].image], [prompts])
+    numbers: dict[str, float | str] = {
+        "teacher.logits": float(offered.logits.abs().mean()),
+        "teacher.scores": float(offered.scores.abs().mean()),
+        "teacher.tokens": float(teacher.prompt_embeddings(prompts, (32, 32)).abs().mean()),
+    }
+    model = wish_lab(3, teacher, cam_warmup=1, self_start=1, seed=0).train()
+    assert mask2former_lab(3).state_dict().keys() == model.segmenter.state_dict().keys()
+    sgd = torch.optim.SGD(model.parameters(), 1e-3)
+    points, weights = torch.Generator().manual_seed(0), wish_loss_weights()
+    for step in range(2):
+        losses = model.losses(batch, points)
+        numbers.update({f"step {step}.{name}": loss.item() for name, loss in losses.items()})
+        sgd.zero_grad()
+        torch.stack([weights[name] * loss for name, loss in losses.items()]).sum().backward()
+        sgd.step()
+    (found,) = model.eval().predict([batch[0].image])
+    numbers["scores"] = float(found.scores.mean())
+    return numbers
+
+
+def _drawn(kind: LabelKind) -> Sample:
+    """Two discs and what each kind of label says of them."""
+    y, x = torch.meshgrid(torch.arange(32) + 0.5, torch.arange(32) + 0.5, indexing="ij")
+    masks = torch.stack([torch.hypot(x - 9, y - 10) < 6, torch.hypot(x - 21, y - 20) < 8])
+    image = 0.1 + 0.05 * torch.stack([(0.7 * x).sin(), (0.4 * y).cos(), (x * y / 50).sin()])
+    image[0, masks[0]], image[1, masks[1]] = 0.8, 0.7
+    fields: dict[str, torch.Tensor] = {}
+    if kind == LabelKind.POINT:
+        fields["points"] = torch.tensor([[10.5, 9.5], [18.5, 22.5]])
+    if kind >= LabelKind.BOX:
+        fields["boxes"] = torch.tensor([[3.0, 4, 15, 16], [13, 12, 29, 28]])
+    if kind == LabelKind.MASK:
+        fields["masks"] = masks
+    return Sample(image, 1 + int(kind), Label(kind, torch.tensor([0, 2]), **fields))

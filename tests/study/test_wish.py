@@ -1,0 +1,151 @@
+"""WISH as a run: labels, methods and models as settings name them, and what is measured."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.engine.history import read_history
+from wsislib.models import sam_weights
+from wsislib.models.mask2former import Mask2Former
+from wsislib.models.sam import Teacher
+from wsislib.models.tiny_sam import tiny_sam
+from wsislib.models.wish import WISH
+from wsislib.study import wish
+from wsislib.study.config import config_from
+from wsislib.study.experiments import Context, experiment
+from wsislib.study.partial_data import data_sets
+from wsislib.study.wish_insight import cam_quality, teacher_quality
+from wsislib.study.wish_settings import WishConfig, build_model, loss_weights, weak_data
+
+SMOKE = {
+    "categories": 4, "image_size": 64, "train_count": 6, "val_count": 2, "steps": 2,
+    "batch_size": 4, "optimiser": "adamw", "learning_rate": 0.0005, "precision": "float32",
+    "log_every": 1, "cam_warmup": 0, "self_start": 1,
+}  # fmt: skip
+
+
+@pytest.fixture
+def teacher(monkeypatch, tmp_path):
+    """A tiny SAM with random weights in place of the package's, and a build folder of our own."""
+
+    def load(which):
+        assert which == "tiny"
+        return Teacher(tiny_sam(0, 8, 48, (4, 4, 4, 4)), "random", "f" * 64)
+
+    monkeypatch.setattr(sam_weights, "load_sam", load)
+    monkeypatch.setattr(wish, "build_folder", lambda: tmp_path / "build")
+    return load("tiny")
+
+
+def settings(**changes) -> WishConfig:
+    return config_from(WishConfig, {**SMOKE, **changes}, "row")
+
+
+def run(config: WishConfig, folder: Path):
+    return experiment("wish").run(Context(config, 1, folder, "cpu", {}, False))
+
+
+def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> None:
+    seen = []
+    config = settings(labels="2 tags + 1 points + 1 boxes + 1 masks")
+    context = Context(config, 1, tmp_path / "run", "cpu", {}, False, seen.append)
+    outcome = experiment("wish").run(context)
+    assert isinstance(seen[0], WISH)
+    assert outcome.notes["images_by_kind"] == {"tag": 2, "point": 1, "box": 1, "mask": 1}
+    assert set(outcome.metrics) == {"segm", "bbox", "per_category", "teacher", "cam"}
+    assert set(outcome.metrics["teacher"]) == {"point", "box"}
+    assert set(outcome.data) == {"train", "val", "teacher"}
+    rows = read_history(outcome.files["history.csv"])
+    assert all(math.isfinite(row[f"loss_{name}"]) for row in rows for name in ("prompt", "cam"))
+    assert rows[0]["loss_self"] == 0 < rows[1]["loss_cam"]
+    assert any("box.matched_share" in row for row in rows)
+    assert (tmp_path / "build" / "teacher" / ("f" * 16)).is_dir()
+
+
+@pytest.mark.parametrize("method, labels", [("mask2former", "masks"), ("pseudo-masks", "points")])
+def test_baselines_are_plain_mask2formers(tmp_path: Path, teacher, method, labels) -> None:
+    config = settings(method=method, labels=labels)
+    outcome = run(config, tmp_path / "run")
+    assert set(read_history(outcome.files["history.csv"])[0]) >= {"loss_class", "loss_mask"}
+    assert "loss_prompt" not in loss_weights(config) and "cam" not in outcome.metrics
+    assert ("teacher" in outcome.data) == (method == "pseudo-masks")
+    assert type(build_model(config, 4, teacher, 0)) is Mask2Former
+
+
+def test_labels_are_as_dear_as_they_are_called(teacher) -> None:
+    for labels, kind in zip(("tags", "points", "boxes", "masks"), LabelKind, strict=True):
+        config = settings(labels=labels)
+        train, _ = data_sets(config)
+        weak = weak_data(config, train)
+        assert set(weak.kinds) == {kind} and len(weak) == 6
+    config = settings(labels="2 tags + 1 boxes", label_seed=3)
+    weak = weak_data(config, train)
+    assert sorted(weak.kinds) == [0, 0, 2]
+
+
+def test_settings_reach_the_model(teacher) -> None:
+    config = settings(
+        prompt_weight=1.0, prompt_distance="l2", prompt_tokens="both", gate=-1.0, self_start=-1,
+        cam_warmup=7, loss_weights={"loss_cam": 20.0},
+    )  # fmt: skip
+    model = build_model(config, 4, teacher, 0)
+    assert model.gate is None and model.self_start is None and model.cam_warmup == 7
+    assert model.distance.kind == "l2" and model.prompt_head.count == 2
+    assert model.segmenter.cost_weights["prompt"] == 1
+    weights = loss_weights(config)
+    assert weights["loss_prompt"] == 1 and weights["loss_cam"] == 20 and weights["loss_mask"] == 5
+    assert build_model(settings(gate=0.25), 4, teacher, 0).gate.least == 0.25
+
+
+@pytest.mark.parametrize(
+    "wrong, text",
+    [
+        ({"method": "mask2former", "labels": "boxes"}, "learns from masks; labels are 'boxes'"),
+        ({"method": "pseudo-masks", "labels": "3 tags + 3 boxes"}, "tags have none"),
+        ({"labels": "some boxes"}, "cannot read 'some boxes'"),
+        ({"gate": 2.0}, "gate is 2.0"),
+        ({"self_start": -5}, "-1 for never"),
+        ({"tag_pretraining": True, "builder": "r50"}, "tag_pretraining is for builder 'lab'"),
+    ],
+)
+def test_wrong_settings_are_named(wrong, text) -> None:
+    with pytest.raises(ValueError, match=f"row: .*{text}"):
+        settings(**wrong)
+
+
+def test_teacher_quality_by_hand() -> None:
+    masks = torch.zeros(1, 4, 4, dtype=torch.bool)
+    masks[0, :2] = True  # 8 pixels
+    half, more = masks.clone(), masks.clone()
+    half[0, 0] = False  # IoU 1/2
+    more[0, 2] = True  # IoU 8/12
+    offered = Candidates(torch.stack([half, more], 1), torch.tensor([[0.9, 0.2]]))
+    image, one = torch.zeros(3, 4, 4), torch.tensor([0])
+    box = torch.tensor([[0.0, 0, 4, 2]])
+    weak = Sample(image, 1, Label(LabelKind.BOX, one, boxes=box, candidates=offered))
+    true = Sample(image, 1, Label(LabelKind.MASK, one, boxes=box, masks=masks))
+    found = teacher_quality([(weak, true), (true, true)])
+    assert set(found) == {"box"} and found["box"]["instances"] == 1
+    assert found["box"]["best"] == pytest.approx(2 / 3)
+    assert found["box"]["chosen"] == pytest.approx(1 / 2)
+
+
+def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:
+    from wsislib.models import live_teacher
+
+    points = torch.tensor([[1.5, 1.5], [1.5, 1.5], [30.5, 30.5]])
+    label = Label(LabelKind.POINT, torch.tensor([0, 1, 0]), points=points)
+    monkeypatch.setattr(
+        live_teacher, "taught", lambda batch, *_: [Sample(batch[0].image, 1, label)]
+    )
+    masks = torch.zeros(2, 48, 48, dtype=torch.bool)
+    masks[0, :4, :4], masks[1, 10:20, 10:20] = True, True
+    boxes = torch.tensor([[0.0, 0, 4, 4], [10, 10, 20, 20]])
+    truth = Label(LabelKind.MASK, torch.tensor([0, 0]), boxes=boxes, masks=masks)
+    model = build_model(settings(), 4, teacher, 0)
+    found = cam_quality(model, [Sample(torch.rand(3, 48, 48), 1, truth)])
+    # One of three points lies on an object of its category, one of two objects has a point.
+    assert found == pytest.approx({"hits": 1 / 3, "found": 1 / 2, "points": 3, "objects": 2})
