@@ -169,6 +169,21 @@ def test_order_of_queries_does_not_matter(make, same_points):
     assert_same(model.losses(batch), wanted)
 
 
+@torch.no_grad()
+def test_padding_changes_no_loss(make, same_points):
+    model = lab().eval()
+    nn.init.constant_(model.cam_head.classify.weight, 0.05)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.bias, std=0.3)  # makes zeros into something
+    batch = [make(kind, int(kind), height=44, width=36) for kind in KINDS]
+    model.segmenter.query_decoder.classify.bias[batch[0].label.categories[0]] = 3.0
+    wanted = model.losses(batch)
+    assert wanted["loss_self"] > 0, "a category of an image is claimed by a query"
+    model.segmenter.framing.divisor = 80  # the canvas grows from 48 x 48 to 80 x 80
+    assert_same(model.losses(batch), wanted)
+
+
 def spied(model, batch, monkeypatch):
     """What the matcher was given and gave, and what the losses were given."""
     seen = {}
