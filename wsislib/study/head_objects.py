@@ -49,22 +49,14 @@ class HeadObjectsConfig(RunConfig):
             raise ValueError(f"scenes is {self.scenes}; look at one at least")
 
 
-@dataclass(frozen=True)
 class FirstScenes:
-    """The first scenes of a data set, all its categories kept."""
+    """The first `count` scenes of a data set, all its categories kept."""
 
-    whole: Dataset
-    count: int
-
-    @property
-    def categories(self) -> tuple[Category, ...]:
-        """Those of the whole."""
-        return self.whole.categories
-
-    @property
-    def image_ids(self) -> tuple[int, ...]:
-        """Of the first scenes."""
-        return self.whole.image_ids[: self.count]
+    def __init__(self, whole: Dataset, count: int) -> None:
+        self.whole = whole
+        self.count = count
+        self.categories: tuple[Category, ...] = whole.categories
+        self.image_ids: tuple[int, ...] = whole.image_ids[:count]
 
     def __len__(self) -> int:
         return min(self.count, len(self.whole))
