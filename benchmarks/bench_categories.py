@@ -15,14 +15,13 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
-import resource
 import statistics
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from bench_maskx import CATEGORIES, Step, batches, seconds, training_step
+from memory import forget_peak, peak_mib
 from record import record
 from torch import Tensor, nn
 
@@ -123,17 +122,12 @@ def times(subject: str, steps: int, device: torch.device) -> dict[int, float]:
     return {size: statistics.median(own) for size, own in took.items()}
 
 
-def peak_mib() -> float:
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # ru_maxrss is in bytes there
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
-
-
 def peak_of(subject: str, categories: int) -> float:
     """MiB that two steps take at their peak; for a process of its own."""
     torch.set_num_threads(1)
     device = pick_device("auto")
     batches(1, device)  # what drawing takes is no part of it
-    before = peak_mib()
+    before = forget_peak()
     step = SUBJECTS[subject](categories, device)
     for number in range(2):
         step(number)
