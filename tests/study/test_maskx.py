@@ -81,8 +81,23 @@ def test_a_warm_start_begins_with_the_detector_and_leaves_it_free(tmp_path: Path
     assert not torch.equal(
         after["backbone.body.stem.1.running_mean"], before["backbone.body.stem.1.running_mean"]
     )
-    kept = load_file(outcome.files["detection_weights.safetensors"])["cls"]
-    assert torch.equal(kept, after[name].half())
+    kept = load_file(outcome.files["detection_weights.safetensors"])
+    assert torch.equal(kept["cls"], after[name].half())
+    assert kept["cls_moved"].abs().max() < 1e-6 and kept["box_moved"].abs().max() < 1e-6
+
+
+def test_how_far_the_rows_moved_is_published(tmp_path: Path) -> None:
+    detector = _trained_detector(tmp_path / "detector")
+    config = config_from(MaskXConfig, {**SMOKE, "warm_start": True}, "row")
+    outcome = MASKX.run(Context(config, 3, tmp_path / "maskx", "cpu", {"detector": detector}))
+    before = load_file(detector / "checkpoints" / "final.safetensors")
+    after = load_file(outcome.weights["final.safetensors"])
+    kept = load_file(outcome.files["detection_weights.safetensors"])
+    for what, name in (("cls", "cls_score"), ("box", "bbox_pred")):
+        key = f"roi.box_predictor.{name}.weight"
+        moved = (after[key] - before[key]).reshape(len(kept["cls"]), -1)
+        assert moved.abs().max() > 0
+        torch.testing.assert_close(kept[f"{what}_moved"], moved.half(), atol=0, rtol=0)
 
 
 def test_a_warm_start_needs_a_detector_and_trains_everything(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from wsislib.study.weight_space import (
     held_out_scores,
     legibility,
     length_ratio,
-    plane,
+    moves,
     reach,
 )
 
@@ -47,13 +47,12 @@ def test_an_unseen_row_is_never_scored_by_its_own_label() -> None:
     assert shifted[IN_A].mean() - shifted[~IN_A].mean() > 1
 
 
-def test_the_picture_has_a_score_and_the_widest_direction() -> None:
+def test_the_picture_has_a_score_and_a_length() -> None:
     found = rows(shift=20.0)
-    found[:, 3] *= 50
-    picture = plane(found, IN_A)
+    picture = moves(found, IN_A)
     assert picture.shape == (80, 2)
-    spread = found[:, 3] - found[:, 3].mean()
-    assert abs(np.corrcoef(picture[:, 1], spread)[0, 1]) > 0.999
+    assert np.allclose(picture[:, 1] ** 2, (found**2).sum(axis=1))
+    assert picture[IN_A, 0].min() > picture[~IN_A, 0].max(), "far apart, so told apart"
 
 
 def test_reach_and_length_say_how_far_b_lies_from_a() -> None:
@@ -105,7 +104,7 @@ def test_leaving_one_out_is_what_it_says() -> None:
 
 def test_a_side_of_one_is_refused() -> None:
     lonely = np.arange(80) < 1
-    for measure in (reach, plane, apart):
+    for measure in (reach, moves, apart):
         with pytest.raises(ValueError, match="A has 1 categories and B 79"):
             measure(rows(), lonely)
 
@@ -120,3 +119,4 @@ def test_weights_come_from_the_run_without_background(
     found = detection_weights("table", "row", 0)
     assert found is not None and found.dtype == np.float64
     assert (found == whole[1:]).all()
+    assert detection_weights("table", "row", 0, what="box_moved") is None

@@ -16,7 +16,9 @@ def test_seeds_that_were_run_are_measured(monkeypatch: pytest.MonkeyPatch) -> No
     embedding = world.embedding().astype(np.float64)
     rows = embedding @ np.random.default_rng(0).normal(size=(64, 32))
     shown = {0: rows, 2: rows + 9.0 * split.mask_categories().numpy()[:, None]}
-    monkeypatch.setattr(weight_table, "detection_weights", lambda t, r, seed, s: shown.get(seed))
+    monkeypatch.setattr(
+        weight_table, "detection_weights", lambda t, r, seed, *rest: shown.get(seed)
+    )
     found = weight_numbers(TABLE, ROW, split, world)
     assert list(found.index) == [0, 2] and list(found.columns) == list(COLUMNS)
     assert found.loc[2, "auc"] > 0.95 > found.loc[0, "auc"]

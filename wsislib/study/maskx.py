@@ -6,6 +6,7 @@ over a frozen detector belong to `mask_heads`, baselines without transfer to `ma
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -17,6 +18,8 @@ from wsislib.study.mask_rcnn import train_and_judge
 from wsislib.study.partial_data import chosen_split, data_files, data_sets
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from wsislib.data.sample import Dataset
     from wsislib.models.mask_rcnn import MaskRCNN
 
@@ -57,8 +60,8 @@ class MaskXConfig(EmbeddingConfig):
 def run_maskx(context: Context) -> Outcome:
     """Train and judge one Mask^X R-CNN; AP of masks and boxes on A, on B and on all.
 
-    The class weights that it ends with are published beside the numbers, as `cls` (C + 1, D)
-    float16 in detection_weights.safetensors: they show what the gradient stop protects.
+    Its detection weights are published beside the numbers (`published_rows`): they show what the
+    gradient stop protects.
     """
     from safetensors.torch import save
 
@@ -71,13 +74,50 @@ def run_maskx(context: Context) -> Outcome:
     members = split.a if config.masks == "A" else tuple(range(count))
     model = build_maskx(config, train, context.seed)
     context.on_model(model)
+    start = None
     if config.warm_start:
         take_detector(model, context, freeze=False)
+        start = detection_rows(model.state_dict())
     outcome = train_and_judge(context, model, PartialDataset(train, members), val, split)
     file = context.folder / DETECTION_WEIGHTS
-    learnt = model.roi.box_predictor.cls_score.weight.detach().cpu()
-    atomic_write(file, save({"cls": learnt.half().contiguous()}))
+    atomic_write(file, save(published_rows(detection_rows(model.state_dict()), start)))
     return replace(outcome, files={**outcome.files, DETECTION_WEIGHTS: file})
+
+
+def detection_rows(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's weights category by category, float32 on the CPU.
+
+    Args:
+        state: as `state_dict` gives it; D features before the box predictor.
+
+    Returns:
+        `cls` (C + 1, D) and `box` (C + 1, 4 D), background first.
+    """
+    where = "roi.box_predictor"
+    names = {"cls": f"{where}.cls_score.weight", "box": f"{where}.bbox_pred.weight"}
+    rows = len(state[names["cls"]])
+    return {
+        name: state[key].detach().float().cpu().clone().reshape(rows, -1)
+        for name, key in names.items()
+    }
+
+
+def published_rows(
+    end: Mapping[str, Tensor], start: Mapping[str, Tensor] | None
+) -> dict[str, Tensor]:
+    """`cls` that a run ends with and, where it began with a detector, how far each row moved.
+
+    Args:
+        end: as `detection_rows` gives them.
+        start: likewise, or None.
+
+    Returns:
+        float16 `cls`; with `start` also `cls_moved` and `box_moved`, end less start.
+    """
+    rows = {"cls": end["cls"]}
+    if start is not None:
+        rows |= {f"{name}_moved": end[name] - start[name] for name in ("cls", "box")}
+    return {name: values.half().contiguous() for name, values in rows.items()}
 
 
 def build_maskx(config: MaskXConfig, train: Dataset, seed: int) -> MaskRCNN:

@@ -2,7 +2,8 @@
 
 Learning to Segment Every Thing, section 3.2, stops the gradient of the mask loss because it would
 reach the detection weights of A alone and set them apart from those of B, of which T is asked.
-Here that is measured, on the rows w_cls that an end-to-end run ends with.
+Here that is measured, on the rows w_cls that an end-to-end run ends with and on how far its rows of
+class and box weights moved from those of the detector that it began with.
 """
 
 from __future__ import annotations
@@ -22,15 +23,19 @@ DETECTION_WEIGHTS = "detection_weights.safetensors"
 FOLDS = 5
 
 
-def detection_weights(table: str, row: str, seed: int, scale: str = "lab") -> Rows | None:
-    """(C, D) class weights that a run of experiment `maskx` ended with, background left out.
+def detection_weights(
+    table: str, row: str, seed: int, scale: str = "lab", what: str = "cls"
+) -> Rows | None:
+    """(C, D) weights that a run of experiment `maskx` left, background left out.
 
-    None where it was not run.
+    `what` is "cls", the class weights that it ended with, or "cls_moved" or "box_moved", how far
+    the weights moved from the detector that it began with. None where there are none.
     """
     from safetensors.numpy import load_file
 
     file = folder_of_run(table, row, seed, scale) / DETECTION_WEIGHTS
-    return load_file(file)["cls"][1:].astype(np.float64) if file.is_file() else None
+    kept = load_file(file) if file.is_file() else {}
+    return kept[what][1:].astype(np.float64) if what in kept else None
 
 
 @dataclass(frozen=True)
@@ -90,15 +95,14 @@ def held_out_scores(rows: Rows, in_a: Members, generator: np.random.Generator) -
     return scores
 
 
-def plane(rows: Rows, in_a: Members, seed: int = 0) -> Rows:
-    """(C, 2) a picture of the rows: held-out score of being in A, and first principal component.
+def moves(rows: Rows, in_a: Members, seed: int = 0) -> Rows:
+    """(C, 2) a picture of how far rows moved: held-out score of being in A, and length.
 
     With more dimensions than categories some direction separates any two groups; the score is
     therefore each category's by a classifier that did not see it.
     """
     score = held_out_scores(rows, in_a, np.random.default_rng(seed))
-    left, size, _ = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
-    return np.stack([score, left[:, 0] * size[0]], axis=1)
+    return np.stack([score, np.linalg.norm(rows, axis=1)], axis=1)
 
 
 def reach(rows: Rows, in_a: Members) -> float:

@@ -32,7 +32,7 @@ COLUMNS = {
 
 
 def weight_numbers(
-    table: str, row: str, split: Split, world: World, scale: str = "lab"
+    table: str, row: str, split: Split, world: World, scale: str = "lab", what: str = "cls"
 ) -> pd.DataFrame:
     """One line a seed that was run, with the columns of `COLUMNS`; see `weight_space.py` for each.
 
@@ -42,12 +42,13 @@ def weight_numbers(
         split: of the row.
         world: what the categories are made of.
         scale: of the runs.
+        what: which weights, as in `detection_weights`.
     """
     in_a: Members = split.mask_categories().numpy()
     embedding = world.embedding().astype(np.float64)
     lines = {}
     for seed in load_study().seeds(table, row, scale):
-        rows = detection_weights(table, row, seed, scale)
+        rows = detection_weights(table, row, seed, scale, what)
         if rows is not None:
             lines[seed] = _numbers(rows, embedding, in_a)
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS))
