@@ -29,3 +29,17 @@ def make_sample() -> MakeSample:
         return Sample(image, seed + 1, label)
 
     return make
+
+
+@pytest.fixture
+def same_points(monkeypatch):
+    """Every draw of k points gives the same k points, for whomever they are drawn."""
+    real = torch.rand
+
+    def rand(*size, **how):
+        if len(size) < 3:
+            return real(*size, **how)
+        drawn = real(*size[1:], generator=torch.Generator().manual_seed(size[1]))
+        return drawn.repeat(size[0], 1, 1)
+
+    monkeypatch.setattr(torch, "rand", rand)

@@ -55,21 +55,6 @@ def model(request):
     return made
 
 
-@pytest.fixture
-def same_points(monkeypatch):
-    """Every draw of k points gives the same k points, for whomever they are drawn."""
-
-    real = torch.rand
-
-    def rand(*size, **how):
-        if len(size) < 3:
-            return real(*size, **how)
-        drawn = real(*size[1:], generator=torch.Generator().manual_seed(size[1]))
-        return drawn.repeat(size[0], 1, 1)
-
-    monkeypatch.setattr(torch, "rand", rand)
-
-
 def with_label(sample, **changes):
     return replace(sample, label=replace(sample.label, **changes))
 

@@ -92,21 +92,6 @@ def inputs(batch):
     return SimpleNamespace(pixels=pixels, masks=masks, classes=classes)
 
 
-@pytest.fixture
-def same_points(monkeypatch):
-    """Every draw of k points gives the same k points, for whomever they are drawn."""
-
-    real = torch.rand
-
-    def rand(*size, **how):
-        if len(size) < 3:
-            return real(*size, **how)
-        drawn = real(*size[1:], generator=torch.Generator().manual_seed(size[1]))
-        return drawn.repeat(size[0], 1, 1)
-
-    monkeypatch.setattr(torch, "rand", rand)
-
-
 def said_by(peer, inputs):
     """Class and mask logits of all layers, (L, B, Q, C + 1) and (L, B, Q, h, w)."""
     answer = peer(inputs.pixels, output_auxiliary_logits=True)
