@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,13 @@ class Record:
         if team.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(team.device)
         self._clock = time.perf_counter()
+
+    @contextmanager
+    def clock_stopped(self) -> Iterator[None]:
+        """What is done inside takes no time of the training."""
+        before = time.perf_counter()
+        yield
+        self._clock += time.perf_counter() - before
 
     def step_done(self, values: Mapping[str, float], rate: float) -> None:
         """Count one step; write a history row and a checkpoint where they are due."""

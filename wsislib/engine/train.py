@@ -26,6 +26,7 @@ from wsislib.engine.distributed import Team, join_team
 from wsislib.engine.errors import Interrupted, NonFiniteLoss
 from wsislib.engine.history import Row, median_speed
 from wsislib.engine.interrupt import stop_on_signal
+from wsislib.engine.looking import AfterStep, modes_kept, unnoticed
 from wsislib.engine.optimise import (
     build_optimiser,
     clip_gradient,
@@ -64,6 +65,7 @@ def fit(
     device: str | torch.device | None = None,
     augment: Augment | None = None,
     progress: bool = True,
+    after_step: AfterStep | None = None,
 ) -> FitResult:
     """Train `model`, which obeys the `Model` protocol, on `dataset`.
 
@@ -80,6 +82,11 @@ def fit(
         augment: changes each sample before `config.flip` does; all its randomness comes from the
             generator it is given.
         progress: show a progress bar.
+        after_step: called with the number of steps done after each of them, to look at the model;
+            it must not change weights. Modes and torch's generators are put back, its time is not
+            training's. It is called before the step is saved, so a run that was killed calls it
+            again for some steps, and for none too few: what it writes, it must write anew. In a
+            team the process that writes calls it alone.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the step was finished and saved.
@@ -96,7 +103,8 @@ def fit(
         stack.enter_context(_train_mode(model))
         optimiser = build_optimiser(model.to(chosen), config)
         record = Record(Path(folder), model, optimiser, dataset, config, team)
-        _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress)
+        look = unnoticed(after_step, model, record)
+        _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress, look)
         record.finish()
     done = record.done
     speed = median_speed(record.rows)
@@ -110,6 +118,7 @@ def _loop(
     record: Record,
     augment: Augment | None,
     progress: bool,
+    look: AfterStep,
 ) -> None:
     """Do the steps that are left."""
     config, team, done = record.config, record.team, record.done
@@ -123,7 +132,9 @@ def _loop(
             values = _backward(losses, optimiser, batch, config, team)
             _require_finite(values, batch, record)
             optimiser.step()
-            record.step_done({**_statistics(model), **values}, rate)
+            logged = {**_statistics(model), **values}
+            look(done.step + 1)
+            record.step_done(logged, rate)
             bar.set_postfix_str(
                 f"loss {values['total']:.3f}, {record.images_per_second:.1f} images/s", False
             )
@@ -206,13 +217,9 @@ def _with_flip(augment: Augment | None, config: TrainConfig) -> Augment | None:
 @contextmanager
 def _train_mode(model: nn.Module) -> Iterator[None]:
     """Every module in train mode inside, in the mode it was in after."""
-    before = [(module, module.training) for module in model.modules()]
-    model.train()
-    try:
+    with modes_kept(model):
+        model.train()
         yield
-    finally:
-        for module, mode in before:
-            module.training = mode
 
 
 def _bar(config: TrainConfig, done: int, shown: bool) -> tqdm:
