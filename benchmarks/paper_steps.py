@@ -31,7 +31,8 @@ from wsislib.data.sample import Sample
 from wsislib.engine.device import describe_device, pick_device
 from wsislib.models.detector import Detector
 from wsislib.study.declared import RunKey, Study
-from wsislib.study.dry_run import DryRun, DryRunOptions, dry_runs
+from wsislib.study.dry_run import DryRun, dry_runs
+from wsislib.study.dry_run_settings import DryRunOptions
 from wsislib.study.resolve import Run, keys_of, resolve
 from wsislib.study.spec import load_study
 from wsislib.study.step_times import StepTime, kind_of, read_step_times

@@ -33,6 +33,18 @@ def test_cosine_is_torch_cosine() -> None:
         scheduler.step()
 
 
+def test_norms_and_embeddings_may_go_without_decay() -> None:
+    model = nn.Sequential(nn.Linear(2, 3), nn.LayerNorm(3), nn.Embedding(4, 3), nn.BatchNorm1d(3))
+    config = TrainConfig(steps=1, optimiser="adamw", weight_decay=0.05, decay_norms=False)
+    decayed, bare = build_optimiser(model, config).param_groups
+    assert (decayed["weight_decay"], bare["weight_decay"]) == (0.05, 0.0)
+    assert {id(p) for p in decayed["params"]} == {id(p) for p in model[0].parameters()}
+    assert len(bare["params"]) == 5
+    (all_of_them,) = build_optimiser(model, TrainConfig(steps=1, weight_decay=0.05)).param_groups
+    assert len(all_of_them["params"]) == 7
+    assert config.digest() != TrainConfig(steps=1, optimiser="adamw", weight_decay=0.05).digest()
+
+
 def test_biases_learn_faster_without_decay() -> None:
     model = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
     optimiser = build_optimiser(model, TrainConfig(steps=1, bias_lr_factor=2.0))

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from tests.golden.measure_genome import visual_genome
 from tests.golden.measure_grabcut import grabcut
+from tests.golden.measure_voc import voc
 from tests.golden.measure_wish import wish
 from wsislib.data.sample import Category, Detections, Label, LabelKind, Sample
 
@@ -379,6 +380,7 @@ def pipeline() -> Numbers:
 MEASURES: dict[str, Callable[[], Numbers]] = {
     "world": world,
     "coco": coco,
+    "voc": voc,
     "visual-genome": visual_genome,
     "labels": labels,
     "grabcut": grabcut,
@@ -395,6 +397,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
 TOLERANCES = {
     "world": 1e-3,
     "coco": 1e-6,
+    "voc": 1e-6,
     "visual-genome": 1e-6,
     "labels": 1e-6,
     "grabcut": 1e-2,

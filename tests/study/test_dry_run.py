@@ -17,10 +17,11 @@ from wsislib.data.visual_genome import VisualGenome, read_coco_ids
 from wsislib.data.visual_genome_classes import COCO_NAMES
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.disk import room
-from wsislib.study.dry_run import DryRunOptions, dry_runs, small_settings
+from wsislib.study.dry_run import dry_runs
 from wsislib.study.dry_run_data import COCO_IDS, write_coco, write_miniatures, write_word_vectors
 from wsislib.study.dry_run_genome import write_genome
 from wsislib.study.dry_run_model import write_backbone_weights
+from wsislib.study.dry_run_settings import DryRunOptions, small_settings
 from wsislib.study.experiments import experiment
 from wsislib.study.resolve import Run, resolve
 from wsislib.study.spec import load_study

@@ -36,7 +36,7 @@ def teacher(monkeypatch, tmp_path):
         return Teacher(tiny_sam(0, 8, 48, (4, 4, 4, 4)), "random", "f" * 64)
 
     monkeypatch.setattr(sam_weights, "load_sam", load)
-    monkeypatch.setattr(wish, "build_folder", lambda: tmp_path / "build")
+    monkeypatch.setattr(wish, "cache_folder", lambda: tmp_path / "build")
     return load("tiny")
 
 

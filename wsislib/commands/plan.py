@@ -80,7 +80,8 @@ def dry_run(
         side: scale images to this short side instead of the published one, in pixels.
         progress: show progress bars.
     """
-    from wsislib.study.dry_run import DryRunOptions, dry_runs
+    from wsislib.study.dry_run import dry_runs
+    from wsislib.study.dry_run_settings import DryRunOptions
     from wsislib.study.resolve import keys_of, runs_of_row
     from wsislib.study.spec import load_study
 

@@ -51,6 +51,8 @@ class TrainConfig:
         learning_rate: the rate after warm-up.
         momentum: of SGD.
         weight_decay: L2 factor (SGD) or decoupled decay (AdamW).
+        decay_norms: False leaves normalisation layers and embeddings without weight decay, as
+            Mask2Former's authors do.
         bias_lr_factor: rate of biases as a multiple of `learning_rate`. Other than 1 it also
             leaves biases without weight decay, as Detectron did (its factor is 2).
         warmup_steps: steps over which the rate rises linearly from `warmup_factor` of itself.
@@ -78,6 +80,7 @@ class TrainConfig:
     learning_rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    decay_norms: bool = True
     bias_lr_factor: float = 1.0
     warmup_steps: int = 0
     warmup_factor: float = 1 / 3
@@ -103,8 +106,10 @@ class TrainConfig:
             if getattr(self, name) not in get_args(choice):
                 allowed = " or ".join(repr(value) for value in get_args(choice))
                 raise ValueError(f"train config: {name} is {getattr(self, name)!r}; use {allowed}")
-        if not isinstance(self.flip, bool):
-            raise ValueError(f"train config: flip is {self.flip!r}; use true or false")
+        for name in ("flip", "decay_norms"):
+            if not isinstance(getattr(self, name), bool):
+                value = getattr(self, name)
+                raise ValueError(f"train config: {name} is {value!r}; use true or false")
         for step in self.decay_steps:
             _check_count("decay_steps", step)
         for name, weight in self.loss_weights.items():
@@ -150,8 +155,11 @@ class TrainConfig:
     def digest(self) -> str:
         """Hex digest of `decisive()`: equal for configs that train the same."""
         values = self.decisive()
+        # Digests from before there were such settings still fit.
         if not self.lr_factors:
-            del values["lr_factors"]  # checkpoints from before there were such factors still fit
+            del values["lr_factors"]
+        if self.decay_norms:
+            del values["decay_norms"]
         text = json.dumps(values, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 

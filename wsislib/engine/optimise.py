@@ -29,14 +29,16 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
                 f"{learnt[0][0]!r} and so on"
             )
     apart = config.bias_lr_factor != 1.0
+    flat = set() if config.decay_norms else _of_norms_and_embeddings(model)
     groups: dict[tuple[bool, float], dict[str, Any]] = {}
     # Weights before biases, so that the optimiser's state has one order whatever the factors.
     for name, parameter in sorted(learnt, key=lambda item: apart and _is_bias(item[0])):
         bias = apart and _is_bias(name)
         factor = _factor(name, config) * (config.bias_lr_factor if bias else 1.0)
-        decay = 0.0 if bias else config.weight_decay
+        bare = bias or id(parameter) in flat
+        decay = 0.0 if bare else config.weight_decay
         group = groups.setdefault(
-            (bias, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
+            (bare, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
         )
         group["params"].append(parameter)
     if config.optimiser == "adamw":
@@ -84,6 +86,14 @@ def _factor(name: str, config: TrainConfig) -> float:
     """The factor of the longest prefix of `name` that `lr_factors` gives, else 1."""
     given = [prefix for prefix in config.lr_factors if name.startswith(prefix)]
     return config.lr_factors[max(given, key=len)] if given else 1.0
+
+
+def _of_norms_and_embeddings(model: nn.Module) -> set[int]:
+    """Ids of the parameters of normalisation layers and embeddings."""
+    batch_norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+    kinds = (*batch_norms, nn.GroupNorm, nn.LayerNorm, nn.Embedding)
+    modules = (module for module in model.modules() if isinstance(module, kinds))
+    return {id(parameter) for module in modules for parameter in module.parameters(recurse=False)}
 
 
 def _is_bias(name: str) -> bool:

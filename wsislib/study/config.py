@@ -37,6 +37,7 @@ class RunConfig:
     learning_rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    decay_norms: bool = True
     bias_lr_factor: float = 1.0
     warmup_steps: int = 0
     warmup_factor: float = 1 / 3

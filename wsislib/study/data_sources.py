@@ -11,6 +11,8 @@ from typing import Any
 COCO = "http://images.cocodataset.org"
 GENOME = "https://homes.cs.washington.edu/~ranjay/visualgenome/data/dataset"
 GENOME_IMAGES = "https://cs.stanford.edu/people/rak248/VG_100K_2"
+VOC = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
+SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 TORCH = "https://download.pytorch.org/models"
 
 
@@ -43,6 +45,11 @@ SOURCES: Mapping[str, Source] = {
     "VG_100K_2": Source(f"{GENOME_IMAGES}/images2.zip", 5_471_658_058, 5_471_658_058),
     "objects.json": Source(f"{GENOME}/objects.json.zip", 413_870_000, 413_870_000),
     "image_data.json": Source(f"{GENOME}/image_data.json.zip", 17_620_000, 17_620_000),
+    # Without the Semantic Boundaries Dataset's masks, see wsislib/data/voc_folder.py.
+    "VOC2012": Source(f"{VOC}/VOCtrainval_11-May-2012.tar", 1_999_639_040, 1_999_639_040),
+    "sam_vit_b_01ec64.pth": Source(f"{SAM}/sam_vit_b_01ec64.pth", 375_042_383, 375_042_383),
+    "sam_vit_l_0b3195.pth": Source(f"{SAM}/sam_vit_l_0b3195.pth", 1_249_524_607, 1_249_524_607),
+    "sam_vit_h_4b8939.pth": Source(f"{SAM}/sam_vit_h_4b8939.pth", 2_564_550_879, 2_564_550_879),
     "glove.6B.300d.txt": Source(
         "https://nlp.stanford.edu/data/glove.6B.zip", 862_182_613, 1_037_962_819
     ),

@@ -4,9 +4,9 @@
     torchrun --nproc-per-node 2 --no-python wsis dry-run maskx-heads few --scale paper
 
 Finds out before days of GPU time are spent whether a row builds, learns, saves, is judged and
-finds what it needs. Data are miniatures (dry_run_data.py), ImageNet's weights random stand-ins
-(dry_run_model.py), and runs that the row needs are dry runs themselves. Everything happens in a
-folder that is removed afterwards; no result is written.
+finds what it needs. Data are miniatures (dry_run_data.py), ImageNet's weights and SAM's random
+stand-ins (dry_run_model.py, dry_run_teacher.py), and runs that the row needs are dry runs
+themselves. Everything happens in a folder that is removed afterwards; no result is written.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from wsislib.atomic import write_json
 from wsislib.study.costs import duration
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.disk import size
+from wsislib.study.dry_run_settings import DryRunOptions, small_settings
 from wsislib.study.environment import peak_memory_mib
 from wsislib.study.experiments import Context, Outcome
 from wsislib.study.paths import build_folder
@@ -33,29 +34,6 @@ from wsislib.study.resolve import Run, resolve, with_needs
 
 if TYPE_CHECKING:
     from wsislib.engine.distributed import Team
-
-
-@dataclass(frozen=True)
-class DryRunOptions:
-    """How a dry run differs from the run.
-
-    Attributes:
-        images: in a step, for each process. Training images of the miniature are twice as many.
-        steps: optimiser steps.
-        side: short side that images are scaled to, pixels; None keeps the published one.
-        device: "auto" or a device's name.
-    """
-
-    images: int = 1
-    steps: int = 1
-    side: int | None = None
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        for name, least in (("images", 1), ("steps", 1), ("side", 32)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise ValueError(f"--{name} is {value}; it must be {least} or more")
 
 
 @dataclass(frozen=True)
@@ -149,14 +127,17 @@ def _one(
     """The dry run of `run`, whose needs are done already."""
     from wsislib.study.dry_run_data import write_miniatures
     from wsislib.study.dry_run_model import model_hook, write_backbone_weights
+    from wsislib.study.dry_run_teacher import stand_in_teacher, write_teacher
 
     _forget_peak(team)
     started = time.perf_counter()
     config = small_settings(run.config, options, team.world)
+    data = folder / "data"
     work = _place(folder, run.key) / "work"
     if team.leads:
         work.mkdir(parents=True)
-        write_miniatures(run.experiment, config, folder / "data", 2 * options.images * team.world)
+        write_teacher(config, data)
+        write_miniatures(run.experiment, config, data, 2 * options.images * team.world)
         write_backbone_weights(config, folder / "torch")
     team.wait()
     told: dict[str, int] = {}
@@ -169,7 +150,8 @@ def _one(
         progress and team.leads,
         model_hook(options.side, told, watch),
     )
-    outcome = run.experiment.run(context)
+    with stand_in_teacher(config, data):
+        outcome = run.experiment.run(context)
     if options.side is not None and "parameters" not in told:
         raise ValueError("the experiment does not show its model; leave out --side")
     team.wait()
@@ -189,22 +171,6 @@ def _one(
         device=outcome.device,
         masks=told.get("masks"),
     )
-
-
-def small_settings(config: Any, options: DryRunOptions, processes: int) -> Any:
-    """`config` for a dry run; all that decides what is built and what is learnt stays."""
-    images = options.images * processes
-    wanted = {
-        "steps": min(options.steps, config.steps),
-        "batch_size": images,
-        "checkpoint_every": options.steps,
-        "log_every": 1,
-        "workers": 0,
-        "train_count": 2 * images,  # the world's; miniatures of files are written so
-        "val_count": 1,
-    }
-    known = {field.name for field in fields(config)}
-    return replace(config, **{name: value for name, value in wanted.items() if name in known})
 
 
 def _publish(run: Run, outcome: Outcome, work: Path) -> tuple[int, int]:
@@ -229,14 +195,15 @@ def _place(folder: Path, key: RunKey) -> Path:
 
 @contextmanager
 def _workplace(root: Path, team: Team) -> Iterator[Path]:
-    """A folder for all processes, in which data and ImageNet's weights are looked for."""
+    """A folder for all processes, in which data, ImageNet's weights and candidates lie."""
     parent = build_folder(root) / "dry-run"
     name = ""
     if team.leads:
         parent.mkdir(parents=True, exist_ok=True)
         name = tempfile.mkdtemp(dir=parent)
     folder = Path(team.gather(name)[0])
-    named = {"WSIS_DATA": str(folder / "data"), "TORCH_HOME": str(folder / "torch")}
+    places = {"WSIS_DATA": "data", "TORCH_HOME": "torch", "WSIS_CACHE": "cache"}
+    named = {variable: str(folder / name) for variable, name in places.items()}
     before = {key: os.environ.get(key) for key in named}
     os.environ.update(named)
     try:

@@ -50,6 +50,9 @@ def write_miniatures(experiment: Experiment, config: Any, folder: Path, images: 
     genome = getattr(config, "genome", "")
     if genome and not (folder / genome).exists():
         _write_genome(config, folder / genome, images)
+    voc = getattr(config, "voc", "")
+    if voc and not (folder / voc).exists():
+        _write_voc(config, folder / voc, images)
     vectors = getattr(config, "embedding_file", "")
     if vectors and not (folder / vectors).exists():
         write_word_vectors(folder / vectors)
@@ -120,6 +123,12 @@ def _write_genome(config: Any, root: Path, images: int) -> None:
     )
 
 
+def _write_voc(config: Any, root: Path, images: int) -> None:
+    from wsislib.study.dry_run_voc import write_voc
+
+    write_voc(root, {config.train_list: images, config.val_list: VALIDATION_IMAGES})
+
+
 def _scene(
     number: int, generator: np.random.Generator, photographs: Path
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -128,7 +137,7 @@ def _scene(
     draw = ImageDraw.Draw(image)
     entries = []
     for place in range(OBJECTS):
-        corners = _octagon(generator)
+        corners = octagon(generator)
         colour = tuple(int(value) for value in generator.integers(0, 256, 3))
         draw.polygon([(x, y) for x, y in corners.tolist()], fill=colour)
         category = ((number - 1) * OBJECTS + place) * 13 % len(COCO_IDS)
@@ -150,7 +159,7 @@ def _scene(
     return {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT}, entries
 
 
-def _octagon(generator: np.random.Generator) -> npt.NDArray[np.float64]:
+def octagon(generator: np.random.Generator) -> npt.NDArray[np.float64]:
     """(8, 2) corners xy inside the image; 24 to 180 pixels wide."""
     radii = generator.uniform(12, 90, 2)
     centre = generator.uniform(radii, np.array([WIDTH, HEIGHT]) - radii)

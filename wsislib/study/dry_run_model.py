@@ -14,6 +14,8 @@ from torchvision.models.resnet import Bottleneck
 
 from wsislib.data.sample import Detections
 from wsislib.models.detector import DetectedRegions, Detector
+from wsislib.models.mask2former import Mask2Former
+from wsislib.models.wish import WISH
 
 _PUBLISHED = {"r50": (resnet50, ResNet50_Weights.IMAGENET1K_V1)}
 _PUBLISHED["r101"] = (resnet101, ResNet101_Weights.IMAGENET1K_V1)
@@ -60,6 +62,10 @@ def model_hook(
                 model.transform.max_size = round(side * _LONGEST)
             _see_objects(model)
             _count_masks(model, told)
+        elif isinstance(model, (Mask2Former, WISH)):
+            if side is not None:
+                framing = (model.segmenter if isinstance(model, WISH) else model).framing
+                framing.side = (side, round(side * _LONGEST))
         elif side is not None:
             raise ValueError(
                 f"images of {type(model).__name__} cannot be made smaller; leave out --side"

@@ -19,7 +19,7 @@ from wsislib.study.partial_data import (
     data_files,
     data_sets,
 )
-from wsislib.study.paths import build_folder
+from wsislib.study.paths import cache_folder
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
@@ -134,7 +134,7 @@ def labelled_data(
     if config.masks == "grabcut":
         from wsislib.labels.grabcut_dataset import GrabCutDataset
 
-        folder = build_folder() / "grabcut"
+        folder = cache_folder() / "grabcut"
         return GrabCutDataset(train, folder, config.workers, progress=progress)
     members = split.a if config.masks == "A" else tuple(range(len(train.categories)))
     return PartialDataset(train, members)

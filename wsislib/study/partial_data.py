@@ -27,11 +27,14 @@ class PartialDataConfig(RunConfig):
             the data folder (`WSIS_DATA`, else `data/` in the repository); "visual-genome" reads
             boxes of `categories` synsets from the folder `genome`, masks of COCO's categories
             from the two training files, and which images are for validation from
-            `val_annotations` (see `genome_data.py`).
+            `val_annotations` (see `genome_data.py`); "voc" reads the lists `train_list` and
+            `val_list` of the folder `voc`.
         categories, image_size, world_seed: the world.
         train_seed, train_count, val_seed, val_count: the world's scenes; images of a run do
             not depend on the run's seed, as with a photograph data set.
         genome: folder of Visual Genome, relative to the data folder.
+        voc: folder of VOC 2012, relative to the data folder; see `wsislib/data/voc_folder.py`.
+        train_list, val_list: of VOC's images; trainaug has 10,582, val 1,449.
         genome_test_count: images of Visual Genome's test part, which no run uses.
         split: "world" draws A from `a_count` and `split_seed`, "world-reversed" is the same with
             A and B exchanged; "frequent" takes the world's `a_count` most frequent categories as
@@ -39,7 +42,7 @@ class PartialDataConfig(RunConfig):
             "random-<size>-trial-<n>" are those of figure 3.
     """
 
-    data: Literal["world", "coco", "visual-genome"] = "world"
+    data: Literal["world", "coco", "voc", "visual-genome"] = "world"
     categories: int = 80
     image_size: int = 96
     world_seed: int = 0
@@ -51,6 +54,9 @@ class PartialDataConfig(RunConfig):
     train_images: str = ""
     val_annotations: str = ""
     val_images: str = ""
+    voc: str = ""
+    train_list: str = "trainaug"
+    val_list: str = "val"
     genome: str = ""
     genome_test_count: int = 5000
     split: str = "world"
@@ -68,6 +74,10 @@ def data_sets(config: PartialDataConfig) -> tuple[Dataset, Dataset]:
         from wsislib.study.genome_data import genome_data
 
         return genome_data(config)
+    if config.data == "voc":
+        from wsislib.study.voc_data import voc_data
+
+        return voc_data(config)
     if config.data == "coco":
         return (
             _photographs(config.train_annotations, config.train_images),
@@ -118,6 +128,10 @@ def data_files(config: PartialDataConfig) -> tuple[str, ...]:
         from wsislib.study.genome_data import genome_files
 
         return genome_files(config)
+    if config.data == "voc":
+        from wsislib.study.voc_data import voc_files
+
+        return voc_files(config)
     return (
         config.train_annotations, config.train_images, config.val_annotations, config.val_images,
     )  # fmt: skip

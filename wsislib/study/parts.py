@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping
 PART_VERSIONS: Mapping[str, int] = {
     "world": 1,
     "coco": 1,
+    "voc": 1,
     "visual-genome": 1,
     "labels": 1,
     "grabcut": 1,

@@ -40,6 +40,12 @@ def build_folder(root: Path | None = None) -> Path:
     return (root or repository_root()) / "build"
 
 
+def cache_folder(root: Path | None = None) -> Path:
+    """Where masks that were made from cheap labels are kept: WSIS_CACHE, else `build/`."""
+    named = os.environ.get("WSIS_CACHE")
+    return Path(named).expanduser() if named else build_folder(root)
+
+
 def data_folder(root: Path | None = None) -> Path:
     """Where the user's data sets lie: WSIS_DATA, else `data/` in the repository."""
     named = os.environ.get("WSIS_DATA")

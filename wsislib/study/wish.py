@@ -7,17 +7,24 @@ once and kept in build/teacher, where runs with the same labels find them.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.mask_rcnn import average_precisions, examples_of, train_config
-from wsislib.study.partial_data import data_files, data_sets
-from wsislib.study.paths import build_folder
-from wsislib.study.wish_settings import WishConfig, build_model, loss_weights, weak_data
+from wsislib.study.partial_data import data_sets
+from wsislib.study.paths import cache_folder, data_folder
+from wsislib.study.wish_settings import (
+    WishConfig,
+    build_model,
+    jitter,
+    loss_weights,
+    weak_data,
+    wish_files,
+)
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset, Sample
+    from wsislib.engine.looking import AfterStep
     from wsislib.labels.datasets import WeakDataset
     from wsislib.models.mask2former import Mask2Former
     from wsislib.models.sam import Teacher
@@ -26,8 +33,10 @@ if TYPE_CHECKING:
 LOOKED_AT = 200  # images that teacher and activation maps are judged on
 
 
-def run_wish(context: Context) -> Outcome:
+def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     """Train and judge one model; AP of masks and boxes.
+
+    `after_step` looks at it while it trains, see `fit`.
 
     Beside `segm.all` and `bbox.all` the metrics have `teacher` (IoU of its candidates with the
     truth, by kind of label) and, of WISH, `cam` (how often pseudo points hit); see
@@ -47,7 +56,16 @@ def run_wish(context: Context) -> Outcome:
     labelled = weak if teacher is None else taught_data(weak, teacher.to(device), context.progress)
     learnt = pseudo_masked(labelled) if config.method == "pseudo-masks" else labelled
     settings = replace(train_config(config, context.seed), loss_weights=loss_weights(config))
-    fitted = fit(model, learnt, settings, context.folder, device=device, progress=context.progress)
+    fitted = fit(
+        model,
+        learnt,
+        settings,
+        context.folder,
+        device=device,
+        augment=jitter(config),
+        progress=context.progress,
+        after_step=after_step,
+    )
     results = predict_all(model, val, device=device, progress=context.progress)
     checkpoints = context.folder / "checkpoints"
     return Outcome(
@@ -75,7 +93,7 @@ def teacher_of(config: WishConfig) -> Teacher | None:
         return None
     from wsislib.models.sam_weights import load_sam
 
-    return load_sam("tiny" if config.teacher == "tiny" else Path(config.teacher))
+    return load_sam("tiny" if config.teacher == "tiny" else data_folder() / config.teacher)
 
 
 def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> Dataset:
@@ -86,7 +104,7 @@ def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> D
 
     if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.kinds):
         return weak
-    folder = build_folder() / "teacher" / teacher.fingerprint[:16]
+    folder = cache_folder() / "teacher" / teacher.fingerprint[:16]
     return TeachingDataset(weak, teach(weak, teacher, folder, progress=progress).cache)
 
 
@@ -128,4 +146,4 @@ def _parts(config: WishConfig) -> tuple[str, ...]:
     return (config.data, "labels", "wish", "engine", "evaluation")
 
 
-WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, data_files)
+WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, wish_files)

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from wsislib.study.partial_data import PartialDataConfig
+from wsislib.study.partial_data import PartialDataConfig, data_files
 
 if TYPE_CHECKING:
-    from wsislib.data.sample import Dataset, LabelKind
+    import torch
+
+    from wsislib.data.sample import Dataset, LabelKind, Sample
+    from wsislib.engine.batches import Augment
     from wsislib.labels.datasets import WeakDataset
     from wsislib.models.builders_wish import WishParts
     from wsislib.models.mask2former import Mask2Former
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 KINDS = ("tags", "points", "boxes", "masks")
 NEVER = -1
+JITTER_RANGE = (0.1, 2.0)
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,9 @@ class WishConfig(PartialDataConfig):
         builder: "lab" or "r50"; `pretrained` is ImageNet's weights for the latter.
         tag_pretraining: start the lab's backbone from the package's weights, which have seen image
             tags of another world.
-        teacher: "tiny", or the path of a SAM checkpoint.
+        teacher: "tiny", or the path of a SAM checkpoint, relative to the data folder.
+        jitter: large-scale jitter of training images to windows of so many pixels, scaled by
+            0.1 to 2.0 as Mask2Former's authors do; 0 is none.
         prompt_weight: of prompt cost and loss.
         prompt_distance, prompt_temperature, prompt_tokens: see `losses/prompts.py` and
             `models/prompt_head.py`.
@@ -49,6 +55,7 @@ class WishConfig(PartialDataConfig):
     pretrained: bool = True
     tag_pretraining: bool = False
     teacher: str = "tiny"
+    jitter: int = 0
     prompt_weight: float = 5.0
     prompt_distance: Literal["kl", "reverse-kl", "l2"] = "kl"
     prompt_temperature: float = 1.0
@@ -73,6 +80,8 @@ class WishConfig(PartialDataConfig):
             raise ValueError(f"gate is {self.gate}; it is a share in 0..1, or -1 for none")
         if self.cam_warmup < 0 or self.self_start < NEVER:
             raise ValueError("cam_warmup is 0 or more, self_start too or -1 for never")
+        if self.jitter < 0:
+            raise ValueError(f"jitter is {self.jitter}; it is a number of pixels, or 0 for none")
         if self.tag_pretraining and self.builder != "lab":
             raise ValueError("tag_pretraining is for builder 'lab'; 'r50' has `pretrained`")
 
@@ -89,6 +98,26 @@ def weak_data(config: WishConfig, train: Dataset) -> WeakDataset:
     else:
         kinds = draw(parse_mix(config.labels), len(train), config.label_seed)
     return WeakDataset(train, kinds, config.label_seed)
+
+
+def jitter(config: WishConfig) -> Augment | None:
+    """The augmentation that the settings name, beside the mirror."""
+    from wsislib.data.transforms import large_scale_jitter
+
+    if config.jitter == 0:
+        return None
+
+    def augment(sample: Sample, generator: torch.Generator) -> Sample:
+        return large_scale_jitter(sample, config.jitter, *JITTER_RANGE, generator)
+
+    return augment
+
+
+def wish_files(config: WishConfig) -> tuple[str, ...]:
+    """The files of the data, and the teacher's where one is asked."""
+    own = data_files(config)
+    asked = config.teacher != "tiny" and config.method != "mask2former"
+    return (*own, config.teacher) if asked else own
 
 
 def build_model(
