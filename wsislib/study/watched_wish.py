@@ -27,7 +27,8 @@ class WatchedWishConfig(WishConfig):
     """Settings of a run of WISH that is looked at.
 
     Attributes:
-        moments: how many steps are done when it is looked at; the last step is one of them anyway.
+        moments: how many steps are done when it is looked at, and the last step beside them; none
+            where empty.
         keep_student: publish the trained model, a few MB.
     """
 
@@ -53,7 +54,7 @@ def run_watched_wish(context: Context) -> Outcome:
     from wsislib.study.wish_student import STUDENT, save_student
 
     config: WatchedWishConfig = context.config
-    steps = sorted({*config.moments, config.steps} - {0})
+    steps = sorted({*config.moments, config.steps}) if config.moments else []
     val = data_sets(config)[1]
     watches: list[Watch] = []
 
