@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from wsislib.study.declared import RunKey
 from wsislib.study.resolve import runs_of_row, source_key
 from wsislib.study.spec import load_study
 from wsislib.study.store import open_store
+from wsislib.study.tables import metric_value
 
 
 def seed_metrics(table: str, row: str, scale: str = "lab") -> dict[int, Any]:
@@ -61,3 +64,46 @@ def _deepest(metrics: Any, path: list[str], kind: str) -> dict[str, float | None
         metrics = metrics if name == "" else metrics.get(name, {})
         found = metrics.get("per_category", {}).get(kind, found)
     return found
+
+
+def run_numbers(
+    table: str,
+    rows: Sequence[str],
+    columns: Mapping[str, str],
+    scale: str = "lab",
+    digits: int = 2,
+) -> pd.DataFrame:
+    """Numbers of the runs that are no column of their table, as a reader sees them.
+
+    Args:
+        table: of the study.
+        rows: its rows; one line each, under its title.
+        columns: heading -> dotted path in metrics.json.
+        scale: "lab", "smoke" or "paper".
+        digits: after the point.
+
+    Returns:
+        Texts: mean and standard deviation over seeds; "" where the runs have no such number, and
+        "not run".
+
+    Raises:
+        ValueError: unknown table, row or scale, or a corrupt file.
+    """
+    declared, lines = load_study().table(table), {}
+    for row in rows:
+        found = seed_metrics(table, row, scale).values()
+        lines[declared.row(row).title] = {
+            heading: _spread([metric_value(metrics, path) for metrics in found], digits)
+            for heading, path in columns.items()
+        }
+    return pd.DataFrame.from_dict(lines, orient="index", columns=list(columns))
+
+
+def _spread(found: Sequence[float | None], digits: int) -> str:
+    if not found:
+        return "not run"
+    values = [value for value in found if value is not None]
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.{digits}f}{spread} ({len(values)})"
