@@ -6,7 +6,7 @@ from pathlib import Path
 
 def visual_genome() -> dict[str, float | str]:
     """Categories, parts, labels and truth of the miniature in tests/miniatures."""
-    from tests.golden.measure import exact
+    from tests.golden.golden_numbers import exact
     from tests.miniatures import visual_genome as miniature
     from wsislib.data.visual_genome import VisualGenome
 

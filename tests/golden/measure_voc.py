@@ -6,7 +6,7 @@ from pathlib import Path
 
 def voc() -> dict[str, float | str]:
     """Labels and truth of both lists of the miniature that dry runs use."""
-    from tests.golden.measure import exact
+    from tests.golden.golden_numbers import exact
     from wsislib.data.voc import VocDataset
     from wsislib.study.dry_run_voc import write_voc
 

@@ -10,7 +10,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.golden`, as update.py
 
 from tests.golden.compare import advice, moved, recorded, version_of
-from tests.golden.measure import MEASURES, TOLERANCES, exact
+from tests.golden.golden_numbers import exact
+from tests.golden.measure import MEASURES, TOLERANCES
 from wsislib.data.world import WORLD_VERSION
 from wsislib.study.parts import PART_VERSIONS, version_changes, versions_of
 

@@ -1,0 +1,11 @@
+"""What golden runs report: numbers, and digests of what must be equal to the last digit."""
+
+import hashlib
+import json
+
+Numbers = dict[str, float | str]
+
+
+def exact(obj: object) -> str:
+    """A digest, which must be equal to the last digit."""
+    return hashlib.sha256(json.dumps(obj, sort_keys=True).encode()).hexdigest()[:16]
