@@ -21,6 +21,14 @@ def coco_mini() -> Path:
 
 
 @pytest.fixture
+def genome_root(tmp_path: Path) -> Path:
+    """The miniature of Visual Genome."""
+    from miniatures import visual_genome
+
+    return visual_genome.write(tmp_path)
+
+
+@pytest.fixture
 def snapshot():
     """A function that tells a folder's files with their bytes, to see that nothing is written."""
 

@@ -13,24 +13,9 @@ from hypothesis import strategies as st
 from miniatures import visual_genome as mini
 
 from wsislib.data.sample import Dataset, LabelKind
-from wsislib.data.visual_genome import VisualGenome, VisualGenomeDataset, read_coco_ids
+from wsislib.data.visual_genome import VisualGenome, VisualGenomeDataset
 from wsislib.data.visual_genome_files import read_images, read_objects
 from wsislib.engine.evaluate import coco_ap
-
-
-def load(root: Path, **options: object) -> VisualGenome:
-    settings = {
-        "class_count": mini.CLASS_COUNT,
-        "test_count": mini.TEST_COUNT,
-        "coco_names": mini.NAMES,
-        **options,
-    }
-    return VisualGenome(root, mini.VAL_IDS, **settings)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    return mini.write(tmp_path)
 
 
 def clipped(x: float, y: float, w: float, h: float) -> list[float]:
@@ -51,8 +36,8 @@ def parts_of(genome: VisualGenome) -> list[VisualGenomeDataset]:
     return [genome.dataset("train"), genome.dataset("val"), genome.dataset("test")]
 
 
-def test_class_list_has_coco_first_and_the_rest_sorted(root: Path) -> None:
-    genome = load(root)
+def test_class_list_has_coco_first_and_the_rest_sorted(genome_root: Path) -> None:
+    genome = mini.load(genome_root)
     assert tuple(category.name for category in genome.categories) == mini.LAYOUT
     assert [category.id for category in genome.categories] == list(range(1, len(mini.LAYOUT) + 1))
     assert genome.coco_count == len(mini.NAMES)
@@ -60,17 +45,17 @@ def test_class_list_has_coco_first_and_the_rest_sorted(root: Path) -> None:
     assert len(mini.LAYOUT) == mini.CLASS_COUNT + 2
 
 
-def test_images_fall_into_three_parts(root: Path) -> None:
-    train, val, test = parts_of(load(root))
+def test_images_fall_into_three_parts(genome_root: Path) -> None:
+    train, val, test = parts_of(mini.load(genome_root))
     assert val.image_ids == (2, 8)
     assert test.image_ids == (3, 7)  # the last two without coco_id, in the order of the file
     assert train.image_ids == (5, 9)
-    assert load(root, test_count=0).dataset("test").image_ids == ()
-    assert load(root, test_count=0).dataset("train").image_ids == (5, 9, 3, 7)
+    assert mini.load(genome_root, test_count=0).dataset("test").image_ids == ()
+    assert mini.load(genome_root, test_count=0).dataset("train").image_ids == (5, 9, 3, 7)
 
 
-def test_every_label_holds_the_boxes_of_the_file(root: Path) -> None:
-    genome = load(root)
+def test_every_label_holds_the_boxes_of_the_file(genome_root: Path) -> None:
+    genome = mini.load(genome_root)
     for dataset in parts_of(genome):
         assert isinstance(dataset, Dataset)
         for index, image_id in enumerate(dataset.image_ids):
@@ -86,8 +71,8 @@ def test_every_label_holds_the_boxes_of_the_file(root: Path) -> None:
             assert torch.equal(sample.image, pixels)
 
 
-def test_every_object_is_kept_or_counted(root: Path) -> None:
-    genome = load(root)
+def test_every_object_is_kept_or_counted(genome_root: Path) -> None:
+    genome = mini.load(genome_root)
     assert genome.dropped == {
         "no synset": 1,
         "several synsets": 1,
@@ -100,17 +85,17 @@ def test_every_object_is_kept_or_counted(root: Path) -> None:
     assert genome.kept + sum(genome.dropped.values()) == total
 
 
-def test_order_of_the_file_moves_nothing(root: Path, tmp_path: Path) -> None:
+def test_order_of_the_file_moves_nothing(genome_root: Path, tmp_path: Path) -> None:
     other = mini.write(tmp_path / "other", mini.objects()[::-1])
-    first, second = load(root), load(other)
+    first, second = mini.load(genome_root), mini.load(other)
     assert first.categories == second.categories
     for one, two in zip(parts_of(first), parts_of(second), strict=True):
         assert one.ground_truth() == two.ground_truth()
         assert one.fingerprint() == two.fingerprint()
 
 
-def test_counts_are_those_of_a_plain_counter(root: Path) -> None:
-    table = read_objects(root / "objects.json", read_images(root / "image_data.json"))
+def test_counts_are_those_of_a_plain_counter(genome_root: Path) -> None:
+    table = read_objects(genome_root / "objects.json", read_images(genome_root / "image_data.json"))
     names = (s for members in mini.OBJECTS.values() for synsets, *_ in members for s in synsets)
     assert dict(zip(table.synsets, table.counts.tolist(), strict=True)) == Counter(names)
     assert list(table.synsets) == sorted(table.synsets)
@@ -158,8 +143,8 @@ def test_any_boxes_end_up_inside_their_image_or_counted(members: dict[int, list]
         assert table.boxes[own].tolist() == [box for _, box in kept]
 
 
-def test_ground_truth_has_boxes_only_and_perfect_boxes_score_100(root: Path) -> None:
-    dataset = load(root).dataset("train")
+def test_ground_truth_has_boxes_only_and_perfect_boxes_score_100(genome_root: Path) -> None:
+    dataset = mini.load(genome_root).dataset("train")
     truth = dataset.ground_truth()
     assert json.loads(json.dumps(truth)) == truth
     assert [record["id"] for record in truth["images"]] == list(dataset.image_ids)
@@ -172,135 +157,27 @@ def test_ground_truth_has_boxes_only_and_perfect_boxes_score_100(root: Path) -> 
     assert pytest.approx(100) == coco_ap(truth, results, iou_type="bbox").AP
 
 
-def test_fingerprint_changes_with_content_only(root: Path, tmp_path: Path) -> None:
-    first = load(root).dataset("train").fingerprint()
+def test_fingerprint_changes_with_content_only(genome_root: Path, tmp_path: Path) -> None:
+    first = mini.load(genome_root).dataset("train").fingerprint()
     records = mini.objects()
-    (root / "objects.json").write_text(json.dumps(records, indent=1))
-    assert load(root).dataset("train").fingerprint() == first
-    seen = {first, load(root).dataset("val").fingerprint()}
-    seen.add(load(root, class_count=7).dataset("train").fingerprint())
+    (genome_root / "objects.json").write_text(json.dumps(records, indent=1))
+    assert mini.load(genome_root).dataset("train").fingerprint() == first
+    seen = {first, mini.load(genome_root).dataset("val").fingerprint()}
+    seen.add(mini.load(genome_root, class_count=7).dataset("train").fingerprint())
     records[1]["objects"][0]["x"] += 1
-    seen.add(load(mini.write(tmp_path / "moved", records)).dataset("train").fingerprint())
-    mini.write(root)
-    (root / "VG_100K" / "9.png").write_bytes((root / "VG_100K" / "5.png").read_bytes())
-    seen.add(load(root).dataset("train").fingerprint())
+    seen.add(mini.load(mini.write(tmp_path / "moved", records)).dataset("train").fingerprint())
+    mini.write(genome_root)
+    photographs = genome_root / "VG_100K"
+    (photographs / "9.png").write_bytes((photographs / "5.png").read_bytes())
+    seen.add(mini.load(genome_root).dataset("train").fingerprint())
     assert len(seen) == 5
 
 
-def test_an_own_mapping_goes_first(root: Path, tmp_path: Path) -> None:
+def test_an_own_mapping_goes_first(genome_root: Path, tmp_path: Path) -> None:
     file = tmp_path / "mapping.json"
     file.write_text(json.dumps({"orange": "orange.n.02", "dog": "dog.n.03"}))
-    names = [category.name for category in load(root, mapping_file=file).categories]
+    names = [category.name for category in mini.load(genome_root, mapping_file=file).categories]
     assert names[2] == "dog.n.03"
     assert names[5] == "orange.n.02"
     assert "orange.n.01" not in names
     assert names[6:] == sorted(set(mini.FREQUENT) - set(names[:6]))
-
-
-def test_coco_ids_from_a_coco_file_or_a_list(tmp_path: Path) -> None:
-    coco, plain, wrong = (tmp_path / name for name in ("coco.json", "plain.json", "wrong.json"))
-    coco.write_text(json.dumps({"images": [{"id": 900}, {"id": 4}]}))
-    plain.write_text("[900, 4]")
-    assert read_coco_ids(coco) == read_coco_ids(plain) == {900, 4}
-    for content in ("{}", "[]", '["900"]', "7", "[[1]]", '{"images": [1]}', "[true]"):
-        wrong.write_text(content)
-        with pytest.raises(ValueError, match=r"wrong\.json: must be a COCO JSON file"):
-            read_coco_ids(wrong)
-    with pytest.raises(ValueError, match=r"none\.json: cannot be read"):
-        read_coco_ids(tmp_path / "none.json")
-
-
-def test_missing_files_are_named_together(root: Path) -> None:
-    (root / "objects.json").unlink()
-    for image in (root / "VG_100K_2").iterdir():
-        image.unlink()
-    (root / "VG_100K_2").rmdir()
-    with pytest.raises(ValueError, match=r"Visual Genome lacks objects\.json, VG_100K_2; unpack"):
-        load(root)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("x", "1", r"image 2, object 101: 'x, y, w, h' holds '1'"),
-        ("w", None, r"image 2, object 101: 'x, y, w, h' holds None"),
-        ("h", float("nan"), r"objects\.json, after 0 records: holds NaN"),
-        ("h", 1e12, r"image 2, object 101: .* beyond any image"),
-        ("synsets", "person.n.01", r"object 101: 'synsets' is 'person\.n\.01'.* 1\.2 or later"),
-        ("synsets", None, r"object 101: 'synsets' is None"),
-        ("synsets", [3], r"object 101: 'synsets' is \[3\]"),
-        ("object_id", 102, r"image 2, object 102: stands in its image twice"),
-        ("object_id", None, r"image 2, entry 0: 'object_id' is None"),
-    ],
-)
-def test_a_broken_object_is_one_error(
-    tmp_path: Path, field: str, value: object, message: str
-) -> None:
-    records = mini.objects()
-    records[0]["objects"][0][field] = value
-    with pytest.raises(ValueError, match=message) as caught:
-        load(mini.write(tmp_path, records))
-    assert str(tmp_path / "objects.json") in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "message"),
-    [
-        ("image_id", 2, r"image 2: stands in the file twice"),
-        ("image_id", 0, r"a record: 'image_id' is 0"),
-        ("image_id", True, r"a record: 'image_id' is True"),
-        ("width", 0, r"image 5: 'width' is 0"),
-        ("height", 2**40, r"image 5: 40 x \d+ is more than"),
-        ("url", "https://x/../objects.json", r"image 5: 'url' is .* must end in VG_100K"),
-        ("url", "VG_100K/a/b.jpg", r"image 5: 'url'"),
-        ("url", None, r"image 5: 'url' is None"),
-        ("coco_id", "900", r"image 5: 'coco_id' is '900'"),
-    ],
-)
-def test_a_broken_image_record_is_one_error(
-    tmp_path: Path, field: str, value: object, message: str
-) -> None:
-    records = mini.image_data()
-    records[0][field] = value
-    with pytest.raises(ValueError, match=message) as caught:
-        load(mini.write(tmp_path, None, records))
-    assert str(tmp_path / "image_data.json") in str(caught.value)
-
-
-def test_both_files_must_be_of_one_release(tmp_path: Path) -> None:
-    records = mini.objects()
-    with pytest.raises(ValueError, match="image 2: stands in the file twice"):
-        load(mini.write(tmp_path, [*records, records[0]]))
-    with pytest.raises(ValueError, match=r"image 77: is not in image_data\.json"):
-        load(mini.write(tmp_path, [*records, {"image_id": 77, "objects": []}]))
-    with pytest.raises(ValueError, match="image 2: 'objects' is no list"):
-        load(mini.write(tmp_path, [{"image_id": 2}]))
-    with pytest.raises(ValueError, match="image 2, entry 0: is no object"):
-        load(mini.write(tmp_path, [{"image_id": 2, "objects": [5]}]))
-    with pytest.raises(ValueError, match="holds no image"):
-        load(mini.write(tmp_path, records, []))
-
-
-def test_wrong_settings_are_refused(root: Path) -> None:
-    with pytest.raises(ValueError, match="99 classes wanted of 13 synsets"):
-        load(root, class_count=99)
-    with pytest.raises(ValueError, match="3 images are not in COCO, the test part wants 4"):
-        load(root, test_count=4)
-    with pytest.raises(ValueError, match="no part 'tset'; use train, val, test"):
-        load(root).dataset("tset")
-    with pytest.raises(ValueError, match="no image has a 'coco_id' among the 1 ids"):
-        VisualGenome(root, [1], class_count=8, test_count=2, coco_names=mini.NAMES)
-    with pytest.raises(ValueError, match=r"objects\.json: COCO categories without a synset: zebra"):
-        load(root, coco_names=(*mini.NAMES, "zebra"))
-
-
-def test_a_photograph_that_does_not_fit_is_named(root: Path) -> None:
-    dataset = load(root).dataset("train")
-    (root / "VG_100K" / "5.png").unlink()
-    with pytest.raises(ValueError, match=r"Visual Genome, image 5: .*5\.png: no such image"):
-        dataset[0]
-    records = mini.image_data()
-    records[2]["width"] = 41
-    dataset = load(mini.write(root, None, records)).dataset("train")
-    with pytest.raises(ValueError, match=r"image 9: .*9\.png has 40 x 30 .* says 41 x 30"):
-        dataset[1]

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from wsislib.data.visual_genome import VisualGenome
+
 NAMES = ("person", "tv", "dog", "traffic light", "hair drier", "orange")
 VAL_IDS = (900, 901, 555)  # 555 is a COCO image that Visual Genome lacks
 WIDTH, HEIGHT = 40, 30
@@ -139,3 +141,14 @@ def write(
     for name, content in records.items():
         (root / name).write_text(json.dumps(content))
     return root
+
+
+def load(root: Path, **options: object) -> VisualGenome:
+    """The miniature at `root`, read with its own class list."""
+    settings = {
+        "class_count": CLASS_COUNT,
+        "test_count": TEST_COUNT,
+        "coco_names": NAMES,
+        **options,
+    }
+    return VisualGenome(root, VAL_IDS, **settings)

@@ -1,0 +1,76 @@
+"""A small WISH whose teacher draws discs."""
+
+import torch
+
+from wsislib.data.sample import LabelKind
+from wsislib.models.builders_wish import (
+    wish_lab,
+    wish_loss_weights,
+)
+from wsislib.models.sam import Candidates, Embedded, Teacher
+from wsislib.models.tiny_sam import tiny_sam
+from wsislib.models.wish import WISH
+
+CATEGORIES, SIDE, WIDTH = 5, 48, 16
+NAMES = {"loss_class", "loss_mask", "loss_dice", "loss_prompt", "loss_cam", "loss_self"}
+KINDS = list(LabelKind)
+MIXED = [[kind] for kind in KINDS] + [KINDS]
+
+
+class DrawnTeacher(Teacher):
+    """SAM's own prompt encoder, but discs of three sizes around a prompt as candidates."""
+
+    def embed(self, images):
+        sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
+        return Embedded(torch.zeros(len(images), 1, 1, 1), sizes, sizes)
+
+    def candidates(self, images, prompts):
+        return [self._discs(size, one) for size, one in zip(images.sizes, prompts, strict=True)]
+
+    def _discs(self, size, prompts):
+        middle = prompts.points
+        if middle is None:
+            middle = (prompts.boxes[:, :2] + prompts.boxes[:, 2:]) / 2
+        y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
+        far = torch.hypot(x - middle[:, :1, None], y - middle[:, 1:, None])  # (N, H, W)
+        logits = torch.stack([radius - far for radius in (2.0, 5.0, 9.0)], 1)
+        scores = torch.tensor([0.5, 0.9, 0.7]).repeat(len(middle), 1)
+        return Candidates(logits, scores, logits)
+
+
+def drawn_teacher():
+    return DrawnTeacher(tiny_sam(3, WIDTH, SIDE, (4, 4, 4, 4)), "drawn", "0")
+
+
+def lab(parts=None, **settings) -> WISH:
+    how = {"cam_warmup": 0, "self_start": 0, "seed": 1, **settings}
+    return wish_lab(CATEGORIES, drawn_teacher(), parts, **how)
+
+
+def weighted(losses):
+    return sum(wish_loss_weights()[name] * loss for name, loss in losses.items())
+
+
+def assert_same(found, wanted):
+    assert found.keys() == wanted.keys() == NAMES
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-4, msg=name)
+
+
+def spied(model, batch, monkeypatch):
+    """What the matcher was given and gave, and what the losses were given."""
+    seen = {}
+    match, matched = model.segmenter.match, model.segmenter.matched_losses
+
+    def spy_match(said, targets, generator, terms):
+        seen["terms"], seen["matches"] = terms, match(said, targets, generator, terms)
+        return seen["matches"]
+
+    def spy_losses(said, targets, matches, generator):
+        seen.update(said=said, targets=targets, used=matches)
+        return matched(said, targets, matches, generator)
+
+    monkeypatch.setattr(model.segmenter, "match", spy_match)
+    monkeypatch.setattr(model.segmenter, "matched_losses", spy_losses)
+    seen["losses"] = model.losses(batch)
+    return seen
