@@ -54,7 +54,8 @@ def panels(
         if not series:
             axes.text(0.5, 0.5, "not logged", transform=axes.transAxes, ha="center", fontsize=8)
         if from_zero:
-            axes.set_ylim(bottom=0)
+            highest = np.nanmax([0.0, *(y for one in series for y in one.y)])
+            axes.set_ylim(0, 1.08 * highest or 1.0)
         if place >= len(plots) - columns:
             axes.set_xlabel(x_label, fontsize=8, color=INK)
     if len(names) > 1:
