@@ -18,6 +18,7 @@ class DrawnTeacher(Teacher):
         return Embedded(torch.zeros(len(images), 1, 1, 1), sizes, sizes)
 
     def candidates(self, images, prompts):
+        images = images if isinstance(images, Embedded) else self.embed(images)
         return [self._discs(size, one) for size, one in zip(images.sizes, prompts, strict=True)]
 
     def _discs(self, size, prompts):

@@ -177,15 +177,15 @@ def scenes_for(student: WISH, seed: int, count: int) -> WorldDataset:
 
 
 def scene_with(scenes: WorldDataset, objects: int) -> Sample:
-    """The first scene with so many objects or more.
+    """The first of the scenes whose number of objects is nearest to the one that is wanted.
 
     Raises:
-        ValueError: there is none.
+        ValueError: no scene holds an object.
     """
-    for index in range(len(scenes)):
-        if len(scenes[index].label) >= objects:
-            return scenes[index]
-    raise ValueError(f"none of {len(scenes)} scenes holds {objects} objects; draw more")
+    counts = [len(scenes[index].label) for index in range(len(scenes))]
+    if not any(counts):
+        raise ValueError(f"none of {len(counts)} scenes holds an object; draw more")
+    return scenes[min(range(len(counts)), key=lambda index: abs(counts[index] - objects))]
 
 
 def _last_layer(opened: LaidOpen) -> tuple[Predictions, Targets, Matches]:
