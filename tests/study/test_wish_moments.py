@@ -1,5 +1,6 @@
 """A watched WISH: the same training, the same moments after a kill, and files that read back."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wsislib.engine.weights import load_weights
 from wsislib.models import sam_weights
 from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
-from wsislib.study import paths
+from wsislib.study import paths, wish_moments
 from wsislib.study.config import as_settings, config_from, differences
 from wsislib.study.experiments import Context, experiment
 from wsislib.study.partial_data import data_sets
@@ -46,21 +47,30 @@ tables:
 """
 
 
-@pytest.fixture(autouse=True)
-def places(monkeypatch, tmp_path: Path) -> None:
-    """A tiny SAM with random weights in place of the package's; a repository of our own."""
-
-    def load(which):
-        assert which == "tiny"
-        return Teacher(tiny_sam(0, 8, 48, (4, 4, 4, 4)), "random", "f" * 64)
-
-    monkeypatch.setattr(sam_weights, "load_sam", load)
-    monkeypatch.delenv("WSIS_RESULTS", raising=False)
-    (tmp_path / "book").mkdir()
+@pytest.fixture(autouse=True, scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A repository of our own, and a SAM with random weights in place of the package's."""
+    folder = tmp_path_factory.mktemp("moments")
+    (folder / "book").mkdir()
     text = STUDY.replace("SETTINGS", str(WATCHED).replace("True", "true"))
-    (tmp_path / "book" / "study.yml").write_text(text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    assert paths.repository_root() == tmp_path
+    (folder / "book" / "study.yml").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sam_weights, "load_sam", random_sam)
+        patch.delenv("WSIS_RESULTS", raising=False)
+        patch.chdir(folder)
+        assert paths.repository_root() == folder
+        yield folder
+
+
+def random_sam(which: str) -> Teacher:
+    assert which == "tiny"
+    return Teacher(tiny_sam(0, 8, 48, (4, 4, 4, 4)), "random", "f" * 64)
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path):
+    """A watched run that nothing disturbed."""
+    return run("watched_wish", root / "whole", WATCHED)
 
 
 def run(name: str, folder: Path, settings: dict, on_model=lambda model: None):
@@ -69,11 +79,8 @@ def run(name: str, folder: Path, settings: dict, on_model=lambda model: None):
     return kind.run(Context(config, 1, folder, "cpu", {}, False, on_model))
 
 
-def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path) -> None:
-    plain, watched = (
-        run("wish", tmp_path / "a", SMOKE),
-        run("watched_wish", tmp_path / "b", WATCHED),
-    )
+def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path, whole) -> None:
+    plain, watched = run("wish", tmp_path, SMOKE), whole
     weights = [one.weights["final.safetensors"].read_bytes() for one in (plain, watched)]
     assert weights[0] == weights[1]
     assert set(watched.metrics) - set(plain.metrics) == {"moments"}
@@ -91,10 +98,7 @@ def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path
 
 
 @pytest.mark.parametrize("at", [1, 3])
-def test_a_killed_run_publishes_the_same_moments(tmp_path: Path, at: int, monkeypatch) -> None:
-    from wsislib.study import wish_moments
-
-    whole = run("watched_wish", tmp_path / "whole", WATCHED)
+def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monkeypatch) -> None:
     judge, calls = wish_moments.judge, []
 
     def dying(model, val):
