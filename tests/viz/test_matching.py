@@ -29,12 +29,14 @@ def test_panels_that_are_left_over_are_hidden() -> None:
     assert len(figure.axes[0].patches) == 2, "a box, drawn on white"
 
 
-def test_matrices_share_the_length_of_their_scale() -> None:
-    flat, steep = np.array([[0.0, 0.1], [0.2, 0.1]]), np.array([[5.0, 1.0], [2.0, 9.0]])
+def test_matrices_are_coloured_by_what_decides() -> None:
+    flat, steep = np.array([[5.0, 0.1], [5.2, 0.1]]), np.array([[5.0, 1.0], [2.0, 9.0]])
     figure = costs_figure({"flat": flat, "steep": steep}, [(1, 0)], ["0 cup", "1 pan"])
     left, right = figure.axes
-    assert left.images[0].get_clim() == (0, 8) and right.images[0].get_clim() == (1, 9)
-    assert [text.get_text() for text in left.texts] == ["0.00", "0.10", "0.20", "0.10"]
+    assert left.images[0].get_clim() == right.images[0].get_clim() == (0, 8)
+    assert np.allclose(left.images[0].get_array(), [[0, 0], [0.2, 0]])
+    assert np.allclose(right.images[0].get_array(), [[3, 0], [0, 8]])
+    assert [text.get_text() for text in left.texts] == ["5.00", "0.10", "5.20", "0.10"]
     assert [patch.get_xy() for patch in right.patches] == [(-0.5, 0.5)]
     assert [tick.get_text() for tick in right.get_xticklabels()] == ["0 cup", "1 pan"]
 

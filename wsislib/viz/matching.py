@@ -91,7 +91,9 @@ def queries_figure(
 def costs_figure(
     parts: Mapping[str, Floats], pairs: Sequence[Pair], names: Sequence[str]
 ) -> Figure:
-    """Cost matrices side by side on scales of one length, so that what is flat looks flat.
+    """Cost matrices side by side, coloured by how much dearer than the cheapest of its column.
+
+    Only that decides who is matched, and all panels share one scale: what cannot decide looks flat.
 
     Args:
         parts: title -> (Q, N) weighted costs.
@@ -101,25 +103,16 @@ def costs_figure(
     first = next(iter(parts.values()))
     figure = BookFigure(PAGE_WIDTH, 0.75 + 0.17 * len(first))
     grid = figure.subplots(1, len(parts), squeeze=False, sharey=True)[0]
-    span = max(float(np.ptp(values)) for values in parts.values()) or 1.0
+    dearer = {title: values - values.min(axis=0) for title, values in parts.items()}
+    span = max(float(values.max()) for values in dearer.values()) or 1.0
     for ax, (title, values) in zip(grid, parts.items(), strict=True):
-        low = float(values.min())
-        ax.imshow(values, cmap="viridis_r", vmin=low, vmax=low + span, aspect="auto")
+        ax.imshow(dearer[title], cmap="viridis_r", vmin=0, vmax=span, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            dark = value - low > 0.55 * span
-            tone = "white" if dark else INK
+            tone = "white" if dearer[title][row, column] > 0.55 * span else INK
             ax.text(column, row, f"{value:.2f}", fontsize=5.5, ha="center", va="center", color=tone)
         for query, instance in pairs:
-            ax.add_patch(
-                Rectangle(
-                    (instance - 0.5, query - 0.5),
-                    1,
-                    1,
-                    fill=False,
-                    edgecolor=colour(2),
-                    linewidth=1.8,
-                )
-            )
+            corner = (instance - 0.5, query - 0.5)
+            ax.add_patch(Rectangle(corner, 1, 1, fill=False, edgecolor=colour(2), linewidth=1.8))
         ax.set_title(title, fontsize=8)
         ax.set_xticks(range(len(names)), names, fontsize=6.5, rotation=30, ha="right")
         ax.tick_params(length=0)
