@@ -29,6 +29,13 @@ def test_each_series_is_drawn_with_its_values() -> None:
     assert len(styles) == 2
 
 
+def test_a_few_whole_numbers_are_the_ticks() -> None:
+    whole = curves([Series("a", [1, 2, 3], [5.0, 6.0, 7.0])], "factors", "AP", dots=True)
+    assert [tick.get_text() for tick in whole.axes[0].get_xticklabels()] == ["1", "2", "3"]
+    parts = curves([Series("a", [1, 2.5], [5.0, 6.0])], "factors", "AP", dots=True)
+    assert len(parts.axes[0].get_xticks()) > 2
+
+
 def test_series_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match="series 'a': x, y and spread differ in length"):
         curves([Series("a", [1, 2], [3])], "x", "y")

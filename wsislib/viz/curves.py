@@ -67,8 +67,17 @@ def curves(
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
+    elif dots:
+        _tick_whole_numbers(axes, series)
     _label(axes, x_label, y_label, legend=len(series) > 1)
     return figure
+
+
+def _tick_whole_numbers(axes: Axes, series: Sequence[Series]) -> None:
+    """Where all positions are a few whole numbers, ticks at these and nowhere between."""
+    places = sorted({x for one in series for x in one.x})
+    if len(places) <= 8 and all(float(x).is_integer() for x in places):
+        axes.set_xticks(places, [f"{x:,.0f}" for x in places])
 
 
 def ap_against_cost(
