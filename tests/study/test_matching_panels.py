@@ -7,7 +7,6 @@ import torch
 
 from tests.study.drawn_teacher import SCORES, random_student
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
-from wsislib.labels.weaken import weaken
 from wsislib.models.wish import WISH
 from wsislib.models.wish_targets import Gate
 from wsislib.study.matching_panels import (
@@ -15,6 +14,7 @@ from wsislib.study.matching_panels import (
     choices_of,
     gate_reasons,
     instance_names,
+    labelled_by,
     parts_and_sum,
     prompts_given,
     query_titles,
@@ -30,8 +30,14 @@ def student() -> WISH:
 @pytest.fixture(scope="module")
 def opened(student: WISH) -> LaidOpen:
     scene = scene_with(scenes_for(student, 7, 20), 3)
-    label = weaken(scene.label, LabelKind.POINT, torch.Generator().manual_seed(0))
-    return lay_open(student, replace(scene, label=label))
+    return lay_open(student, labelled_by(scene, LabelKind.POINT, torch.Generator()))
+
+
+def test_a_label_of_one_kind_holds_no_mask(student: WISH) -> None:
+    scene = scene_with(scenes_for(student, 7, 20), 3)
+    weak = labelled_by(scene, LabelKind.BOX, torch.Generator())
+    assert weak.label.kind == LabelKind.BOX and weak.label.masks is None
+    assert weak.label.boxes is not None and torch.equal(weak.image, scene.image)
 
 
 def test_each_way_to_be_left_out_has_its_name() -> None:

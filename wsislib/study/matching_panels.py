@@ -23,6 +23,11 @@ def pixels(sample: Sample) -> NDArray[np.uint8]:
     return (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
 
 
+def labelled_by(sample: Sample, kind: LabelKind, generator: torch.Generator) -> Sample:
+    """The image with a label of that kind only, made from its masks."""
+    return replace(sample, label=weaken(sample.label, kind, generator))
+
+
 def prompts_given(sample: Sample) -> list[list[float]]:
     """Points xy or boxes xyxy of the label."""
     label = sample.label
@@ -124,8 +129,7 @@ def choices_by_gate(
             break
         if len(sample.label) == 0:
             continue
-        weak = replace(sample, label=weaken(sample.label, kind, generator))
-        opened = lay_open(student, weak, seed)
+        opened = lay_open(student, labelled_by(sample, kind, generator), seed)
         free = nearest_candidate(opened.by_candidate, None)[-1]  # (Q, N)
         chosen = opened.matches.candidate[-1]
         changed = [i for q, i in opened.pairs if int(free[q, i]) != int(chosen[i])]

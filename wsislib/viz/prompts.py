@@ -157,7 +157,8 @@ def pairs_figure(rows: Mapping[str, Sequence[tuple[Box, Box, str]]]) -> Figure:
             ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
             _box(ax, one, colour(5))
             _box(ax, other, colour(2), "--")
-            _bare(ax, text, frame=True)
+            _bare(ax, "", frame=True)
+            ax.set_title(text, fontsize=6.5, pad=3)
         axes[0].set_ylabel(title, fontsize=8)
     return figure
 
