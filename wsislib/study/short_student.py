@@ -29,18 +29,22 @@ SHORT = WishConfig(
 )
 
 
-def student_for(scale: str, seed: int, steps: int) -> tuple[WISH, str]:
+def student_for(
+    scale: str, seed: int, steps: int, table: str = "wish-moments", row: str = "everything"
+) -> tuple[WISH, str]:
     """The student of the study's run and what it is; without that run, a short one.
 
     Args:
         scale: of the run.
         seed: of the run.
         steps: of the short one.
+        table: of the run.
+        row: of the run.
     """
     from wsislib.study.wish_student import load_student
 
     try:
-        return load_student(scale, seed), f"the student of a run at {scale} scale"
+        return load_student(scale, seed, table, row), f"the student of a run at {scale} scale"
     except ValueError as missing:
         instead = f"instead, one after {steps} steps taken here, so its answers are crude"
         return short_student(steps, seed), f"{missing}\n{instead}"
