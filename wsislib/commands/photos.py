@@ -5,11 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.commands.recipe import MaskHead, Recipe, Size, load_model, read_recipe
+from wsislib.commands.recipe import (
+    MaskHead,
+    ModelName,
+    Recipe,
+    Size,
+    load_model,
+    read_recipe,
+    recipe_for,
+)
 
 if TYPE_CHECKING:
-    from wsislib.data.coco import CocoDataset
+    from torch import nn
+
     from wsislib.data.folder import ImageFolder
+    from wsislib.data.sample import Dataset
     from wsislib.engine.config import TrainConfig
 
 
@@ -20,20 +30,24 @@ def train(
     out: Path,
     images: Path | None = None,
     first: int | None = None,
+    model: ModelName = "mask-rcnn",
+    labels: str = "file",
+    teacher: str = "tiny",
     size: Size = "small",
     mask_head: MaskHead = "class-agnostic",
     from_scratch: bool = False,
     image_side: tuple[int, int] | None = None,
     steps: int = 3000,
     batch_size: int = 4,
-    learning_rate: float = 0.02,
+    learning_rate: float | None = None,
     seed: int = 0,
     checkpoint_every: int = 100,
     device: str = "auto",
 ) -> int:
-    """Check a COCO-format data set, then train a Mask R-CNN on it.
+    """Check a COCO-format data set, then train a model on it.
 
-    Stopped at any moment, the same command goes on where it was.
+    A Mask R-CNN learns from masks. WISH learns from tags, points, boxes and masks, whatever an
+    image has. Stopped at any moment, the same command goes on where it was.
 
     Args:
         annotations: COCO JSON file.
@@ -41,30 +55,53 @@ def train(
         images: folder that the file names are relative to; `images` beside the annotations
             where not given.
         first: train on the first N images that have instances, for a quick check.
-        size: small trains without a GPU; r50 and r101 are the published Mask R-CNNs.
-        mask_head: one mask for all categories, or one each.
+        model: mask-rcnn or wish.
+        labels: of WISH: file takes labels as they are; tags, points, boxes or masks weakens all of
+            them; "40 tags + 8 boxes" draws a mix and leaves the other images out.
+        teacher: of WISH: tiny, or the path of a published SAM checkpoint.
+        size: small trains without a GPU; r50 and r101 are the published ones (WISH: r50).
+        mask_head: of a Mask R-CNN: one mask for all categories, or one each.
         from_scratch: r50 and r101 start from random weights instead of ImageNet's.
         image_side: shortest side wanted and longest allowed, in pixels.
         steps: training steps in all.
         batch_size: images a step.
-        learning_rate: after warm-up; it falls to nothing along a cosine.
+        learning_rate: after warm-up; it falls to nothing along a cosine. 0.02 where not given; of
+            WISH 0.0005, and 0.0001 for r50.
         seed: of weights, order and augmentation.
         checkpoint_every: steps between checkpoints.
         device: auto, cpu, cuda or mps.
     """
+    settings = (size, mask_head, from_scratch, image_side, seed)
+    if model == "wish":
+        if mask_head != "class-agnostic":
+            raise ValueError("--mask-head is of a Mask R-CNN; WISH has one mask for each query")
+        from wsislib.commands.photo_wish import prepare
+
+        data = (annotations, images, labels, first)
+        course = (steps, batch_size, learning_rate, checkpoint_every)
+        return _fit(*prepare(data, out, teacher, settings, course, device), out, device)
+    if labels != "file" or teacher != "tiny":
+        raise ValueError("--labels and --teacher are of WISH; add --model wish")
     from wsislib.commands.photo_data import image_root, read_photographs, require_valid
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.train import fit
 
     root = image_root(annotations, images)
     require_valid(annotations, root)
     dataset = read_photographs(annotations, root, first)
-    recipe = _recipe(dataset, size, mask_head, from_scratch, image_side, seed)
-    model = recipe.build()
+    recipe = recipe_for(dataset, *settings)
+    rate = 0.02 if learning_rate is None else learning_rate
+    config = _train_config(steps, batch_size, rate, seed, checkpoint_every)
+    return _fit(recipe, recipe.build(), dataset, config, out, device)
+
+
+def _fit(
+    recipe: Recipe, model: nn.Module, dataset: Dataset, config: TrainConfig, out: Path, device: str
+) -> int:
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.train import fit
+
     chosen = pick_device(device)
     recipe.save(out)
     print(f"{len(dataset)} images, {len(recipe.categories)} categories, {describe_device(chosen)}")
-    config = _train_config(steps, batch_size, learning_rate, seed, checkpoint_every)
     fitted = fit(model, dataset, config, out, device=chosen)
     print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
     return 0
@@ -160,20 +197,6 @@ def predict(
     print(f"{len(results)} instances in {len(folder)} images: {out / 'results.json'}")
     print(f"overlay pictures: {out / 'overlays'}")
     return 0
-
-
-def _recipe(
-    dataset: CocoDataset,
-    size: Size,
-    mask_head: MaskHead,
-    from_scratch: bool,
-    image_side: tuple[int, int] | None,
-    seed: int,
-) -> Recipe:
-    pretrained = size != "small" and not from_scratch  # no weights exist for the small one
-    side = image_side or ((240, 320) if size == "small" else (800, 1333))
-    categories = tuple((c.id, c.name) for c in dataset.categories)
-    return Recipe(size, mask_head, pretrained, side, seed, categories, dataset.fingerprint())
 
 
 def _train_config(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,8 +13,9 @@ from wsislib.atomic import read_json, write_json
 if TYPE_CHECKING:
     from torch import nn
 
-    from wsislib.data.sample import Category
+    from wsislib.data.sample import Category, Dataset
 
+ModelName = Literal["mask-rcnn", "wish"]
 Size = Literal["small", "r50", "r101"]
 MaskHead = Literal["class-agnostic", "class-specific"]
 
@@ -32,6 +33,9 @@ class Recipe:
         seed: of initial weights and training.
         categories: (id in the annotation file, name), in the model's order.
         data: fingerprint of the data set that it was trained on.
+        model: "mask-rcnn" learns from masks; "wish" from labels of any kind.
+        labels: of "wish", how the data set's labels were weakened; see `weak_data.read_mixed`.
+        teacher: of "wish": "tiny", or the fingerprint of the SAM that taught it.
     """
 
     size: Size
@@ -41,6 +45,9 @@ class Recipe:
     seed: int
     categories: tuple[tuple[int, str], ...]
     data: str
+    model: ModelName = "mask-rcnn"
+    labels: str = "file"
+    teacher: str = ""
 
     def known(self) -> tuple[Category, ...]:
         """The categories that the model knows, in its order."""
@@ -49,11 +56,15 @@ class Recipe:
         return tuple(Category(id, name) for id, name in self.categories)
 
     def build(self, *, weights_follow: bool = False) -> nn.Module:
-        """Build the model.
+        """Build the model; of "wish" the part that predicts, without its teacher.
 
         Args:
             weights_follow: trained weights will be loaded, so ImageNet's are not fetched.
         """
+        if self.model == "wish":
+            from wsislib.commands.photo_wish import build_segmenter
+
+            return build_segmenter(self, fetch=not weights_follow)
         from wsislib.models.builders import mask_rcnn_r50_fpn, mask_rcnn_r101_fpn, mask_rcnn_small
 
         count, side = len(self.categories), self.image_side
@@ -87,6 +98,21 @@ class Recipe:
                 )
 
 
+def recipe_for(
+    dataset: Dataset,
+    size: Size,
+    mask_head: MaskHead,
+    from_scratch: bool,
+    image_side: tuple[int, int] | None,
+    seed: int,
+) -> Recipe:
+    """The recipe of a Mask R-CNN of `dataset`; arguments as of `wsis train`."""
+    pretrained = size != "small" and not from_scratch  # no weights exist for the small one
+    side = image_side or ((240, 320) if size == "small" else (800, 1333))
+    categories = tuple((c.id, c.name) for c in dataset.categories)
+    return Recipe(size, mask_head, pretrained, side, seed, categories, dataset.fingerprint())
+
+
 def read_recipe(folder: Path) -> Recipe:
     """The recipe of the model in `folder`.
 
@@ -100,9 +126,10 @@ def read_recipe(folder: Path) -> Recipe:
         )
     found = read_json(path)
     known = [field.name for field in fields(Recipe)]
-    if not isinstance(found, Mapping) or set(found) != set(known):
+    needed = {field.name for field in fields(Recipe) if field.default is MISSING}
+    if not isinstance(found, Mapping) or not needed <= set(found) <= set(known):
         keys = set(found) if isinstance(found, Mapping) else set()
-        odd = sorted(keys ^ set(known))
+        odd = sorted((needed - keys) | (keys - set(known)))
         near = difflib.get_close_matches(odd[0], known, n=1) if odd else []
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"{path}: not a recipe of this version; missing or unknown: {odd}{hint}")
@@ -118,8 +145,6 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     Raises:
         ValueError: there is none, training has not ended, or a file is damaged.
     """
-    from wsislib.engine.weights import load_weights
-
     recipe = read_recipe(folder)
     weights = folder / "checkpoints" / "final.safetensors"
     if not weights.exists():
@@ -128,7 +153,14 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
             "Give the same `wsis train` command again; it goes on where it was."
         )
     model = recipe.build(weights_follow=True)
-    load_weights(weights, model)
+    if recipe.model == "wish":
+        from wsislib.commands.photo_wish import load_segmenter
+
+        load_segmenter(weights, model)
+    else:
+        from wsislib.engine.weights import load_weights
+
+        load_weights(weights, model)
     return model.eval(), recipe
 
 

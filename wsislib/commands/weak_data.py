@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -10,9 +11,11 @@ from wsislib.data.coco import CocoDataset
 from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.validate import check_coco
 from wsislib.data.validate_report import require_trainable
+from wsislib.labels.budget import draw, parse_mix
 from wsislib.labels.datasets import WeakDataset
 
 WeakKind = Literal["file", "point", "box"]
+KIND_NAMES = ("tags", "points", "boxes", "masks")
 
 
 def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int) -> Dataset:
@@ -36,3 +39,41 @@ def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int)
     if kind == "point":
         return WeakDataset(dataset, [LabelKind.POINT] * len(dataset), seed)
     return dataset
+
+
+def read_mixed(
+    annotations: Path, images: Path | None, labels: str, seed: int, first: int | None
+) -> Dataset:
+    """Check a COCO file of any labels, read it, and weaken its images as `labels` says.
+
+    Args:
+        annotations: COCO JSON file.
+        images: folder that the file names are relative to; `images` beside the file if None.
+        labels: "file" reads labels as they are; "tags", "points", "boxes" or "masks" weakens every
+            image to that; a mix such as "40 tags + 8 boxes" draws which image gets which kind and
+            leaves the others out.
+        seed: of the random points and of the drawing.
+        first: only the first N images that have instances.
+
+    Raises:
+        ValueError: the data set has faults, which are listed; an image lacks what it is to be
+            weakened from; or the mix is not to be understood or asks for more images than there
+            are.
+    """
+    root = image_root(annotations, images)
+    report = check_coco(annotations, root, LabelKind.MASK, least=LabelKind.TAG, progress=True)
+    require_trainable(report)
+    dataset = CocoDataset(annotations, root)
+    if first is not None:
+        if first < 1:
+            raise ValueError(f"--first is {first}; it must be 1 or more")
+        found = (i for place, i in enumerate(dataset.image_ids) if len(dataset[place].label))
+        dataset = CocoDataset(annotations, root, image_ids=list(islice(found, first)))
+    if labels == "file":
+        return dataset
+    kinds: list[LabelKind | None]
+    if labels in KIND_NAMES:
+        kinds = [LabelKind(KIND_NAMES.index(labels))] * len(dataset)
+    else:
+        kinds = draw(parse_mix(labels), len(dataset), seed)
+    return WeakDataset(dataset, kinds, seed)
