@@ -35,17 +35,20 @@ def test_the_same_seed_gives_the_same_student() -> None:
 
 def test_the_run_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = random_student()
-    monkeypatch.setattr(wish_student, "load_student", lambda scale, seed: kept)
+    monkeypatch.setattr(wish_student, "load_student", lambda *which: kept)
     student, said = short_student.student_for("lab", 0, 7)
     assert student is kept and said == "the student of a run at lab scale"
 
 
 def test_without_the_run_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(scale: str, seed: int) -> WISH:
-        raise ValueError(f"the run {scale}/{seed} has no student yet")
+    def missing(scale: str, seed: int, table: str, row: str) -> WISH:
+        raise ValueError(f"the run {table}/{row} has no student yet")
 
     monkeypatch.setattr(wish_student, "load_student", missing)
     monkeypatch.setattr(short_student, "SHORT", TINY)
     student, said = short_student.student_for("lab", 0, 1)
     assert int(student.steps) == 1
-    assert said.startswith("the run lab/0 has no student yet\n") and "1 steps" in said
+    assert (
+        said.startswith("the run wish-moments/everything has no student yet\n")
+        and "1 steps" in said
+    )
