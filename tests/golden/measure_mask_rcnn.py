@@ -1,9 +1,11 @@
 """Plain steps of Mask R-CNN and of Mask^X R-CNN at lab size."""
 
 import torch
+from torch import nn
 
 from tests.golden.fixed_scenes import scenes
 from tests.golden.golden_numbers import Numbers
+from wsislib.data.sample import Sample
 
 
 def mask_rcnn() -> Numbers:
@@ -15,16 +17,7 @@ def mask_rcnn() -> Numbers:
     for head in ("class-agnostic", "class-specific"):
         model = mask_rcnn_lab(4, head, 0)
         numbers[f"{head}.parameters"] = float(sum(p.numel() for p in model.parameters()))
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.01)
-        torch.manual_seed(0)
-        model.train()
-        for step in (1, 2, 3):
-            losses = model.losses(batch)
-            for name, value in losses.items():
-                numbers[f"{head}.step {step}.{name}"] = float(value.detach())
-            optimiser.zero_grad()
-            sum(losses.values()).backward()
-            optimiser.step()
+        numbers |= _plain_steps(model, batch, head, 3)
         model.eval()
         with torch.no_grad():
             found = model.predict([sample.image for sample in batch])
@@ -52,16 +45,23 @@ def transfer() -> Numbers:
     }
     for name, model in models.items():
         numbers[f"{name}.parameters"] = float(sum(p.numel() for p in model.parameters()))
-        optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
-        torch.manual_seed(0)
-        model.train()
-        for step in (1, 2):
-            losses = model.losses(batch)
-            for loss, value in losses.items():
-                numbers[f"{name}.step {step}.{loss}"] = float(value.detach())
-            optimiser.zero_grad()
-            sum(losses.values()).backward()
-            optimiser.step()
+        numbers |= _plain_steps(model, batch, name, 2)
     weights = models["maskx"].mask.predictor.mask_weights()
     numbers["w_seg"] = float(weights.detach().norm())
+    return numbers
+
+
+def _plain_steps(model: nn.Module, batch: list[Sample], name: str, count: int) -> Numbers:
+    """Losses of steps of plain gradient descent, as "<name>.step <n>.<loss>"."""
+    numbers: Numbers = {}
+    optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01)
+    torch.manual_seed(0)
+    model.train()
+    for step in range(1, count + 1):
+        losses = model.losses(batch)
+        for loss, value in losses.items():
+            numbers[f"{name}.step {step}.{loss}"] = float(value.detach())
+        optimiser.zero_grad()
+        sum(losses.values()).backward()
+        optimiser.step()
     return numbers

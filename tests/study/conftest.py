@@ -117,3 +117,19 @@ def wait_for() -> Callable[[Callable[[], bool]], None]:
         raise AssertionError("it did not come about within a minute")
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def student():
+    """The lab's WISH with random weights."""
+    from tests.study.drawn_teacher import random_student
+
+    return random_student()
+
+
+@pytest.fixture(scope="module")
+def scene(student):
+    """A scene of three objects in the student's categories."""
+    from wsislib.study.matching_show import scene_with, scenes_for
+
+    return scene_with(scenes_for(student, 7, 20), 3)

@@ -7,11 +7,11 @@ from wsislib.models.sam import Candidates, Embedded, Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.models.wish import WISH
 
-SCORES = (0.5, 0.9, 0.3)  # the last is below half of the best
-
 
 class DrawnTeacher(Teacher):
     """Discs of three sizes."""
+
+    scores = (0.5, 0.9, 0.3)  # the last is below half of the best
 
     def embed(self, images):
         sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
@@ -28,7 +28,7 @@ class DrawnTeacher(Teacher):
         y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
         far = torch.hypot(x - middle[:, :1, None], y - middle[:, 1:, None])  # (N, H, W)
         logits = torch.stack([radius - far for radius in (2.0, 5.0, 9.0)], 1)
-        return Candidates(logits, torch.tensor(SCORES).repeat(len(middle), 1), logits)
+        return Candidates(logits, torch.tensor(self.scores).repeat(len(middle), 1), logits)
 
 
 def drawn_teacher(side: int = 96) -> DrawnTeacher:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.study.drawn_teacher import SCORES, random_student
+from tests.study.drawn_teacher import DrawnTeacher, random_student
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.wish import WISH
 from wsislib.models.wish_targets import Gate
@@ -97,7 +97,7 @@ def test_pairs_whose_choice_the_gate_changed(student: WISH) -> None:
         assert nearest != choice.chosen and choice.reasons[nearest] == "low score"
     student_without = replace_gate(student, None)
     assert choices_by_gate(student_without, images, LabelKind.BOX, most=2) == []
-    assert SCORES[2] < Gate().least * max(SCORES)
+    assert DrawnTeacher.scores[2] < Gate().least * max(DrawnTeacher.scores)
 
 
 def replace_gate(student: WISH, gate: Gate | None) -> WISH:

@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.study.drawn_teacher import random_student
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import prompt_term
@@ -22,16 +21,6 @@ from wsislib.study.matching_show import (
 )
 
 KINDS = [LabelKind.POINT, LabelKind.BOX]
-
-
-@pytest.fixture(scope="module")
-def student() -> WISH:
-    return random_student()
-
-
-@pytest.fixture(scope="module")
-def scene(student: WISH) -> Sample:
-    return scene_with(scenes_for(student, 7, 20), 3)
 
 
 def weakened(sample: Sample, kind: LabelKind) -> Sample:

@@ -5,23 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.study.drawn_teacher import random_student
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.models.wish import WISH
-from wsislib.study.matching_show import lay_open, scene_with, scenes_for
+from wsislib.study.matching_show import lay_open
 from wsislib.study.matching_survey import Survey, survey
 from wsislib.study.sam_quality import mask_iou
-
-
-@pytest.fixture(scope="module")
-def student() -> WISH:
-    return random_student()
-
-
-@pytest.fixture(scope="module")
-def scene(student: WISH) -> Sample:
-    return scene_with(scenes_for(student, 7, 20), 3)
 
 
 @pytest.fixture(scope="module")

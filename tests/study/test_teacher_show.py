@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.study.drawn_teacher import SCORES, drawn_teacher
+from tests.study.drawn_teacher import DrawnTeacher, drawn_teacher
 from wsislib.data.world import WorldSpec
 from wsislib.data.world_levels import LevelScenes
 from wsislib.models.sam import Teacher
@@ -46,7 +46,7 @@ def test_an_answer_is_judged_by_what_was_asked(scenes: LevelScenes, teacher: Tea
     assert sample.label.boxes is not None and sample.label.masks is not None
     (boxed,) = ask(teacher, sample, [entry], "box")
     assert list(boxed.prompt) == sample.label.boxes[entry].tolist()
-    assert list(boxed.scores) == pytest.approx(SCORES)
+    assert list(boxed.scores) == pytest.approx(DrawnTeacher.scores)
     mask = sample.label.masks[entry].numpy()
     for found, said in zip(boxed.masks, boxed.truths, strict=True):
         assert said == pytest.approx((found & mask).sum() / (found | mask).sum(), abs=1e-6)
