@@ -3,10 +3,11 @@
 import pytest
 import torch
 from drawn_wish_for_tests import KINDS, assert_same, lab, spied
+from scipy.optimize import linear_sum_assignment
 
 from wsislib.data.sample import LabelKind
 from wsislib.losses.prompts import PromptDistance
-from wsislib.matching import mask_terms
+from wsislib.matching import class_term, mask_terms
 from wsislib.models.builders_mask2former import LOSS_WEIGHTS
 from wsislib.models.builders_wish import (
     WishParts,
@@ -31,7 +32,7 @@ def test_the_nearest_candidate_is_chosen_once_and_used(make, same_points, monkey
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("kind", ["kl", "reverse-kl", "l2"])
+@pytest.mark.parametrize("kind", ["kl", "reverse-kl", "l2", "cosine"])
 def test_the_prompt_loss_is_the_distance_that_was_matched(make, same_points, monkeypatch, kind):
     model = lab(WishParts(distance=PromptDistance(kind))).eval()
     seen = spied(model, [make(LabelKind.BOX, 0), make(LabelKind.POINT, 1)], monkeypatch)
@@ -61,3 +62,23 @@ def test_mask_labels_are_mask2formers(make, same_points):
     del model.segmenter.cost_weights["prompt"]
     for name, value in model.segmenter.losses(batch).items():
         torch.testing.assert_close(found[name], value, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_without_mask_costs_the_nearest_candidate_is_still_learnt(make, same_points, monkeypatch):
+    batch = [make(LabelKind.BOX, 0), make(LabelKind.POINT, 1)]
+    seen = spied(lab(WishParts(mask_cost=False, prompt_weight=0.0)).eval(), batch, monkeypatch)
+    said, targets, matches = seen["said"], seen["targets"], seen["matches"]
+    area = said.padding.extents(said.features.device)[1]
+    points = torch.rand(len(targets.counts), lab().segmenter.sampling.count, 2) * area[:, None]
+    bce, dice = mask_terms(said.embeddings, said.features, targets, points, area)
+    own = matches.query[:, None, :, None].expand(-1, -1, -1, bce.shape[-1])
+    cost = (bce + dice).masked_fill(~targets.allowed, torch.inf).gather(1, own)[:, 0]
+    assert torch.equal(matches.candidate, cost.argmin(-1))
+    assert len(matches.candidate.unique()) > 1, "not always the first"
+    classes = class_term(said.classes, targets)
+    layer, image = -1, 0
+    held = targets.image == image
+    paid = classes[layer][:, held].gather(0, matches.query[layer][held][None])
+    best = linear_sum_assignment(classes[layer][:, held].numpy())
+    assert paid.sum().item() == pytest.approx(classes[layer][:, held].numpy()[best].sum(), abs=1e-5)

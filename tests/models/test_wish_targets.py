@@ -9,13 +9,14 @@ from hypothesis import strategies as st
 
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.cam import Cams
+from wsislib.models.candidate_choice import Gate
 from wsislib.models.live_teacher import taught
 from wsislib.models.padding import Padding
 from wsislib.models.prompt_head import PromptHead
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.sam import Prompts, Teacher
 from wsislib.models.tiny_sam import tiny_sam
-from wsislib.models.wish_targets import Gate, wish_targets
+from wsislib.models.wish_targets import wish_targets
 
 SIDE, WIDTH = 32, 8
 

@@ -7,8 +7,8 @@ import torch
 
 from tests.study.drawn_teacher import DrawnTeacher, random_student
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.models.candidate_choice import Gate
 from wsislib.models.wish import WISH
-from wsislib.models.wish_targets import Gate
 from wsislib.study.matching_panels import (
     choices_by_gate,
     choices_of,

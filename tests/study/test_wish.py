@@ -17,8 +17,9 @@ from wsislib.study import wish
 from wsislib.study.config import config_from
 from wsislib.study.experiments import Context, experiment
 from wsislib.study.partial_data import data_sets
+from wsislib.study.weak_labels import weak_data
 from wsislib.study.wish_insight import cam_quality, teacher_quality
-from wsislib.study.wish_settings import WishConfig, build_model, loss_weights, weak_data
+from wsislib.study.wish_settings import WishConfig, build_model, loss_weights
 
 SMOKE = {
     "categories": 4, "image_size": 64, "train_count": 6, "val_count": 2, "steps": 2,
@@ -86,6 +87,21 @@ def test_labels_are_as_dear_as_they_are_called(teacher) -> None:
     assert sorted(weak.kinds) == [0, 0, 2]
 
 
+def test_a_budget_buys_its_shares(teacher) -> None:
+    config = settings(labels="budget", budget=24.0, shares={"tags": 0.5, "boxes": 0.5})
+    train, _ = data_sets(settings(train_count=20))
+    weak = weak_data(config, train)
+    assert sorted(weak.kinds) == [0] * 12 + [2]
+
+
+def test_a_run_may_label_other_images(teacher) -> None:
+    train, _ = data_sets(settings(train_count=20))
+    same, other = settings(labels="5 boxes"), settings(labels="5 boxes", redraw=True)
+    assert weak_data(same, train, 0).image_ids == weak_data(same, train, 1).image_ids
+    assert weak_data(same, train, 0).image_ids == weak_data(other, train, 0).image_ids
+    assert weak_data(other, train, 1).image_ids != weak_data(other, train, 0).image_ids
+
+
 def test_settings_reach_the_model(teacher) -> None:
     config = settings(
         prompt_weight=1.0, prompt_distance="l2", prompt_tokens="both", gate=-1.0, self_start=-1,
@@ -98,6 +114,11 @@ def test_settings_reach_the_model(teacher) -> None:
     weights = loss_weights(config)
     assert weights["loss_prompt"] == 1 and weights["loss_cam"] == 20 and weights["loss_mask"] == 5
     assert build_model(settings(gate=0.25), 4, teacher, 0).gate.least == 0.25
+    other = settings(candidate="largest", mask_cost=False, peak_least=0.5, peak_overlap=1.0)
+    model = build_model(other, 4, teacher, 0)
+    assert model.choice == "largest" and model.peaks.least == 0.5 and model.peaks.overlap == 1
+    costs = model.segmenter.cost_weights
+    assert costs == {"class": 2, "mask": 0, "dice": 0, "prompt": 5}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +129,14 @@ def test_settings_reach_the_model(teacher) -> None:
         ({"labels": "some boxes"}, "cannot read 'some boxes'"),
         ({"gate": 2.0}, "gate is 2.0"),
         ({"self_start": -5}, "-1 for never"),
+        ({"peak_least": 0.0}, "peak_least and peak_overlap are shares"),
+        ({"budget": 9.0}, "budget and shares go with labels 'budget', not 'boxes'"),
+        ({"labels": "budget", "budget": 9.0, "shares": {"tags": 0.5}}, "shares sum to 0.5"),
+        ({"labels": "budget", "budget": 9.0, "shares": {"tag": 1.0}}, "unknown kind 'tag'.*tags"),
+        (
+            {"labels": "budget", "budget": 9.0, "shares": {"tags": 0.5, "masks": 0.5}},
+            "buys no image of kind MASK at 136",
+        ),
         ({"tag_pretraining": True, "builder": "r50"}, "tag_pretraining is for builder 'lab'"),
     ],
 )

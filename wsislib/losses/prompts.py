@@ -3,7 +3,7 @@
 A prompt is T tokens of D numbers from a frozen prompt encoder; a query is to say them. The paper
 names the Kullback-Leibler divergence and does not say of what: here it is that of the softmax of
 each token over its D numbers, 0 where they are equal up to a constant. The direction is open too,
-so both are here, and the squared distance beside them.
+so both are here, and the squared distance and the cosine beside them.
 
 Every one of these is f(a) + g(b) - u(a).v(b), so all pairs cost one matrix product.
 """
@@ -11,12 +11,15 @@ Every one of these is f(a) + g(b) - u(a).v(b), so all pairs cost one matrix prod
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from wsislib.losses.targets import Targets
+
+DistanceKind = Literal["kl", "reverse-kl", "l2", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,17 @@ class PromptDistance:
 
     Attributes:
         kind: "kl" is KL(said || wanted), "reverse-kl" is KL(wanted || said), both in nats; "l2"
-            is the mean over D of squared differences.
-        temperature: divides the tokens before the softmax; "l2" has none.
+            is the mean over D of squared differences, "cosine" is 1 - cosine, in 0..2.
+        temperature: divides the tokens before the softmax; "l2" and "cosine" have none.
     """
 
-    kind: Literal["kl", "reverse-kl", "l2"] = "kl"
+    kind: DistanceKind = "kl"
     temperature: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("kl", "reverse-kl", "l2"):
-            raise ValueError(f"prompt distance {self.kind!r}: use 'kl', 'reverse-kl' or 'l2'")
+        if self.kind not in get_args(DistanceKind):
+            known = ", ".join(map(repr, get_args(DistanceKind)))
+            raise ValueError(f"prompt distance {self.kind!r}: use one of {known}")
         if not self.temperature > 0:
             raise ValueError(f"the temperature is {self.temperature}; it must be above 0")
 
@@ -42,6 +46,8 @@ class PromptDistance:
         """Tokens (..., T, D) and (..., T, D) -> (...) float32."""
         if self.kind == "l2":
             return (said.float() - wanted.float()).square().mean((-2, -1))
+        if self.kind == "cosine":
+            return (1.0 - (_unit(said) * _unit(wanted)).sum(-1).mean(-1)).clamp(min=0.0)
         first, second = self._logs(said), self._logs(wanted)
         if self.kind == "reverse-kl":
             first, second = second, first
@@ -54,6 +60,9 @@ class PromptDistance:
             scale = 1.0 / (said.shape[-1] * said.shape[-2])
             own = (one.square().sum((-2, -1)).unsqueeze(-1), other.square().sum((-2, -1)))
             return scale * (own[0] + own[1] - 2.0 * _products(one, other)).clamp(min=0.0)
+        if self.kind == "cosine":
+            near = _products(_unit(said), _unit(wanted)) / said.shape[-2]
+            return (1.0 - near).clamp(min=0.0)
         one, other = self._logs(said), self._logs(wanted)
         if self.kind == "kl":
             own_said = (one.exp() * one).sum((-2, -1)).unsqueeze(-1)  # (L, Q, 1)
@@ -106,6 +115,10 @@ def prompt_loss(
     with torch.autocast(said.device.type, enabled=False):
         apart = distance(own, wanted.expand_as(own)) * (query >= 0)  # (L, N)
     return apart.sum(1) / len(targets)
+
+
+def _unit(tokens: Tensor) -> Tensor:
+    return normalize(tokens.float(), dim=-1)
 
 
 def _products(one: Tensor, other: Tensor) -> Tensor:

@@ -15,11 +15,11 @@ from wsislib.models.builders_mask2former import (
     mask2former_small,
 )
 from wsislib.models.cam import CamHead
+from wsislib.models.candidate_choice import Choice, Gate
 from wsislib.models.mask2former import Mask2Former
 from wsislib.models.prompt_head import PromptHead, PromptTeacher, Tokens
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.wish import WISH
-from wsislib.models.wish_targets import Gate
 
 PROMPT_WEIGHT = 5.0
 
@@ -33,6 +33,8 @@ class WishParts:
         distance: of prompts.
         tokens: shape of the prompt, see `prompt_head`.
         gate: leaves candidates out; None lets all through.
+        choice: of one candidate beforehand, where the matcher is not to choose.
+        mask_cost: whether the matcher looks at masks; the choice of candidates always does.
         peaks: how pseudo points are found.
     """
 
@@ -40,6 +42,8 @@ class WishParts:
     distance: PromptDistance = PromptDistance()
     tokens: Tokens = "mean"
     gate: Gate | None = Gate()
+    choice: Choice = "adaptive"
+    mask_cost: bool = True
     peaks: PeakRule = PeakRule()
 
 
@@ -137,7 +141,11 @@ def _wish(
 ) -> WISH:
     """WISH on a Mask2Former; the new heads are as wide as its queries."""
     parts = parts or WishParts()
-    segmenter.cost_weights = {**COST_WEIGHTS, "prompt": parts.prompt_weight}
+    segmenter.cost_weights = {
+        **COST_WEIGHTS,
+        **({} if parts.mask_cost else {"mask": 0.0, "dice": 0.0}),
+        "prompt": parts.prompt_weight,
+    }
     width = segmenter.query_decoder.queries.embedding_dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -152,4 +160,5 @@ def _wish(
         parts.gate,
         parts.peaks,
         *schedule,
+        choice=parts.choice,
     )

@@ -62,6 +62,7 @@ class Mask2Former(nn.Module):
         self.framing, self.backbone = framing, backbone
         self.pixel_decoder, self.query_decoder = pixel_decoder, query_decoder
         self.sampling, self.cost_weights = sampling, dict(cost_weights)
+        self.nearness = (cost_weights["mask"], cost_weights["dice"])  # of a candidate
         self.no_object_weight, self.most = no_object_weight, most
 
     def losses(
@@ -119,8 +120,8 @@ class Mask2Former(nn.Module):
         count = self.sampling.count
         points = random_points(len(targets.counts), count, area, generator)
         bce, dice = mask_terms(said.embeddings, said.features, targets, points, extent)
-        weights = self.cost_weights
-        nearest = nearest_candidate(weights["mask"] * bce + weights["dice"] * dice, targets.allowed)
+        near = self.nearness[0] * bce + self.nearness[1] * dice
+        nearest = nearest_candidate(near, targets.allowed)
         chosen = nearest.unsqueeze(-1)
         costs = {
             "class": class_term(said.classes, targets),
@@ -128,7 +129,7 @@ class Mask2Former(nn.Module):
             "dice": dice.gather(-1, chosen).squeeze(-1),
             **(terms or {}),
         }
-        return match(costs, weights, targets, nearest)
+        return match(costs, self.cost_weights, targets, nearest)
 
     def matched_losses(
         self,

@@ -28,13 +28,14 @@ from wsislib.data.sample import Detections, Sample
 from wsislib.losses.cams import self_loss, self_targets, tag_logits, tag_loss
 from wsislib.losses.prompts import PromptDistance, prompt_loss, prompt_term
 from wsislib.models.cam import CamHead, Cams, tag_table
+from wsislib.models.candidate_choice import Choice, Gate
 from wsislib.models.live_teacher import taught
 from wsislib.models.mask2former import Mask2Former
 from wsislib.models.prompt_head import PromptHead, PromptTeacher
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.query_decoder import Predictions
 from wsislib.models.wish_statistics import step_statistics
-from wsislib.models.wish_targets import Gate, wish_targets
+from wsislib.models.wish_targets import wish_targets
 
 
 class WISH(nn.Module):
@@ -50,6 +51,7 @@ class WISH(nn.Module):
         peaks: how pseudo points are found.
         cam_warmup: steps before activation maps give pseudo points.
         self_start: steps before predicted masks teach activation maps; None is never.
+        choice: of one candidate beforehand, where the matcher is not to choose.
     """
 
     steps: Tensor
@@ -65,11 +67,12 @@ class WISH(nn.Module):
         peaks: PeakRule | None = None,
         cam_warmup: int = 0,
         self_start: int | None = 0,
+        choice: Choice = "adaptive",
     ) -> None:
         super().__init__()
         assert not isinstance(teacher, nn.Module), "a teacher must not be saved with the model"
         self.segmenter, self.prompt_head, self.cam_head = segmenter, prompt_head, cam_head
-        self.teacher, self.gate = teacher, gate
+        self.teacher, self.gate, self.choice = teacher, gate, choice
         self.distance, self.peaks = distance or PromptDistance(), peaks or PeakRule()
         self.cam_warmup, self.self_start = cam_warmup, self_start
         self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
@@ -102,7 +105,7 @@ class WISH(nn.Module):
         tags = tag_table(batch, cams.maps.shape[1])  # (B, C)
 
         complete = taught(batch, cams if step >= self.cam_warmup else None, teacher, self.peaks)
-        wanted = wish_targets(batch, complete, self.prompt_head, teacher, self.gate)
+        wanted = wish_targets(batch, complete, self.prompt_head, teacher, self.gate, self.choice)
         targets = wanted.targets
         prompt_costs = prompt_term(prompts, wanted.prompts, targets, self.distance)
         matches = self.segmenter.match(said, targets, generator, {"prompt": prompt_costs})

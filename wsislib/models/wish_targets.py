@@ -14,57 +14,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
-from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.targets import Targets
-from wsislib.models.prompt_head import PromptHead, PromptTeacher, entries_with_box
-
-
-@dataclass(frozen=True)
-class Gate:
-    """Which of a teacher's candidates a query may learn.
-
-    "The nearest to my prediction" has a degenerate way out: a bad candidate that is easy to
-    predict, such as one of a dead head. So some are left out: those that are empty, those that
-    miss their prompt, and those whose predicted IoU is far below the best of their prompt.
-
-    Attributes:
-        least: of the predicted IoU, as a share of the best candidate's; 0 lets all through.
-        inside: share of a candidate's pixels that must lie in the box it was prompted with. A
-            prompting point must lie on the candidate.
-    """
-
-    least: float = 0.5
-    inside: float = 0.5
-
-    def __post_init__(self) -> None:
-        if not (0 <= self.least <= 1 and 0 <= self.inside <= 1):
-            raise ValueError(
-                f"the gate's least ({self.least}) and inside ({self.inside}) are shares in 0..1"
-            )
-
-    def __call__(self, label: Label, offered: Candidates) -> Tensor:
-        """(K, M) bool: which candidates are allowed; one at least of each entry.
-
-        Where none passes, the tests are dropped one by one: predicted IoU first, then the prompt,
-        emptiness last.
-        """
-        filled = offered.masks.flatten(2).any(2)  # (K, M)
-        hits = filled & self._hits(label, offered.masks)
-        best = offered.quality.amax(1, keepdim=True)
-        allowed = hits & (offered.quality >= self.least * best)
-        for weaker in (hits, filled, torch.ones_like(filled)):
-            allowed = torch.where(allowed.any(1, keepdim=True), allowed, weaker)
-        return allowed
-
-    def _hits(self, label: Label, masks: Tensor) -> Tensor:
-        """(K, M) bool: which masks (K, M, H, W) answer their prompt."""
-        boxed = entries_with_box(label)
-        hits = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
-        if label.boxes is not None and bool(boxed.any()):
-            hits[boxed] = _share_inside(masks[boxed], label.boxes[boxed]) >= self.inside
-        if label.points is not None and not bool(boxed.all()):
-            hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
-        return hits
+from wsislib.models.candidate_choice import Choice, Gate, choose
+from wsislib.models.prompt_head import PromptHead, PromptTeacher
 
 
 @dataclass(frozen=True)
@@ -89,6 +42,7 @@ def wish_targets(
     head: PromptHead,
     teacher: PromptTeacher,
     gate: Gate | None,
+    choice: Choice = "adaptive",
 ) -> WishTargets:
     """Targets of a batch of labels of any kind.
 
@@ -99,9 +53,10 @@ def wish_targets(
         teacher: whose prompt encoder gives Z; it sees the augmented label, since tokens move with
             the image.
         gate: leaves candidates out; None lets all through.
+        choice: of one of those left, where the matcher is not to choose.
     """
     labels = [replace(sample, label=_with_tight_boxes(sample.label)) for sample in batch]
-    offered = [_offered(sample, gate) for sample in labels]
+    offered = [_offered(sample, gate, choice) for sample in labels]
     most = max(masks.shape[1] for masks, _ in offered)
     lone = [
         before.label.kind == LabelKind.TAG and len(before.label) > 0 and len(after.label) == 0
@@ -121,8 +76,8 @@ def wish_targets(
     return WishTargets(targets, torch.cat(prompts), torch.cat(kinds))
 
 
-def _offered(sample: Sample, gate: Gate | None) -> tuple[Tensor, Tensor]:
-    """(K, M, H, W) bool masks and (K, M) bool, which may be learnt."""
+def _offered(sample: Sample, gate: Gate | None, choice: Choice) -> tuple[Tensor, Tensor]:
+    """(K, M, H, W) masks and (K, M) bool, which may be learnt."""
     label, device = sample.label, sample.image.device
     if len(label) == 0:
         nothing = torch.zeros(0, 1, *_size(sample), dtype=torch.bool, device=device)
@@ -136,12 +91,13 @@ def _offered(sample: Sample, gate: Gate | None) -> tuple[Tensor, Tensor]:
     allowed = torch.ones_like(offered.quality, dtype=torch.bool)
     if gate is not None:
         allowed = gate(label, offered)
+    masks, allowed = choose(offered, allowed, choice)
     if not bool(own.any()):
-        return offered.masks, allowed
+        return masks, allowed
     assert label.masks is not None
-    masks, first = offered.masks.clone(), torch.zeros_like(allowed[0])
+    masks, first = masks.clone(), torch.zeros_like(allowed[0])
     first[0] = True
-    masks[own] = label.masks[own].unsqueeze(1)
+    masks[own] = label.masks[own].unsqueeze(1).to(masks.dtype)
     return masks, torch.where(own.unsqueeze(1), first, allowed)
 
 
@@ -164,29 +120,10 @@ def _kinds(given: Label, label: Label) -> Tensor:
 
 
 def _padded(x: Tensor, most: int) -> Tensor:
-    """(K, M, ...) bool -> (K, most, ...), False where nothing was."""
+    """(K, M, ...) -> (K, most, ...), False or 0 where nothing was."""
     if x.shape[1] == most:
         return x
     return torch.cat([x, x.new_zeros(x.shape[0], most - x.shape[1], *x.shape[2:])], 1)
-
-
-def _share_inside(masks: Tensor, boxes: Tensor) -> Tensor:
-    """(K, M): which share of each mask (K, M, H, W) has its pixel centres in its entry's box."""
-    height, width = masks.shape[2:]
-    x = torch.arange(width, device=masks.device) + 0.5
-    y = torch.arange(height, device=masks.device) + 0.5
-    x0, y0, x1, y1 = boxes.unsqueeze(-1).unbind(1)  # (K, 1) each
-    across, along = (x > x0) & (x < x1), (y > y0) & (y < y1)  # (K, W), (K, H)
-    inside = masks & (along.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
-    return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
-
-
-def _at(masks: Tensor, points: Tensor) -> Tensor:
-    """(K, M) bool: each mask (K, M, H, W) at its entry's point (K, 2) xy in pixels."""
-    height, width = masks.shape[2:]
-    x = points[:, 0].long().clamp(0, width - 1)
-    y = points[:, 1].long().clamp(0, height - 1)
-    return masks[torch.arange(len(points), device=masks.device), :, y, x]
 
 
 def _size(sample: Sample) -> tuple[int, int]:

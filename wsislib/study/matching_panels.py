@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.matching import nearest_candidate
+from wsislib.models.candidate_choice import Gate
 from wsislib.models.wish import WISH
-from wsislib.models.wish_targets import Gate
 from wsislib.study.matching_show import LaidOpen, lay_open
 from wsislib.viz.matching import Choice
 

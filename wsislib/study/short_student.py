@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.study.wish_settings import WishConfig, build_model, loss_weights, weak_data
+from wsislib.study.weak_labels import weak_data
+from wsislib.study.wish_settings import WishConfig, build_model, loss_weights
 
 if TYPE_CHECKING:
     from wsislib.models.wish import WISH
@@ -70,5 +71,12 @@ def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WI
     assert isinstance(model, WISH)
     settings = replace(train_config(config, seed), loss_weights=loss_weights(config))
     with tempfile.TemporaryDirectory() as folder:
-        fit(model, weak_data(config, train), settings, Path(folder), device="cpu", progress=False)
+        fit(
+            model,
+            weak_data(config, train, seed),
+            settings,
+            Path(folder),
+            device="cpu",
+            progress=False,
+        )
     return model.eval()

@@ -42,7 +42,8 @@ _NO_COST = frozenset((
     "train_list", "val_list", "split",
     "a_count", "split_seed", "masks", "mask_head", "pretrained", "warm_start", "inputs",
     "layers", "activation", "stop_gradient", "embedding_file", "embedding_width",
-    "label_seed", "tag_pretraining", "prompt_weight", "prompt_temperature", "gate",
+    "label_seed", "redraw", "budget", "mask_price", "tag_pretraining", "prompt_weight",
+    "prompt_temperature", "gate", "candidate", "mask_cost", "peak_least", "peak_overlap",
     "cam_warmup", "self_start", "score_threshold", "detections", "gallery",
     "heads", "draw", "sizes", "trials",
 ))  # fmt: skip

@@ -13,12 +13,12 @@ from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.mask_rcnn import average_precisions, examples_of, train_config
 from wsislib.study.partial_data import data_sets
 from wsislib.study.paths import cache_folder, data_folder
+from wsislib.study.weak_labels import weak_data
 from wsislib.study.wish_settings import (
     WishConfig,
     build_model,
     jitter,
     loss_weights,
-    weak_data,
     wish_files,
 )
 
@@ -52,7 +52,7 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     teacher = teacher_of(config)
     model = build_model(config, len(train.categories), teacher, context.seed)
     context.on_model(model)
-    weak = weak_data(config, train)
+    weak = weak_data(config, train, context.seed)
     labelled = weak if teacher is None else taught_data(weak, teacher.to(device), context.progress)
     learnt = pseudo_masked(labelled) if config.method == "pseudo-masks" else labelled
     settings = replace(train_config(config, context.seed), loss_weights=loss_weights(config))

@@ -6,32 +6,28 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from wsislib.study.partial_data import PartialDataConfig, data_files
+from wsislib.study.partial_data import data_files
+from wsislib.study.weak_labels import WeakLabelConfig, kinds_held
 
 if TYPE_CHECKING:
     import torch
 
-    from wsislib.data.sample import Dataset, LabelKind, Sample
+    from wsislib.data.sample import Sample
     from wsislib.engine.batches import Augment
-    from wsislib.labels.datasets import WeakDataset
     from wsislib.models.builders_wish import WishParts
     from wsislib.models.mask2former import Mask2Former
     from wsislib.models.sam import Teacher
     from wsislib.models.wish import WISH
 
-KINDS = ("tags", "points", "boxes", "masks")
 NEVER = -1
 JITTER_RANGE = (0.1, 2.0)
 
 
 @dataclass(frozen=True)
-class WishConfig(PartialDataConfig):
-    """Settings of a run of WISH or of what it is compared with, beside those of its data.
+class WishConfig(WeakLabelConfig):
+    """Settings of a run of WISH or of what it is compared with, beside those of its labels.
 
     Attributes:
-        labels: "tags", "points", "boxes" or "masks" for every training image; or a mix such as
-            "5290 tags + 441 boxes", whose images are drawn and the others left out.
-        label_seed: of the random points, and of which images get which kind.
         method: "wish"; "pseudo-masks" is Mask2Former with the teacher's best-scoring candidates
             as masks (points, boxes or masks); "mask2former" learns from masks alone.
         builder: "lab" or "r50"; `pretrained` is ImageNet's weights for the latter.
@@ -44,12 +40,14 @@ class WishConfig(PartialDataConfig):
         prompt_distance, prompt_temperature, prompt_tokens: see `losses/prompts.py` and
             `models/prompt_head.py`.
         gate: share of the best predicted IoU that a candidate must have; -1 takes the gate away.
+        candidate: how one of a prompt's candidates is chosen, see `models/candidate_choice.py`.
+        mask_cost: whether the matcher looks at masks.
+        peak_least, peak_overlap: of pseudo points, see `models/pseudo_points.py`; an overlap of
+            1 merges none.
         cam_warmup: steps before activation maps give pseudo points.
         self_start: steps before predicted masks teach activation maps; -1 is never.
     """
 
-    labels: str = "boxes"
-    label_seed: int = 0
     method: Literal["wish", "pseudo-masks", "mask2former"] = "wish"
     builder: Literal["lab", "r50"] = "lab"
     pretrained: bool = True
@@ -57,47 +55,34 @@ class WishConfig(PartialDataConfig):
     teacher: str = "tiny"
     jitter: int = 0
     prompt_weight: float = 5.0
-    prompt_distance: Literal["kl", "reverse-kl", "l2"] = "kl"
+    prompt_distance: Literal["kl", "reverse-kl", "l2", "cosine"] = "kl"
     prompt_temperature: float = 1.0
     prompt_tokens: Literal["mean", "both"] = "mean"
     gate: float = 0.5
+    candidate: Literal["adaptive", "best", "largest", "smallest", "average"] = "adaptive"
+    mask_cost: bool = True
+    peak_least: float = 0.3
+    peak_overlap: float = 0.5
     cam_warmup: int = 150
     self_start: int = 750
 
     def __post_init__(self) -> None:
-        from wsislib.labels.budget import parse_mix
-
-        if self.labels in KINDS:
-            held = {self.labels}
-        else:
-            mix = parse_mix(self.labels)
-            held = {name for name in KINDS if getattr(mix, name)}
+        super().__post_init__()
+        held = kinds_held(self)
         if self.method == "mask2former" and held != {"masks"}:
             raise ValueError(f"method 'mask2former' learns from masks; labels are {self.labels!r}")
         if self.method == "pseudo-masks" and "tags" in held:
             raise ValueError("method 'pseudo-masks' wants points, boxes or masks: tags have none")
         if self.gate != NEVER and not 0 <= self.gate <= 1:
             raise ValueError(f"gate is {self.gate}; it is a share in 0..1, or -1 for none")
+        if not (0 < self.peak_least <= 1 and 0 <= self.peak_overlap <= 1):
+            raise ValueError("peak_least and peak_overlap are shares in 0..1")
         if self.cam_warmup < 0 or self.self_start < NEVER:
             raise ValueError("cam_warmup is 0 or more, self_start too or -1 for never")
         if self.jitter < 0:
             raise ValueError(f"jitter is {self.jitter}; it is a number of pixels, or 0 for none")
         if self.tag_pretraining and self.builder != "lab":
             raise ValueError("tag_pretraining is for builder 'lab'; 'r50' has `pretrained`")
-
-
-def weak_data(config: WishConfig, train: Dataset) -> WeakDataset:
-    """The training images with the labels that the settings give them."""
-    from wsislib.data.sample import LabelKind
-    from wsislib.labels.budget import draw, parse_mix
-    from wsislib.labels.datasets import WeakDataset
-
-    kinds: list[LabelKind | None]
-    if config.labels in KINDS:
-        kinds = [LabelKind(KINDS.index(config.labels))] * len(train)
-    else:
-        kinds = draw(parse_mix(config.labels), len(train), config.label_seed)
-    return WeakDataset(train, kinds, config.label_seed)
 
 
 def jitter(config: WishConfig) -> Augment | None:
@@ -157,13 +142,17 @@ def wish_parts(config: WishConfig) -> WishParts:
     """What the settings vary in the model."""
     from wsislib.losses.prompts import PromptDistance
     from wsislib.models.builders_wish import WishParts
-    from wsislib.models.wish_targets import Gate
+    from wsislib.models.candidate_choice import Gate
+    from wsislib.models.pseudo_points import PeakRule
 
     return WishParts(
         prompt_weight=config.prompt_weight,
         distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
         tokens=config.prompt_tokens,
         gate=None if config.gate == NEVER else Gate(config.gate),
+        choice=config.candidate,
+        mask_cost=config.mask_cost,
+        peaks=PeakRule(least=config.peak_least, overlap=config.peak_overlap),
     )
 
 

@@ -1,0 +1,112 @@
+"""Which of a teacher's candidates may be learnt: the gate, and rules that choose one beforehand.
+
+WISH (Kweon and Yoon 2025) lets each query learn the candidate that is nearest to its prediction.
+What that adaptive choice is worth shows beside rules that choose without looking at predictions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from wsislib.data.sample import Candidates, Label
+from wsislib.models.prompt_head import entries_with_box
+
+# "adaptive" leaves the choice to the matcher; "best" is the highest predicted IoU, "largest" and
+# "smallest" go by area, "average" is the mean of the masks.
+Choice = Literal["adaptive", "best", "largest", "smallest", "average"]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Which of a teacher's candidates a query may learn.
+
+    "The nearest to my prediction" has a degenerate way out: a bad candidate that is easy to
+    predict, such as one of a dead head. So some are left out: those that are empty, those that
+    miss their prompt, and those whose predicted IoU is far below the best of their prompt.
+
+    Attributes:
+        least: of the predicted IoU, as a share of the best candidate's; 0 lets all through.
+        inside: share of a candidate's pixels that must lie in the box it was prompted with. A
+            prompting point must lie on the candidate.
+    """
+
+    least: float = 0.5
+    inside: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.least <= 1 and 0 <= self.inside <= 1):
+            raise ValueError(
+                f"the gate's least ({self.least}) and inside ({self.inside}) are shares in 0..1"
+            )
+
+    def __call__(self, label: Label, offered: Candidates) -> Tensor:
+        """(K, M) bool: which candidates are allowed; one at least of each entry.
+
+        Where none passes, the tests are dropped one by one: predicted IoU first, then the prompt,
+        emptiness last.
+        """
+        filled = offered.masks.flatten(2).any(2)  # (K, M)
+        hits = filled & self._hits(label, offered.masks)
+        best = offered.quality.amax(1, keepdim=True)
+        allowed = hits & (offered.quality >= self.least * best)
+        for weaker in (hits, filled, torch.ones_like(filled)):
+            allowed = torch.where(allowed.any(1, keepdim=True), allowed, weaker)
+        return allowed
+
+    def _hits(self, label: Label, masks: Tensor) -> Tensor:
+        """(K, M) bool: which masks (K, M, H, W) answer their prompt."""
+        boxed = entries_with_box(label)
+        hits = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
+        if label.boxes is not None and bool(boxed.any()):
+            hits[boxed] = _share_inside(masks[boxed], label.boxes[boxed]) >= self.inside
+        if label.points is not None and not bool(boxed.all()):
+            hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
+        return hits
+
+
+def choose(offered: Candidates, allowed: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
+    """The candidates that a choice leaves.
+
+    Args:
+        offered: of M entries, K masks each.
+        allowed: (K, M) bool; one at least of each entry.
+        choice: see `Choice`.
+
+    Returns:
+        Masks (K, M or 1, H, W), bool or, of "average", float32 shares in 0..1; and (K, M or 1)
+        bool, which of them may be learnt.
+    """
+    masks = offered.masks
+    if choice == "adaptive":
+        return masks, allowed
+    if choice == "average":
+        weight = allowed.float() / allowed.sum(1, keepdim=True)  # (K, M)
+        mean = (masks * weight[:, :, None, None]).sum(1, keepdim=True)
+        return mean, torch.ones_like(allowed[:, :1])
+    area = masks.flatten(2).sum(2).float()
+    rank = {"best": offered.quality.float(), "largest": area, "smallest": -area}[choice]
+    first = rank.masked_fill(~allowed, -torch.inf).argmax(1, keepdim=True)  # (K, 1)
+    return masks, torch.zeros_like(allowed).scatter(1, first, True)
+
+
+def _share_inside(masks: Tensor, boxes: Tensor) -> Tensor:
+    """(K, M): which share of each mask (K, M, H, W) has its pixel centres in its entry's box."""
+    height, width = masks.shape[2:]
+    x = torch.arange(width, device=masks.device) + 0.5
+    y = torch.arange(height, device=masks.device) + 0.5
+    x0, y0, x1, y1 = boxes.unsqueeze(-1).unbind(1)  # (K, 1) each
+    across, along = (x > x0) & (x < x1), (y > y0) & (y < y1)  # (K, W), (K, H)
+    inside = masks & (along.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
+    return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
+
+
+def _at(masks: Tensor, points: Tensor) -> Tensor:
+    """(K, M) bool: each mask (K, M, H, W) at its entry's point (K, 2) xy in pixels."""
+    height, width = masks.shape[2:]
+    x = points[:, 0].long().clamp(0, width - 1)
+    y = points[:, 1].long().clamp(0, height - 1)
+    return masks[torch.arange(len(points), device=masks.device), :, y, x]
