@@ -56,7 +56,7 @@ def taught(
         return done
     embedded = teacher.embed([batch[index].image for index in asking])
     for place, index in enumerate(asking):
-        own, sample = _one_of(embedded, place), batch[index]
+        own, sample = embedded.one(place), batch[index]
         label = _labelled(sample, index, peaks[index], cams, own, teacher, rule)
         done[index] = _with_label(sample, label)
     return done
@@ -121,11 +121,6 @@ def _ask(teacher: PromptTeacher, own: Embedded, prompts: Prompts) -> Candidates:
     """The teacher's candidates for prompts on one image, as labels carry them."""
     (offered,) = teacher.candidates(own, [prompts])
     return Candidates(offered.masks, offered.scores.clamp(0.0, 1.0))
-
-
-def _one_of(embedded: Embedded, place: int) -> Embedded:
-    only = slice(place, place + 1)
-    return Embedded(embedded.features[only], embedded.input_sizes[only], embedded.sizes[only])
 
 
 def _no_points(label: Label) -> Label:

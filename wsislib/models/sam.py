@@ -24,7 +24,7 @@ from torch import Tensor
 from wsislib.data.sample import Label, LabelKind
 
 if TYPE_CHECKING:
-    from segment_anything.modeling import Sam
+    from segment_anything.modeling import MaskDecoder, Sam
 
 CANDIDATES = 3
 TOKENS = 2  # a point and the package's padding, or the two corners of a box
@@ -142,6 +142,16 @@ class Embedded:
     def __len__(self) -> int:
         return len(self.sizes)
 
+    def extents(self, side: int) -> Tensor:
+        """(B, 2) float32 xy in 0..1: the part of SAM's square of `side` px that each covers."""
+        sizes = [(width / side, height / side) for height, width in self.input_sizes]
+        return self.features.new_tensor(sizes)
+
+    def one(self, index: int) -> Embedded:
+        """Image `index` alone."""
+        only = slice(index, index + 1)
+        return Embedded(self.features[only], self.input_sizes[only], self.sizes[only])
+
 
 class Teacher:
     """A frozen SAM. Not a module: nothing of it is trained, saved or counted with a model.
@@ -219,25 +229,68 @@ class Teacher:
         with torch.autocast(self.device.type, enabled=False):
             return [self._decode(embedded, index, some) for index, some in enumerate(prompts)]
 
+    @torch.no_grad()
+    def candidates_for_tokens(
+        self,
+        embedded: Embedded,
+        tokens: Sequence[Tensor],
+        decoder: MaskDecoder | None = None,
+    ) -> list[Candidates]:
+        """Three candidate masks for prompt tokens that no prompt encoder made.
+
+        Args:
+            embedded: B images.
+            tokens: of each image (N, T, D), any number T of tokens a prompt.
+            decoder: another mask decoder of the same width; None is the teacher's own.
+
+        Returns:
+            One `Candidates` for each image.
+        """
+        assert len(embedded) == len(tokens), "one set of tokens for each image"
+        with torch.autocast(self.device.type, enabled=False):
+            return [
+                self._decoded(embedded, index, own.float(), self.no_mask(len(own)), decoder)
+                for index, own in enumerate(tokens)
+            ]
+
+    def no_mask(self, count: int) -> Tensor:
+        """(N, D, h, w), what the package's prompt encoder says where no mask is given."""
+        encode = self.sam.prompt_encoder
+        dense = encode.no_mask_embed.weight.reshape(1, -1, 1, 1)
+        return dense.expand(count, -1, *encode.image_embedding_size)
+
     def _decode(self, embedded: Embedded, index: int, prompts: Prompts) -> Candidates:
         """Candidates of one image."""
-        size = embedded.sizes[index]
-        if len(prompts) == 0:  # the package's decoder cannot reshape nothing
-            grid = self.sam.prompt_encoder.mask_input_size
-            none = [
-                embedded.features.new_zeros(0, CANDIDATES, *shape) for shape in (size, (), grid)
-            ]
-            return Candidates(*none)
-        sparse, dense = self._sparse_and_dense(prompts, size)
-        low, scores = self.sam.mask_decoder(
+        if len(prompts) == 0:
+            return self._nothing(embedded, index)
+        sparse, dense = self._sparse_and_dense(prompts, embedded.sizes[index])
+        return self._decoded(embedded, index, sparse, dense, None)
+
+    def _decoded(
+        self,
+        embedded: Embedded,
+        index: int,
+        sparse: Tensor,
+        dense: Tensor,
+        decoder: MaskDecoder | None,
+    ) -> Candidates:
+        if len(sparse) == 0:
+            return self._nothing(embedded, index)
+        low, scores = (decoder or self.sam.mask_decoder)(
             image_embeddings=embedded.features[index : index + 1],
             image_pe=self.sam.prompt_encoder.get_dense_pe(),
             sparse_prompt_embeddings=sparse,
             dense_prompt_embeddings=dense,
             multimask_output=True,
         )  # (N, 3, 4h, 4w), (N, 3)
-        logits = self.sam.postprocess_masks(low, embedded.input_sizes[index], size)
-        return Candidates(logits, scores, low)
+        sizes = embedded.input_sizes[index], embedded.sizes[index]
+        return Candidates(self.sam.postprocess_masks(low, *sizes), scores, low)
+
+    def _nothing(self, embedded: Embedded, index: int) -> Candidates:
+        """The package's decoder cannot reshape nothing."""
+        grid = self.sam.prompt_encoder.mask_input_size
+        shapes = (embedded.sizes[index], (), grid)
+        return Candidates(*(embedded.features.new_zeros(0, CANDIDATES, *one) for one in shapes))
 
     def _sparse_and_dense(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
         """The package's embeddings (N, 2, D) of prompts and (N, D, h, w) of no mask."""

@@ -20,6 +20,7 @@ What the paper's public text leaves open, and what stands here:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from wsislib.data.sample import Detections, Sample
 from wsislib.losses.cams import self_loss, self_targets, tag_logits, tag_loss
 from wsislib.losses.prompts import PromptDistance, prompt_loss, prompt_term
+from wsislib.matching import Matches
 from wsislib.models.cam import CamHead, Cams, tag_table
 from wsislib.models.candidate_choice import Choice, Gate
 from wsislib.models.live_teacher import taught
@@ -35,7 +37,26 @@ from wsislib.models.prompt_head import PromptHead, PromptTeacher
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.query_decoder import Predictions
 from wsislib.models.wish_statistics import step_statistics
-from wsislib.models.wish_targets import wish_targets
+from wsislib.models.wish_targets import WishTargets, wish_targets
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A batch as WISH sees it.
+
+    Attributes:
+        said: L layers' predictions of Q queries.
+        prompts: (L, B, Q, T, D), Z_hat.
+        cams: activation maps.
+        wanted: N instances with prompts and candidate masks.
+        matches: which query answers for which instance.
+    """
+
+    said: Predictions
+    prompts: Tensor
+    cams: Cams
+    wanted: WishTargets
+    matches: Matches
 
 
 class WISH(nn.Module):
@@ -96,27 +117,40 @@ class WISH(nn.Module):
             ValueError: a label mixes tags with dearer entries, or all of an image's matching
                 costs are not finite.
         """
-        step, teacher = self._count(), self._teacher_at(batch[0].image.device)
-        framed = self.segmenter.framing([sample.image for sample in batch], True)
-        maps = self.segmenter.look(framed)
-        said = self.segmenter.say_of(maps, framed)
-        prompts = self.prompt_head(said.states)  # Z_hat (L, B, Q, T, D)
-        cams = self.cam_head(maps, framed.padding)
-        tags = tag_table(batch, cams.maps.shape[1])  # (B, C)
-
-        complete = taught(batch, cams if step >= self.cam_warmup else None, teacher, self.peaks)
-        wanted = wish_targets(batch, complete, self.prompt_head, teacher, self.gate, self.choice)
-        targets = wanted.targets
-        prompt_costs = prompt_term(prompts, wanted.prompts, targets, self.distance)
-        matches = self.segmenter.match(said, targets, generator, {"prompt": prompt_costs})
-        self._statistics = step_statistics(batch, wanted, matches)
-        far = prompt_loss(prompts, wanted.prompts, targets, matches.query, self.distance)
+        step = self._count()
+        found = self.pair(batch, generator, step >= self.cam_warmup)
+        said, targets, cams = found.said, found.wanted.targets, found.cams
+        self._statistics = step_statistics(batch, found.wanted, found.matches)
+        query, tags = found.matches.query, tag_table(batch, cams.maps.shape[1])  # (B, C)
+        far = prompt_loss(found.prompts, found.wanted.prompts, targets, query, self.distance)
         return {
-            **self.segmenter.matched_losses(said, targets, matches, generator),
+            **self.segmenter.matched_losses(said, targets, found.matches, generator),
             "loss_prompt": far.sum(),
             "loss_cam": tag_loss(tag_logits(cams.maps, cams.valid), tags),
             "loss_self": self._self_loss(step, said, cams, tags),
         }
+
+    def pair(
+        self, batch: Sequence[Sample], generator: torch.Generator | None, peaks: bool
+    ) -> Paired:
+        """What the queries say of a batch, what they are to say, and who answers for whom.
+
+        Args:
+            batch: as for `losses`.
+            generator: draws the points that masks are compared at.
+            peaks: whether activation maps give tags their points.
+        """
+        teacher = self._teacher_at(batch[0].image.device)
+        framed = self.segmenter.framing([sample.image for sample in batch], True)
+        maps = self.segmenter.look(framed)
+        said = self.segmenter.say_of(maps, framed)
+        prompts = self.prompt_head(said.states)
+        cams = self.cam_head(maps, framed.padding)
+        complete = taught(batch, cams if peaks else None, teacher, self.peaks)
+        wanted = wish_targets(batch, complete, self.prompt_head, teacher, self.gate, self.choice)
+        costs = prompt_term(prompts, wanted.prompts, wanted.targets, self.distance)
+        matches = self.segmenter.match(said, wanted.targets, generator, {"prompt": costs})
+        return Paired(said, prompts, cams, wanted, matches)
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""

@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +27,8 @@ from wsislib.study.costs import duration
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.disk import size
 from wsislib.study.dry_run_settings import DryRunOptions, small_settings
-from wsislib.study.environment import peak_memory_mib
 from wsislib.study.experiments import Context, Outcome
+from wsislib.study.inference_cost import forget_peak, peak_of
 from wsislib.study.paths import build_folder
 from wsislib.study.resolve import Run, resolve, with_needs
 
@@ -129,7 +129,7 @@ def _one(
     from wsislib.study.dry_run_model import model_hook, write_backbone_weights
     from wsislib.study.dry_run_teacher import stand_in_teacher, write_teacher
 
-    _forget_peak(team)
+    forget_peak(team.device)
     started = time.perf_counter()
     config = small_settings(run.config, options, team.world)
     data = folder / "data"
@@ -218,22 +218,7 @@ def _workplace(root: Path, team: Team) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _forget_peak(team: Team) -> None:
-    """Have the peak memory counted from here, where the system can."""
-    import torch
-
-    if team.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(team.device)
-    else:
-        with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
 def _peak(team: Team) -> float | None:
     """MiB of the process, or GPU, that took most."""
-    import torch
-
-    own = peak_memory_mib()
-    if team.device.type == "cuda":
-        own = torch.cuda.max_memory_allocated(team.device) / 2**20
+    own = peak_of(team.device)
     return max((memory for memory in team.gather(own) if memory is not None), default=None)

@@ -104,6 +104,7 @@ EXPERIMENTS: Mapping[str, str] = {
     "mask_rcnn": "wsislib.study.mask_rcnn:MASK_RCNN",
     "maskx": "wsislib.study.maskx:MASKX",
     "random_splits": "wsislib.study.random_splits:RANDOM_SPLITS",
+    "sam_decoder": "wsislib.study.sam_decoder:SAM_DECODER",
     "watched_wish": "wsislib.study.watched_wish:WATCHED_WISH",
     "wish": "wsislib.study.wish:WISH_EXPERIMENT",
 }
