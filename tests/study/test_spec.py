@@ -136,7 +136,7 @@ def test_tables_of_further_files_belong_to_the_study(
     ("text", "message"),
     [
         ("scales: {}", "more/study.yml: unknown key 'scales'"),
-        ("tables: {tiny: {}}", "more/study.yml: tables.tiny: 'rows' is missing"),
+        ("tables: {other: {}}", "more/study.yml: tables.other: 'rows' is missing"),
     ],
 )
 def test_what_is_wrong_in_a_further_file_names_it(
@@ -151,4 +151,40 @@ def test_a_table_in_two_files_is_refused(study_root: Path, change_study: Callabl
     text = (study_root / "book" / "study.yml").read_text(encoding="utf-8")
     _include(study_root, change_study, "tables:" + text.split("tables:", 1)[1])
     with pytest.raises(ValueError, match="more/study.yml: table '.*' is in another file already"):
+        load_study()
+
+
+def test_a_table_begins_where_another_stands(study_root: Path, change_study: Callable) -> None:
+    change_study(
+        "tables:",
+        """tables:
+  like-it:
+    title: Like it
+    like: tiny
+    scales: {lab: {steps: 7}}
+    rows: {own: {change: {value: 3.0}}}""",
+    )
+    study = load_study()
+    like, tiny = study.table("like-it"), study.table("tiny")
+    assert like.columns == tiny.columns and like.experiment == tiny.experiment
+    config = resolve(study, key("own", table="like-it")).config
+    assert (config.steps, config.batch_size, config.value) == (7, 4, 3.0)
+    assert resolve(study, key("own", table="like-it", scale="smoke")).config.steps == 1
+    assert resolve(study, key("low")).config.steps == 10, "the other stays as it is"
+    change_study("like: tiny", "like: {table: tiny, scales: [lab]}")
+    assert set(load_study().table("like-it").scales) == {"lab"} < set(tiny.scales)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("{title: a, like: tinny}", "tables.one.like: unknown table 'tinny'.*tiny"),
+        ("{title: a, like: one}", "tables.one.like: tables are like each other: one"),
+        ("{title: a, like: {table: tiny, scales: [labs]}}", "tables.one.like.scales: .*labs.*lab"),
+        ("{title: a, like: tiny, scales: [lab], rows: {a: {}}}", "tables.one.scales"),
+    ],
+)
+def test_a_wrong_likeness_is_named(study_root, change_study: Callable, body, text) -> None:
+    change_study("tables:", f"tables:\n  one: {body}")
+    with pytest.raises(ValueError, match=text):
         load_study()

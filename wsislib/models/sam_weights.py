@@ -85,7 +85,7 @@ def load_sam(name_or_path: str | Path = "tiny", model: str | None = None) -> Tea
     """
     require_package()
     if str(name_or_path) == "tiny":
-        return _load_tiny()
+        return load_tiny_sam()
     path = Path(name_or_path)
     known = _which(path) if model is None else CHECKPOINTS[f"sam_{model}"]
     require_sound(path, known)
@@ -142,11 +142,19 @@ def _build(path: Path, known: Checkpoint) -> Sam:
     return sam
 
 
-def _load_tiny() -> Teacher:
-    """The tiny SAM of the package."""
+def load_tiny_sam(folder: Path | None = None) -> Teacher:
+    """A tiny SAM of the width that it was trained with, on the CPU.
+
+    Args:
+        folder: that `train_tiny_sam` wrote its weights to; None is the package's own.
+
+    Raises:
+        ValueError: `segment-anything` is not installed, or a file is missing or altered.
+    """
+    require_package()
     from wsislib.models.tiny_sam import tiny_sam
 
-    tensors, manifest = read_asset(TINY_SAM)
-    sam = tiny_sam()
+    tensors, manifest = read_asset(TINY_SAM, folder)
+    sam = tiny_sam(width=tensors["prompt_encoder.no_mask_embed.weight"].shape[1])
     sam.load_state_dict(tensors)
     return Teacher(sam, "tiny", manifest["sha256"])

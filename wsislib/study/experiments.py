@@ -105,6 +105,7 @@ EXPERIMENTS: Mapping[str, str] = {
     "maskx": "wsislib.study.maskx:MASKX",
     "random_splits": "wsislib.study.random_splits:RANDOM_SPLITS",
     "sam_decoder": "wsislib.study.sam_decoder:SAM_DECODER",
+    "tiny_sam": "wsislib.study.tiny_sam:TINY_SAM",
     "watched_wish": "wsislib.study.watched_wish:WATCHED_WISH",
     "wish": "wsislib.study.wish:WISH_EXPERIMENT",
 }

@@ -75,7 +75,7 @@ def run_sam_decoder(context: Context) -> Outcome:
     config: SamDecoderConfig = context.config
     device = pick_device(context.device)
     train, val = data_sets(config)
-    teacher = teacher_of(config)
+    teacher = teacher_of(config, context.needs)
     assert teacher is not None
     results: list[Result]
     metrics: dict[str, Any] = {}

@@ -24,6 +24,8 @@
             for: {split: [e1, e2]}
           head-3:
             view: {table: heads, row: all, prefix: head-3}      # numbers of another row's run
+      masks-are-dear:
+        like: masks-are-worth     # its experiment, columns, settings and scales come first
 
 Settings apply in this order: the experiment's defaults, the table, the table at the scale, the
 row, the row at the scale. Unknown keys, tables, rows and scales are errors.
@@ -38,11 +40,13 @@ from pathlib import Path
 from typing import Any
 
 from wsislib.study.declared import Column, Need, Row, Scale, Study, Table, View
+from wsislib.study.likened import Bodies, likened
 from wsislib.study.paths import study_file
 from wsislib.study.strict import need, only_keys, read_yaml
 
 _TABLE_KEYS = (
-    "title", "about", "experiment", "notebook", "columns", "settings", "scales", "seeds", "rows",
+    "title", "about", "like", "experiment", "notebook", "columns", "settings", "scales", "seeds",
+    "rows",
 )  # fmt: skip
 _ROW_KEYS = (
     "title", "about", "group", "experiment", "change", "scales", "seeds", "needs", "view",
@@ -63,22 +67,24 @@ def load_study(file: Path | None = None) -> Study:
         name: _scale(name, body, f"{path.name}: scales.{name}")
         for name, body in need(top, "scales", path.name, dict).items()
     }
-    tables = _tables(need(top, "tables", path.name, dict), path.name, scales)
+    bodies = _bodies(top, path.name)
     for name in need({"include": [], **top}, "include", path.name, list):
         further = only_keys(read_yaml(path.parent / name), ("tables",), name)
-        for table in _tables(need(further, "tables", name, dict), name, scales).values():
-            if table.name in tables:
-                raise ValueError(f"{name}: table {table.name!r} is in another file already")
-            tables[table.name] = table
+        for table, body in _bodies(further, name).items():
+            if table in bodies:
+                raise ValueError(f"{name}: table {table!r} is in another file already")
+            bodies[table] = body
+    tables = {
+        name: _table(name, likened(name, bodies), f"{file}: tables.{name}", scales)
+        for name, (_, file) in bodies.items()
+    }
     study = Study(path.resolve(), scales, tables)
     _check_references(study)
     return study
 
 
-def _tables(bodies: Mapping[str, Any], file: str, scales: Mapping[str, Scale]) -> dict[str, Table]:
-    return {
-        name: _table(name, body, f"{file}: tables.{name}", scales) for name, body in bodies.items()
-    }
+def _bodies(top: Mapping[str, Any], file: str) -> Bodies:
+    return {name: (body, file) for name, body in need(top, "tables", file, dict).items()}
 
 
 def _scale(name: str, body: Any, where: str) -> Scale:
@@ -166,7 +172,7 @@ def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, Any]]:
 def _fill(value: Any, chosen: Mapping[str, Any]) -> Any:
     """`value` with '{name}' replaced; a text that is nothing but '{name}' takes its type."""
     if isinstance(value, dict):
-        return {key: _fill(item, chosen) for key, item in value.items()}
+        return {_fill(key, chosen): _fill(item, chosen) for key, item in value.items()}
     if isinstance(value, list):
         return [_fill(item, chosen) for item in value]
     if not isinstance(value, str):

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from wsislib.data.voc import VocDataset
     from wsislib.study.partial_data import PartialDataConfig
 
+LIST_LENGTHS = {"trainaug": 10_582, "val": 1_449}  # for what is said of runs before data are there
+
 
 def voc_files(config: PartialDataConfig) -> tuple[str, ...]:
     """The folder of VOC, relative to the data folder."""

@@ -23,6 +23,9 @@ from wsislib.study.wish_settings import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from wsislib.data.sample import Dataset, Sample
     from wsislib.engine.looking import AfterStep
     from wsislib.labels.datasets import WeakDataset
@@ -49,7 +52,7 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     config: WishConfig = context.config
     device = pick_device(context.device)
     train, val = data_sets(config)
-    teacher = teacher_of(config)
+    teacher = teacher_of(config, context.needs)
     model = build_model(config, len(train.categories), teacher, context.seed)
     context.on_model(model)
     weak = weak_data(config, train, context.seed)
@@ -87,12 +90,27 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     )
 
 
-def teacher_of(config: WishConfig) -> Teacher | None:
-    """The teacher that the settings name; None where masks alone are learnt from."""
+def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> Teacher | None:
+    """The teacher that the settings name; None where masks alone are learnt from.
+
+    Args:
+        config: the settings.
+        needs: name -> folder of the runs that the row needs, for the teacher "needed".
+
+    Raises:
+        ValueError: the teacher is not there, or "needed" and no run `teacher` among the needs.
+    """
     if config.method == "mask2former":
         return None
-    from wsislib.models.sam_weights import load_sam
+    from wsislib.models.sam_weights import load_sam, load_tiny_sam
 
+    if config.teacher == "needed":
+        if not needs or "teacher" not in needs:
+            raise ValueError(
+                "teacher is 'needed', so the row must declare the run that trains it as `teacher` "
+                "under `needs`"
+            )
+        return load_tiny_sam(needs["teacher"] / "checkpoints")
     return load_sam("tiny" if config.teacher == "tiny" else data_folder() / config.teacher)
 
 

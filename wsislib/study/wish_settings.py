@@ -33,7 +33,8 @@ class WishConfig(WeakLabelConfig):
         builder: "lab" or "r50"; `pretrained` is ImageNet's weights for the latter.
         tag_pretraining: start the lab's backbone from the package's weights, which have seen image
             tags of another world.
-        teacher: "tiny", or the path of a SAM checkpoint, relative to the data folder.
+        teacher: "tiny"; "needed", the one of the run that the row needs under that name; or the
+            path of a SAM checkpoint, relative to the data folder.
         jitter: large-scale jitter of training images to windows of so many pixels, scaled by
             0.1 to 2.0 as Mask2Former's authors do; 0 is none.
         prompt_weight: of prompt cost and loss.
@@ -101,7 +102,7 @@ def jitter(config: WishConfig) -> Augment | None:
 def wish_files(config: WishConfig) -> tuple[str, ...]:
     """The files of the data, and the teacher's where one is asked."""
     own = data_files(config)
-    asked = config.teacher != "tiny" and config.method != "mask2former"
+    asked = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
     return (*own, config.teacher) if asked else own
 
 
