@@ -11,12 +11,14 @@ from wsislib.data.voc import VocDataset
 from wsislib.models.sam_weights import CHECKPOINTS
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.models.wish import WISH
+from wsislib.study.config import config_from
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.dry_run import dry_runs
-from wsislib.study.dry_run_settings import DryRunOptions, small_settings
+from wsislib.study.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsislib.study.dry_run_voc import write_voc
 from wsislib.study.resolve import resolve
 from wsislib.study.spec import load_study
+from wsislib.study.step_times import kind_of
 from wsislib.study.wish_settings import WishConfig, jitter
 
 STUDY = """
@@ -101,3 +103,33 @@ def test_jitter_is_the_windows_that_the_settings_name(tmp_path: Path) -> None:
     assert max(sizes) == 96 and min(sizes) < 48
     with pytest.raises(ValueError, match="jitter is -1; it is a number of pixels, or 0 for none"):
         WishConfig(jitter=-1)
+
+
+@pytest.mark.parametrize(
+    ("shares", "mix"),
+    [
+        ({"boxes": 1.0}, "2 boxes"),
+        ({"tags": 0.5, "boxes": 0.5}, "1 tags + 1 boxes"),
+        ({"tags": 0.4, "points": 0.3, "boxes": 0.3}, "1 tags + 1 points + 1 boxes"),
+    ],
+)
+def test_a_budget_becomes_a_mix_of_few_images(shares, mix) -> None:
+    config = config_from(
+        WishConfig, {"labels": "budget", "budget": 9000.0, "shares": shares, "steps": 5}, "row"
+    )
+    small = small_settings(config, DryRunOptions(), 1)
+    assert (small.labels, small.budget, small.shares) == (mix, 0.0, {})
+    assert small.train_count == miniature_count(config, DryRunOptions(), 1) == max(2, len(shares))
+
+
+def test_what_a_step_costs_under_weak_labels() -> None:
+    study = load_study()
+    kinds = {
+        row: kind_of(resolve(study, RunKey("paper", "wish-budgets", row, 0)))
+        for row in ("points", "boxes-masks", "tags-boxes")
+    }
+    assert kinds["points"] == kinds["boxes-masks"] != kinds["tags-boxes"]
+    assert kinds["tags-boxes"]["live_teacher"] == "sam_vit_b_01ec64.pth"
+    plain = kind_of(resolve(study, RunKey("paper", "wish-label-kinds", "masks", 0)))
+    pseudo = kind_of(resolve(study, RunKey("paper", "wish-label-kinds", "boxes-pseudo-masks", 0)))
+    assert plain == pseudo and plain["experiment"] == "mask2former"

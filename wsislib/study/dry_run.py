@@ -26,7 +26,7 @@ from wsislib.atomic import write_json
 from wsislib.study.costs import duration
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.disk import size
-from wsislib.study.dry_run_settings import DryRunOptions, small_settings
+from wsislib.study.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsislib.study.experiments import Context, Outcome
 from wsislib.study.inference_cost import forget_peak, peak_of
 from wsislib.study.paths import build_folder
@@ -132,12 +132,13 @@ def _one(
     forget_peak(team.device)
     started = time.perf_counter()
     config = small_settings(run.config, options, team.world)
+    count = miniature_count(run.config, options, team.world)
     data = folder / "data"
     work = _place(folder, run.key) / "work"
     if team.leads:
         work.mkdir(parents=True)
         write_teacher(config, data)
-        write_miniatures(run.experiment, config, data, 2 * options.images * team.world)
+        write_miniatures(run.experiment, config, data, count)
         write_backbone_weights(config, folder / "torch")
     team.wait()
     told: dict[str, int] = {}

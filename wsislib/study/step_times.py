@@ -20,6 +20,7 @@ import numpy as np
 
 from wsislib.atomic import read_json
 from wsislib.study.resolve import Run
+from wsislib.study.weak_labels import WeakLabelConfig, kinds_held
 
 FOLDER, PATTERN = Path("benchmarks") / "results", "paper_steps_*.json"
 PAPER = "learning-to-segment-every-thing"
@@ -45,7 +46,8 @@ _NO_COST = frozenset((
     "label_seed", "redraw", "budget", "mask_price", "tag_pretraining", "prompt_weight",
     "prompt_temperature", "gate", "candidate", "mask_cost", "peak_least", "peak_overlap",
     "cam_warmup", "self_start", "score_threshold", "detections", "gallery",
-    "heads", "draw", "sizes", "trials",
+    "heads", "draw", "sizes", "trials", "labels", "shares", "method", "teacher", "jitter",
+    "prompt_distance", "prompt_tokens", "moments", "keep_student",
 ))  # fmt: skip
 
 
@@ -106,7 +108,21 @@ def kind_of(run: Run) -> dict[str, Any]:
         kind["experiment"] = HEADS
         kind["heads"] = len(heads)
         kind["mlp_heads"] = sum(bool(getattr(head, "mlp_layers", 0)) for head in heads)
+    if isinstance(run.config, WeakLabelConfig):
+        kind.update(_of_weak_labels(run.config))
     return kind
+
+
+def _of_weak_labels(config: Any) -> dict[str, Any]:
+    """What a step costs under weak labels.
+
+    Candidates of points and boxes are read from a cache, but for tags the teacher is asked in
+    every step. A mix with tags counts as tags, so its time is an upper bound.
+    """
+    if config.method != "wish":
+        return {"experiment": "mask2former"}  # pseudo masks or true ones
+    live = {"live_teacher": config.teacher} if "tags" in kinds_held(config) else {}
+    return {"experiment": getattr(config, "variant", "wish"), **live}
 
 
 def read_step_times(root: Path) -> list[StepTime]:
