@@ -9,7 +9,8 @@ def wish() -> dict[str, float | str]:
     """Losses of two steps, what the teacher offers, and what is detected after them."""
     from wsislib.models.builders_mask2former import mask2former_lab
     from wsislib.models.builders_wish import wish_lab, wish_loss_weights
-    from wsislib.models.sam import Prompts, Teacher
+    from wsislib.models.prompts import Prompts
+    from wsislib.models.sam import Teacher
     from wsislib.models.tiny_sam import tiny_sam
 
     sam = tiny_sam(0, 8, 32, (4, 4, 4, 4))

@@ -18,7 +18,8 @@ from segment_anything.modeling import (
 from torch import Tensor, nn
 
 from wsislib.data.sample import Label, LabelKind
-from wsislib.models.sam import Prompts, Teacher, prompts_of
+from wsislib.models.prompts import Prompts, prompts_of
+from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
 
 SIZES = [(64, 64), (40, 60), (90, 33), (17, 128)]  # (H, W): the side itself, smaller, larger

@@ -7,7 +7,8 @@ from torch import nn
 
 from wsislib.data.sample import LabelKind
 from wsislib.models.decoder_tuning import DecoderTuning
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Teacher
 from wsislib.models.sam_drawn import SamDrawn, most_trusted
 from wsislib.models.tiny_sam import tiny_sam
 

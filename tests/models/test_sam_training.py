@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from wsislib.data.sample import Label, LabelKind, Sample
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Teacher
 from wsislib.models.sam_prompts import DrawnPrompts, PromptRule, draw_prompts, jitter_boxes
 from wsislib.models.sam_training import SamTraining, decode_masks, every_second
 from wsislib.models.tiny_sam import tiny_sam

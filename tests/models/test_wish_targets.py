@@ -13,8 +13,9 @@ from wsislib.models.candidate_choice import Gate
 from wsislib.models.live_teacher import taught
 from wsislib.models.padding import Padding
 from wsislib.models.prompt_head import PromptHead
+from wsislib.models.prompts import Prompts
 from wsislib.models.pseudo_points import PeakRule
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.models.wish_targets import wish_targets
 

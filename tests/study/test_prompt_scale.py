@@ -5,7 +5,8 @@ import torch
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.study.prompt_scale import (
     SURE,

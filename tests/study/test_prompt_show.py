@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from wsislib.losses.prompts import PromptDistance
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.study.prompt_show import (
     corner_maps,

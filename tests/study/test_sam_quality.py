@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from wsislib.data.sample import Label, LabelKind, Sample
-from wsislib.models.sam import Candidates, Prompts
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Candidates
 from wsislib.study.sam_quality import mask_iou, measure_teacher
 from wsislib.study.teacher_show import deepest, heads_table, meanings_table, quality_table
 

@@ -13,7 +13,8 @@ from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels import teacher_cache
 from wsislib.labels.datasets import WeakDataset
 from wsislib.labels.teaching import TeachingDataset
-from wsislib.models.sam import Embedded, Prompts, Teacher, prompts_of
+from wsislib.models.prompts import Prompts, prompts_of
+from wsislib.models.sam import Embedded, Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.study.teach import teach
 

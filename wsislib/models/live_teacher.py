@@ -15,8 +15,9 @@ from torch import Tensor
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.cam import Cams
 from wsislib.models.prompt_head import PromptTeacher, entry_prompts, in_place
+from wsislib.models.prompts import Prompts
 from wsislib.models.pseudo_points import PeakRule, Peaks, find_peaks, merged_points
-from wsislib.models.sam import Embedded, Prompts
+from wsislib.models.sam import Embedded
 
 
 @torch.no_grad()

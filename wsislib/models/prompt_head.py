@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from wsislib.data.sample import Label, LabelKind
-from wsislib.models.sam import Candidates, Embedded, Prompts, Size
+from wsislib.models.prompts import Prompts, Size
+from wsislib.models.sam import Candidates, Embedded
 
 Tokens = Literal["mean", "both"]
 

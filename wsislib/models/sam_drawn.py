@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
 from wsislib.data.sample import Detections
+from wsislib.models.prompts import Prompts
 from wsislib.models.query_inference import detect
-from wsislib.models.sam import Candidates, Embedded, Prompts, Teacher
+from wsislib.models.sam import Candidates, Embedded, Teacher
 from wsislib.models.wish import WISH
 
 Prompted = Literal["embedding", "boxes"]

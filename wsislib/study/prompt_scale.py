@@ -19,7 +19,7 @@ from wsislib.labels.weaken import weaken
 from wsislib.losses.masks import pair_bce_and_dice
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.prompt_head import PromptTeacher, Tokens
-from wsislib.models.sam import Prompts, prompts_of
+from wsislib.models.prompts import Prompts, prompts_of
 from wsislib.study.prompt_show import tokens_of
 
 SURE = 6.0  # logit of a perfect mask: a probability of 0.998

@@ -19,7 +19,8 @@ from torch import Tensor
 from wsislib.data.sample import Label, LabelKind
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.prompt_head import PromptHead, PromptTeacher, Tokens
-from wsislib.models.sam import Prompts, Size, Teacher
+from wsislib.models.prompts import Prompts, Size
+from wsislib.models.sam import Teacher
 
 Floats = NDArray[np.float64]
 FOREGROUND = 1  # row of the package's `point_embeddings`: a point on the object

@@ -214,7 +214,7 @@ def _truly_prompted(teacher: Teacher, val: Dataset, variant: Variant) -> list[Re
 def _drawn(teacher: Teacher, sample: Sample) -> Any:
     from wsislib.data.sample import Detections
     from wsislib.data.transforms import tight_boxes
-    from wsislib.models.sam import prompts_of
+    from wsislib.models.prompts import prompts_of
     from wsislib.models.sam_drawn import most_trusted
 
     (drawn,) = teacher.candidates([sample.image], [prompts_of(sample.label)])

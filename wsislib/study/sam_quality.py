@@ -13,7 +13,8 @@ from torchvision.ops import box_iou
 
 from wsislib.data.sample import Label, Sample
 from wsislib.data.world_levels import LEVEL_NAMES
-from wsislib.models.sam import CANDIDATES, Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import CANDIDATES, Teacher
 from wsislib.models.sam_prompts import PromptRule, random_pixels
 
 Kind = Literal["box", "point"]

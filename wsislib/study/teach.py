@@ -20,7 +20,8 @@ from wsislib.data.sample import Dataset, Sample
 from wsislib.labels.candidate_codec import pack_candidates
 from wsislib.labels.teacher_cache import TeacherCache
 from wsislib.models.prompt_head import entry_prompts, in_place
-from wsislib.models.sam import Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Teacher
 
 _AT_ONCE = 64  # prompts that the mask decoder takes together
 

@@ -11,7 +11,8 @@ import torch
 
 from wsislib.data.sample import Sample
 from wsislib.data.world_levels import LevelScenes
-from wsislib.models.sam import Candidates, Prompts, Teacher
+from wsislib.models.prompts import Prompts
+from wsislib.models.sam import Candidates, Teacher
 from wsislib.study.sam_quality import mask_iou
 from wsislib.viz.candidates import Answer
 

@@ -70,8 +70,8 @@ class PeakStory:
 def peak_story(model: WISH, sample: Sample) -> PeakStory:
     """Follow the peaks of a scene with masks, as `live_teacher.taught` does in training."""
     from wsislib.losses.cams import tag_logits
+    from wsislib.models.prompts import Prompts
     from wsislib.models.pseudo_points import find_peaks, merged_points
-    from wsislib.models.sam import Prompts
 
     framed = model.segmenter.framing([sample.image], True)
     cams = model.cam_head(model.segmenter.look(framed), framed.padding)
