@@ -50,7 +50,7 @@ class TinySamRecipe:
     prompts: int = 16
     single_weight: float = 0.25
     start: Literal["lab_backbone", "random"] = "lab_backbone"
-    width: int = 64
+    width: int = 128
     categories: int = 80
     scenes: int = 96_000
     scene_seed: int = 11
