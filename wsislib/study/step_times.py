@@ -36,8 +36,9 @@ ANCHOR: Mapping[str, Any] = {
 # Settings that change what is learnt, or how long, but not what a step costs.
 _NO_COST = frozenset((
     "steps", "batch_size", "optimiser", "learning_rate", "momentum", "weight_decay",
-    "decay_norms", "bias_lr_factor", "warmup_steps", "warmup_factor", "decay_steps", "decay_factor",
-    "schedule", "clip_norm", "flip", "loss_weights", "checkpoint_every", "log_every", "workers",
+    "decay_norms", "bias_lr_factor", "lr_factors", "warmup_steps", "warmup_factor",
+    "decay_steps", "decay_factor", "schedule", "clip_norm", "flip", "loss_weights", "checkpoint_every",
+    "log_every", "workers",
     "world_seed", "train_seed", "train_count", "val_seed", "val_count", "train_annotations",
     "train_images", "val_annotations", "val_images", "genome", "genome_test_count", "voc",
     "train_list", "val_list", "split",
