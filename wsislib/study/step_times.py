@@ -36,19 +36,17 @@ ANCHOR: Mapping[str, Any] = {
 # Settings that change what is learnt, or how long, but not what a step costs.
 _NO_COST = frozenset((
     "steps", "batch_size", "optimiser", "learning_rate", "momentum", "weight_decay",
-    "decay_norms", "bias_lr_factor", "lr_factors", "warmup_steps", "warmup_factor",
-    "decay_steps", "decay_factor", "schedule", "clip_norm", "flip", "loss_weights", "checkpoint_every",
-    "log_every", "workers",
-    "world_seed", "train_seed", "train_count", "val_seed", "val_count", "train_annotations",
-    "train_images", "val_annotations", "val_images", "genome", "genome_test_count", "voc",
-    "train_list", "val_list", "split",
-    "a_count", "split_seed", "masks", "mask_head", "pretrained", "warm_start", "inputs",
-    "layers", "activation", "stop_gradient", "embedding_file", "embedding_width",
-    "label_seed", "redraw", "budget", "mask_price", "tag_pretraining", "prompt_weight",
-    "prompt_temperature", "gate", "candidate", "mask_cost", "peak_least", "peak_overlap",
-    "cam_warmup", "self_start", "score_threshold", "detections", "gallery",
-    "heads", "draw", "sizes", "trials", "labels", "shares", "method", "teacher", "jitter",
-    "prompt_distance", "prompt_tokens", "moments", "keep_student",
+    "decay_norms", "bias_lr_factor", "lr_factors", "warmup_steps", "warmup_factor", "decay_steps",
+    "decay_factor", "schedule", "clip_norm", "flip", "loss_weights", "checkpoint_every",
+    "log_every", "workers", "world_seed", "train_seed", "train_count", "val_seed", "val_count",
+    "train_annotations", "train_images", "val_annotations", "val_images", "genome",
+    "genome_test_count", "voc", "train_list", "val_list", "split", "a_count", "split_seed",
+    "masks", "mask_head", "pretrained", "warm_start", "inputs", "layers", "activation",
+    "stop_gradient", "embedding_file", "embedding_width", "label_seed", "redraw", "budget",
+    "mask_price", "tag_pretraining", "prompt_weight", "prompt_temperature", "gate", "candidate",
+    "mask_cost", "peak_least", "peak_overlap", "cam_warmup", "self_start", "score_threshold",
+    "detections", "gallery", "heads", "draw", "sizes", "trials", "labels", "shares", "method",
+    "teacher", "jitter", "prompt_distance", "prompt_tokens", "moments", "keep_student",
 ))  # fmt: skip
 
 
