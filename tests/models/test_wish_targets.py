@@ -66,6 +66,40 @@ def test_empty_candidates_and_those_beside_the_point_are_left_out():
     assert gated(label) == [False, True, False]
 
 
+def two_points(*masks, kinds=None):
+    """Two entries, at (4, 4) and (20, 20), that are offered the same candidates."""
+    points = torch.tensor([[4.5, 4.5], [20.5, 20.5]])
+    offered = Candidates(filled(*masks).expand(2, -1, -1, -1), torch.full((2, len(masks)), 0.8))
+    boxes = None if kinds is None else torch.tensor([[0.0, 0, 0, 0], [18, 18, 24, 24]])
+    return Label(
+        LabelKind.POINT, torch.tensor([0, 0]), points=points, boxes=boxes, kinds=kinds,
+        candidates=offered,
+    )  # fmt: skip
+
+
+def test_candidates_that_take_in_another_point_are_left_out():
+    label = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE)
+    allowed = Gate()(label, label.candidates)
+    assert allowed.tolist() == [[True, False, False], [False, True, False]]
+    allowed = Gate(apart=1)(label, label.candidates)
+    assert allowed.tolist() == [[True, False, True], [False, True, True]]
+
+
+def test_where_all_take_in_another_point_they_stay():
+    label = two_points(WHOLE, (9, 9, 30, 30), EMPTY)
+    assert Gate()(label, label.candidates)[0].tolist() == [True, False, False]
+
+
+def test_candidates_that_cover_most_of_another_box_are_left_out():
+    kinds = torch.tensor([int(LabelKind.POINT), int(LabelKind.BOX)], dtype=torch.uint8)
+    half, most = (0, 0, 21, 24), (0, 0, 22, 24)  # of the box from 18 to 24: 3 and 4 of 6 columns
+    label = two_points(half, most, (18, 18, 24, 24), kinds=kinds)
+    assert Gate()(label, label.candidates)[0].tolist() == [True, False, False]
+    assert Gate(apart=0.7)(label, label.candidates)[0].tolist() == [True, True, False]
+    own = two_points((18, 18, 24, 24), (16, 16, 24, 24), WHOLE, kinds=kinds)
+    assert Gate(inside=0)(own, own.candidates)[1].tolist() == [True, True, False]
+
+
 def test_a_box_wants_most_of_a_candidate_inside():
     masks = filled((4, 4, 12, 12), (4, 4, 21, 12), WHOLE)  # inside: all, 8 of 17, 64 of 1024
     offered = Candidates(masks[None], torch.tensor([[0.5, 0.5, 0.5]]))
@@ -242,6 +276,18 @@ def test_what_is_known_of_images_without_points(teacher):
     assert targets_of([bare, none], teacher).targets.searched is None
 
 
+def test_pseudo_points_do_not_speak_against_each_other(teacher):
+    label, image = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE), torch.zeros(3, SIDE, SIDE)
+    pointed, tagged = (
+        Sample(image, 1, label),
+        Sample(image, 1, Label(LabelKind.TAG, label.categories[:1])),
+    )
+    head = PromptHead(4, 4, WIDTH)
+    for told, whole in ((pointed, False), (tagged, True)):
+        found = wish_targets([told], [pointed], head, teacher, Gate())
+        assert found.targets.allowed[:, 2].tolist() == [whole, whole]
+
+
 def test_tags_mixed_with_dearer_entries_are_refused(teacher):
     sample = scene(LabelKind.TAG)
     kinds = torch.tensor([0, 2], dtype=torch.uint8)
@@ -250,7 +296,7 @@ def test_tags_mixed_with_dearer_entries_are_refused(teacher):
         taught([mixed], None, teacher, PeakRule())
 
 
-@pytest.mark.parametrize("wrong", [{"least": 1.5}, {"inside": -0.1}])
+@pytest.mark.parametrize("wrong", [{"least": 1.5}, {"inside": -0.1}, {"apart": 2}])
 def test_a_senseless_gate_is_refused(wrong):
     with pytest.raises(ValueError, match="shares in 0..1"):
         Gate(**wrong)

@@ -114,9 +114,16 @@ def test_settings_reach_the_model(teacher) -> None:
     weights = loss_weights(config)
     assert weights["loss_prompt"] == 1 and weights["loss_cam"] == 20 and weights["loss_mask"] == 5
     assert build_model(settings(gate=0.25), 4, teacher, 0).gate.least == 0.25
-    other = settings(candidate="largest", mask_cost=False, peak_least=0.5, peak_overlap=1.0)
+    other = settings(
+        candidate="largest", mask_cost=False, apart=0.9, peak_least=0.5, peak_overlap=1.0
+    )
     model = build_model(other, 4, teacher, 0)
-    assert model.choice == "largest" and model.peaks.least == 0.5 and model.peaks.overlap == 1
+    assert (
+        model.choice == "largest"
+        and model.gate.apart == 0.9
+        and model.peaks.least == 0.5
+        and model.peaks.overlap == 1
+    )
     costs = model.segmenter.cost_weights
     assert costs == {"class": 2, "mask": 0, "dice": 0, "prompt": 5}
 
@@ -129,6 +136,7 @@ def test_settings_reach_the_model(teacher) -> None:
         ({"labels": "some boxes"}, "cannot read 'some boxes'"),
         ({"gate": 2.0}, "gate is 2.0"),
         ({"self_start": -5}, "-1 for never"),
+        ({"apart": 1.5}, "apart is 1.5"),
         ({"peak_least": 0.0}, "peak_least and peak_overlap are shares"),
         ({"budget": 9.0}, "budget and shares go with labels 'budget', not 'boxes'"),
         ({"labels": "budget", "budget": 9.0, "shares": {"tags": 0.5}}, "shares sum to 0.5"),

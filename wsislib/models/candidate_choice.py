@@ -25,35 +25,42 @@ class Gate:
     """Which of a teacher's candidates a query may learn.
 
     "The nearest to my prediction" has a degenerate way out: a bad candidate that is easy to
-    predict, such as one of a dead head. So some are left out: those that are empty, those that
-    miss their prompt, and those whose predicted IoU is far below the best of their prompt.
+    predict, such as one of a dead head, or of a head that draws whole groups: large masks cost
+    little Dice. So some are left out: those that are empty, those that miss their prompt, those
+    that take in another entry, and those whose predicted IoU is far below the best of their prompt.
 
     Attributes:
         least: of the predicted IoU, as a share of the best candidate's; 0 lets all through.
         inside: share of a candidate's pixels that must lie in the box it was prompted with. A
             prompting point must lie on the candidate.
+        apart: share of another entry's box that a candidate may cover; with any below 1 it must
+            also keep off other entries' points. They are on other objects, and a pixel shows one
+            object. Not asked where points are pseudo points; 1 asks nothing.
     """
 
     least: float = 0.5
     inside: float = 0.5
+    apart: float = 0.6
 
     def __post_init__(self) -> None:
-        if not (0 <= self.least <= 1 and 0 <= self.inside <= 1):
+        if not all(0 <= share <= 1 for share in (self.least, self.inside, self.apart)):
             raise ValueError(
-                f"the gate's least ({self.least}) and inside ({self.inside}) are shares in 0..1"
+                f"the gate's least ({self.least}), inside ({self.inside}) and apart ({self.apart}) "
+                "are shares in 0..1"
             )
 
     def __call__(self, label: Label, offered: Candidates) -> Tensor:
         """(K, M) bool: which candidates are allowed; one at least of each entry.
 
-        Where none passes, the tests are dropped one by one: predicted IoU first, then the prompt,
-        emptiness last.
+        Where none passes, the tests are dropped one by one: predicted IoU first, then other
+        entries, then the own prompt, emptiness last.
         """
         filled = offered.masks.flatten(2).any(2)  # (K, M)
         hits = filled & self._hits(label, offered.masks)
+        alone = hits if self.apart == 1 else hits & ~self._takes_in_others(label, offered.masks)
         best = offered.quality.amax(1, keepdim=True)
-        allowed = hits & (offered.quality >= self.least * best)
-        for weaker in (hits, filled, torch.ones_like(filled)):
+        allowed = alone & (offered.quality >= self.least * best)
+        for weaker in (alone, hits, filled, torch.ones_like(filled)):
             allowed = torch.where(allowed.any(1, keepdim=True), allowed, weaker)
         return allowed
 
@@ -66,6 +73,16 @@ class Gate:
         if label.points is not None and not bool(boxed.all()):
             hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
         return hits
+
+    def _takes_in_others(self, label: Label, masks: Tensor) -> Tensor:
+        """(K, M) bool: which masks (K, M, H, W) take in another entry."""
+        boxed = entries_with_box(label)
+        taken = torch.zeros(masks.shape[:2], dtype=torch.bool, device=masks.device)
+        if label.points is not None and not bool(boxed.all()):
+            taken |= _on_other_points(label, masks, ~boxed)
+        if label.boxes is not None and bool(boxed.any()):
+            taken |= _most_of_other_boxes(label, masks, boxed) > self.apart
+        return taken
 
 
 def choose(offered: Candidates, allowed: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
@@ -102,6 +119,29 @@ def _share_inside(masks: Tensor, boxes: Tensor) -> Tensor:
     across, along = (x > x0) & (x < x1), (y > y0) & (y < y1)  # (K, W), (K, H)
     inside = masks & (along.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
     return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
+
+
+def _on_other_points(label: Label, masks: Tensor, pointed: Tensor) -> Tensor:
+    """(K, M) bool: which masks (K, M, H, W) hold a point of another entry; (K,) bool has points."""
+    assert label.points is not None
+    height, width = masks.shape[2:]
+    x, y = label.points[pointed].long().unbind(1)  # (P,)
+    held = masks[:, :, y.clamp(0, height - 1), x.clamp(0, width - 1)]  # (K, M, P)
+    own = torch.eye(len(pointed), dtype=torch.bool, device=masks.device)[:, pointed]  # (K, P)
+    return (held & ~own.unsqueeze(1)).any(2)
+
+
+def _most_of_other_boxes(label: Label, masks: Tensor, boxed: Tensor) -> Tensor:
+    """(K, M): the largest share that masks (K, M, H, W) cover of another entry's box."""
+    assert label.boxes is not None
+    most = masks.new_zeros(masks.shape[:2], dtype=torch.float32)
+    corners = torch.cat([label.boxes[:, :2].floor(), label.boxes[:, 2:].ceil()], 1).int().tolist()
+    for entry in boxed.nonzero().flatten().tolist():
+        x0, y0, x1, y1 = corners[entry]
+        covered = masks[:, :, y0:y1, x0:x1].float().mean((2, 3))  # (K, M)
+        covered[entry] = 0.0
+        most = torch.maximum(most, covered)
+    return most
 
 
 def _at(masks: Tensor, points: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ def wish_targets(
         choice: of one of those left, where the matcher is not to choose.
     """
     labels = [replace(sample, label=_with_tight_boxes(sample.label)) for sample in batch]
-    offered = [_offered(sample, gate, choice) for sample in labels]
+    gates = [_gate_for(sample, gate) for sample in given]
+    offered = [_offered(*pair, choice) for pair in zip(labels, gates, strict=True)]
     most = max(masks.shape[1] for masks, _ in offered)
     lone = [
         before.label.kind == LabelKind.TAG and len(before.label) > 0 and len(after.label) == 0
@@ -74,6 +75,13 @@ def wish_targets(
     prompts = [head.wanted(sample.label, _size(sample), teacher) for sample in labels]
     kinds = [_kinds(one.label, two.label) for one, two in zip(given, batch, strict=True)]
     return WishTargets(targets, torch.cat(prompts), torch.cat(kinds))
+
+
+def _gate_for(given: Sample, gate: Gate | None) -> Gate | None:
+    """Pseudo points are guesses: two may lie on one object, so neither speaks against the other."""
+    if gate is None or given.label.kind != LabelKind.TAG:
+        return gate
+    return replace(gate, apart=1.0)
 
 
 def _offered(sample: Sample, gate: Gate | None, choice: Choice) -> tuple[Tensor, Tensor]:

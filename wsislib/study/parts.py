@@ -22,7 +22,7 @@ PART_VERSIONS: Mapping[str, int] = {
     "grabcut": 1,
     "mask_rcnn": 3,
     "transfer": 3,
-    "wish": 1,
+    "wish": 2,
     "engine": 1,
     "evaluation": 1,
 }

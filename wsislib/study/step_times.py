@@ -43,10 +43,11 @@ _NO_COST = frozenset((
     "genome_test_count", "voc", "train_list", "val_list", "split", "a_count", "split_seed",
     "masks", "mask_head", "pretrained", "warm_start", "inputs", "layers", "activation",
     "stop_gradient", "embedding_file", "embedding_width", "label_seed", "redraw", "budget",
-    "mask_price", "tag_pretraining", "prompt_weight", "prompt_temperature", "gate", "candidate",
-    "mask_cost", "peak_least", "peak_overlap", "cam_warmup", "self_start", "score_threshold",
-    "detections", "gallery", "heads", "draw", "sizes", "trials", "labels", "shares", "method",
-    "teacher", "jitter", "prompt_distance", "prompt_tokens", "moments", "keep_student",
+    "mask_price", "tag_pretraining", "prompt_weight", "prompt_temperature", "gate", "apart",
+    "candidate", "mask_cost", "peak_least", "peak_overlap", "cam_warmup", "self_start",
+    "score_threshold", "detections", "gallery", "heads", "draw", "sizes", "trials", "labels",
+    "shares", "method", "teacher", "jitter", "prompt_distance", "prompt_tokens", "moments",
+    "keep_student",
 ))  # fmt: skip
 
 

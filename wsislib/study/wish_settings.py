@@ -41,6 +41,8 @@ class WishConfig(WeakLabelConfig):
         prompt_distance, prompt_temperature, prompt_tokens: see `losses/prompts.py` and
             `models/prompt_head.py`.
         gate: share of the best predicted IoU that a candidate must have; -1 takes the gate away.
+        apart: share of another entry's box that a candidate may cover, see `Gate`; 1 lets it take
+            in other entries.
         candidate: how one of a prompt's candidates is chosen, see `models/candidate_choice.py`.
         mask_cost: whether the matcher looks at masks.
         peak_least, peak_overlap: of pseudo points, see `models/pseudo_points.py`; an overlap of
@@ -60,6 +62,7 @@ class WishConfig(WeakLabelConfig):
     prompt_temperature: float = 1.0
     prompt_tokens: Literal["mean", "both"] = "mean"
     gate: float = 0.5
+    apart: float = 0.6
     candidate: Literal["adaptive", "best", "largest", "smallest", "average"] = "adaptive"
     mask_cost: bool = True
     peak_least: float = 0.3
@@ -76,6 +79,8 @@ class WishConfig(WeakLabelConfig):
             raise ValueError("method 'pseudo-masks' wants points, boxes or masks: tags have none")
         if self.gate != NEVER and not 0 <= self.gate <= 1:
             raise ValueError(f"gate is {self.gate}; it is a share in 0..1, or -1 for none")
+        if not 0 <= self.apart <= 1:
+            raise ValueError(f"apart is {self.apart}; it is a share in 0..1, 1 for any")
         if not (0 < self.peak_least <= 1 and 0 <= self.peak_overlap <= 1):
             raise ValueError("peak_least and peak_overlap are shares in 0..1")
         if self.cam_warmup < 0 or self.self_start < NEVER:
@@ -150,7 +155,7 @@ def wish_parts(config: WishConfig) -> WishParts:
         prompt_weight=config.prompt_weight,
         distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
         tokens=config.prompt_tokens,
-        gate=None if config.gate == NEVER else Gate(config.gate),
+        gate=None if config.gate == NEVER else Gate(config.gate, apart=config.apart),
         choice=config.candidate,
         mask_cost=config.mask_cost,
         peaks=PeakRule(least=config.peak_least, overlap=config.peak_overlap),
