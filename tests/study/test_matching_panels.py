@@ -58,6 +58,16 @@ def test_each_way_to_be_left_out_has_its_name() -> None:
     worst = replace(label, candidates=Candidates(masks[:, 1:3], quality[:, 1:3]))
     fallen = gate_reasons(Gate(), replace(sample, label=worst))
     assert fallen == [["", "empty"]], "one of each entry is let through"
+    second = torch.tensor([[3.5, 3.5], [7.5, 7.5]])
+    two = torch.stack([masks[0, :2], torch.ones(2, 8, 8, dtype=torch.bool)])
+    both = Label(
+        LabelKind.POINT,
+        torch.tensor([0, 0]),
+        second,
+        candidates=Candidates(two.transpose(0, 1).contiguous(), torch.full((2, 2), 0.8)),
+    )
+    reasons = gate_reasons(Gate(), replace(sample, label=both))
+    assert reasons == [["", "takes in another"], ["", "takes in another"]]
 
 
 def test_every_pair_shows_its_own_candidates(student: WISH, opened: LaidOpen) -> None:

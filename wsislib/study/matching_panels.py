@@ -72,9 +72,11 @@ def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
         return [[""] * offered.quality.shape[1] for _ in range(len(offered))]
     allowed = gate(sample.label, offered)
     fitting = replace(gate, least=0.0)(sample.label, offered)
+    hitting = replace(gate, least=0.0, apart=1.0)(sample.label, offered)
     filled = offered.masks.flatten(2).any(2)
     reasons = []
-    for row in zip(allowed.tolist(), fitting.tolist(), filled.tolist(), strict=True):
+    tests = (allowed, fitting, hitting, filled)
+    for row in zip(*(test.tolist() for test in tests), strict=True):
         reasons.append(
             [
                 ""
@@ -83,8 +85,10 @@ def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
                 if not full
                 else "low score"
                 if fits
+                else "takes in another"
+                if hits
                 else "off its prompt"
-                for through, fits, full in zip(*row, strict=True)
+                for through, fits, hits, full in zip(*row, strict=True)
             ]
         )
     return reasons
