@@ -33,7 +33,7 @@ def small_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     sam = tiny_sam(width=32, side=32, widths=(8, 8, 8, 8))
     with torch.no_grad():  # predicted IoU around a half
         sam.mask_decoder.iou_prediction_head.layers[-1].bias += 0.5
-    monkeypatch.setattr(sam_weights, "_load_tiny", lambda: Teacher(sam, "tiny", "one"))
+    monkeypatch.setattr(sam_weights, "load_tiny_sam", lambda: Teacher(sam, "tiny", "one"))
     monkeypatch.setattr(teacher_cache, "BLOCK", 4)
 
 
@@ -180,7 +180,7 @@ def test_a_cache_of_another_teacher(
 ) -> None:
     teach(folder / "weak.json", out=tmp_path, device="cpu")
     other = Teacher(tiny_sam(width=32, side=32, widths=(8, 8, 8, 8)), "tiny", "two")
-    monkeypatch.setattr(sam_weights, "_load_tiny", lambda: other)
+    monkeypatch.setattr(sam_weights, "load_tiny_sam", lambda: other)
     with pytest.raises(ValueError, match="cache is of another teacher .*one, wanted .*two"):
         teach(folder / "weak.json", out=tmp_path, device="cpu")
 
