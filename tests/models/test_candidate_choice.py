@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_wish_targets import filled
+from gate_scenes_for_tests import filled
 
 from wsislib.data.sample import Candidates
 from wsislib.models.candidate_choice import choose

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from gate_scenes_for_tests import SIDE, WHOLE, two_points
 
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.cam import Cams
@@ -19,7 +18,7 @@ from wsislib.models.sam import Teacher
 from wsislib.models.tiny_sam import tiny_sam
 from wsislib.models.wish_targets import wish_targets
 
-SIDE, WIDTH = 32, 8
+WIDTH = 8
 
 
 @pytest.fixture(scope="module")
@@ -31,110 +30,6 @@ def teacher():
         for parameter in sam.mask_decoder.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=g))
     return Teacher(sam, "random", "0")
-
-
-def filled(*boxes):
-    """(M, SIDE, SIDE) bool: filled boxes x0, y0, x1, y1."""
-    masks = torch.zeros(len(boxes), SIDE, SIDE, dtype=torch.bool)
-    for mask, (x0, y0, x1, y1) in zip(masks, boxes, strict=True):
-        mask[y0:y1, x0:x1] = True
-    return masks
-
-
-EMPTY, WHOLE = (0, 0, 0, 0), (0, 0, SIDE, SIDE)
-
-
-def point_label(point, *masks, quality):
-    offered = Candidates(filled(*masks)[None], torch.tensor([quality]))
-    points = torch.tensor([point])
-    return Label(LabelKind.POINT, torch.tensor([0]), points=points, candidates=offered)
-
-
-def gated(label, gate=None):
-    return (gate or Gate())(label, label.candidates)[0].tolist()
-
-
-def test_candidates_far_below_the_best_are_left_out():
-    around = [(0, 0, 9, 9)] * 3
-    label = point_label([4.5, 4.5], *around, quality=[0.8, 0.39, 0.4])
-    assert gated(label) == [True, False, True]
-    assert gated(label, Gate(least=0)) == [True] * 3
-
-
-def test_empty_candidates_and_those_beside_the_point_are_left_out():
-    label = point_label([4.5, 8.5], EMPTY, (4, 8, 5, 9), (5, 8, 9, 9), quality=[0.9, 0.8, 0.9])
-    assert gated(label) == [False, True, False]
-
-
-def two_points(*masks, kinds=None):
-    """Two entries, at (4, 4) and (20, 20), that are offered the same candidates."""
-    points = torch.tensor([[4.5, 4.5], [20.5, 20.5]])
-    offered = Candidates(filled(*masks).expand(2, -1, -1, -1), torch.full((2, len(masks)), 0.8))
-    boxes = None if kinds is None else torch.tensor([[0.0, 0, 0, 0], [18, 18, 24, 24]])
-    return Label(
-        LabelKind.POINT, torch.tensor([0, 0]), points=points, boxes=boxes, kinds=kinds,
-        candidates=offered,
-    )  # fmt: skip
-
-
-def test_candidates_that_take_in_another_point_are_left_out():
-    label = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE)
-    allowed = Gate()(label, label.candidates)
-    assert allowed.tolist() == [[True, False, False], [False, True, False]]
-    allowed = Gate(apart=1)(label, label.candidates)
-    assert allowed.tolist() == [[True, False, True], [False, True, True]]
-
-
-def test_where_all_take_in_another_point_they_stay():
-    label = two_points(WHOLE, (9, 9, 30, 30), EMPTY)
-    assert Gate()(label, label.candidates)[0].tolist() == [True, False, False]
-
-
-def test_candidates_that_cover_most_of_another_box_are_left_out():
-    kinds = torch.tensor([int(LabelKind.POINT), int(LabelKind.BOX)], dtype=torch.uint8)
-    half, most = (0, 0, 21, 24), (0, 0, 22, 24)  # of the box from 18 to 24: 3 and 4 of 6 columns
-    label = two_points(half, most, (18, 18, 24, 24), kinds=kinds)
-    assert Gate()(label, label.candidates)[0].tolist() == [True, False, False]
-    assert Gate(apart=0.7)(label, label.candidates)[0].tolist() == [True, True, False]
-    own = two_points((18, 18, 24, 24), (16, 16, 24, 24), WHOLE, kinds=kinds)
-    assert Gate(inside=0)(own, own.candidates)[1].tolist() == [True, True, False]
-
-
-def test_a_box_wants_most_of_a_candidate_inside():
-    masks = filled((4, 4, 12, 12), (4, 4, 21, 12), WHOLE)  # inside: all, 8 of 17, 64 of 1024
-    offered = Candidates(masks[None], torch.tensor([[0.5, 0.5, 0.5]]))
-    box = torch.tensor([[4.0, 4, 12, 12]])
-    label = Label(LabelKind.BOX, torch.tensor([0]), boxes=box, candidates=offered)
-    assert gated(label) == [True, False, False]
-    assert gated(label, Gate(inside=0.4)) == [True, True, False]
-
-
-def test_where_none_passes_the_tests_are_dropped_in_order():
-    # The best by far is empty, so no other reaches half of it: those that hit their point remain.
-    label = point_label([4.5, 4.5], EMPTY, (0, 0, 9, 9), (9, 9, 12, 12), quality=[1, 0.1, 0.2])
-    assert gated(label) == [False, True, False]
-    label = point_label([30.5, 4.5], EMPTY, (0, 0, 9, 9), (9, 9, 12, 12), quality=[1, 0.1, 0.2])
-    assert gated(label) == [False, True, True]
-    assert gated(point_label([4.5, 4.5], EMPTY, EMPTY, EMPTY, quality=[1, 0.5, 0])) == [True] * 3
-
-
-@settings(max_examples=30, deadline=None)
-@given(st.integers(0, 10**6), st.booleans())
-def test_the_gate_never_leaves_none(seed, boxed):
-    g = torch.Generator().manual_seed(seed)
-    masks = torch.rand(4, 3, 6, 6, generator=g) < torch.rand(4, 3, 1, 1, generator=g) - 0.3
-    quality = torch.rand(4, 3, generator=g) * (torch.rand(4, 3, generator=g) < 0.7)
-    corner = torch.rand(4, 2, generator=g) * 4
-    label = Label(
-        LabelKind.BOX if boxed else LabelKind.POINT,
-        torch.zeros(4, dtype=torch.long),
-        points=None if boxed else corner,
-        boxes=torch.cat([corner, corner + 1.5], 1) if boxed else None,
-    )
-    allowed = Gate()(label, Candidates(masks, quality))
-    assert allowed.any(1).all()
-    some = masks.flatten(2).any(2)
-    assert not (allowed & ~some)[some.any(1)].any(), "an empty one beside one that is not"
 
 
 def scene(kind, seed=0, size=(SIDE, SIDE), candidates=True, **fields):
@@ -294,9 +189,3 @@ def test_tags_mixed_with_dearer_entries_are_refused(teacher):
     mixed = replace(sample, label=replace(sample.label, kinds=kinds))
     with pytest.raises(ValueError, match="image 1: its label mixes tags with dearer entries"):
         taught([mixed], None, teacher, PeakRule())
-
-
-@pytest.mark.parametrize("wrong", [{"least": 1.5}, {"inside": -0.1}, {"apart": 2}])
-def test_a_senseless_gate_is_refused(wrong):
-    with pytest.raises(ValueError, match="shares in 0..1"):
-        Gate(**wrong)
