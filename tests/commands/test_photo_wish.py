@@ -121,6 +121,27 @@ def test_wrong_use_is_refused_before_anything_is_written(folder, tmp_path, chang
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize(
+    ("held", "labels", "message"),
+    [
+        ("bbox", "masks", r"by masks cannot be .* image \d+ \(annotation \d+ is a box\)"),
+        ("bbox", "2 tags + 3 points", "of the 3 images that --labels wants by points"),
+        ("point", "3 tags + 2 boxes", "of the 2 images that --labels wants by boxes"),
+    ],
+)
+def test_a_mix_over_data_without_such_labels_is_refused(folder, tmp_path, held, labels, message):
+    path = tmp_path / "weak.json"
+    document = json.loads((folder / "annotations.json").read_text())
+    for annotation in document["annotations"]:
+        annotation.pop("segmentation")
+        if held == "point":
+            x, y, width, height = annotation.pop("bbox")
+            annotation["point"] = [x + width / 2, y + height / 2]
+    path.write_text(json.dumps(document))
+    with pytest.raises(ValueError, match=message):
+        read_mixed(path, folder / "images", labels, 0, None)
+
+
 def test_labels_and_teacher_are_of_wish(folder, tmp_path):
     with pytest.raises(ValueError, match="are of WISH; add --model wish"):
         photos.train(folder / "annotations.json", out=tmp_path / "m", labels="boxes")

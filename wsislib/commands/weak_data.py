@@ -8,6 +8,7 @@ from typing import Literal
 
 from wsislib.commands.photo_data import image_root
 from wsislib.data.coco import CocoDataset
+from wsislib.data.coco_labels import annotation_kind
 from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.validate import check_coco
 from wsislib.data.validate_report import require_trainable
@@ -76,4 +77,27 @@ def read_mixed(
         kinds = [LabelKind(KIND_NAMES.index(labels))] * len(dataset)
     else:
         kinds = draw(parse_mix(labels), len(dataset), seed)
+    _require_dear_enough(dataset, kinds)
     return WeakDataset(dataset, kinds, seed)
+
+
+def _require_dear_enough(dataset: CocoDataset, kinds: list[LabelKind | None]) -> None:
+    """Raise where an image is to get labels of a kind that its annotations do not hold."""
+    lacking: dict[LabelKind, list[str]] = {}
+    for index, kind in enumerate(kinds):
+        if kind is None:
+            continue
+        for instance in dataset.instances(index):
+            have = annotation_kind(instance)
+            if have < kind or (kind == LabelKind.POINT and have == LabelKind.BOX):
+                name = f"image {dataset.image_ids[index]} (annotation {instance.get('id')} is "
+                lacking.setdefault(kind, []).append(f"{name}a {have.name.lower()})")
+                break
+    for kind, images in lacking.items():
+        wanted = sum(other == kind for other in kinds)
+        raise ValueError(
+            f"{dataset.annotation_file}: {len(images)} of the {wanted} images that --labels wants "
+            f"by {KIND_NAMES[kind]} cannot be labelled so: {', '.join(images[:3])}"
+            f"{', ...' if len(images) > 3 else ''}. Labels only get cheaper (masks > boxes > tags, "
+            "masks > points > tags): add what lacks, or ask for a cheaper kind"
+        )

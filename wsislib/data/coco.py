@@ -87,7 +87,7 @@ class CocoDataset:
                     f"{record['file_name']} has {array.shape[1]} x {array.shape[0]} pixels, the "
                     f"record says {width} x {height}"
                 )
-            instances = [a for a in self._annotations[record["id"]] if not a.get("iscrowd")]
+            instances = self.instances(index)
             label = label_of(instances, height, width, self._category_index, self.kind)
         except ValueError as error:
             raise ValueError(
@@ -95,6 +95,10 @@ class CocoDataset:
                 "(`wsis data check` lists everything that is wrong)"
             ) from None
         return Sample(image_tensor(array), record["id"], label)
+
+    def instances(self, index: int) -> list[dict[str, Any]]:
+        """The file's annotations of the image at `index`, as they stand, without crowds."""
+        return [a for a in self._annotations[self.image_ids[index]] if not a.get("iscrowd")]
 
     def ground_truth(self) -> dict[str, Any]:
         """Every true mask as RLE, whatever kind the labels are read as.
