@@ -2,9 +2,10 @@
 
 import pytest
 import torch
-from gate_scenes_for_tests import EMPTY, WHOLE, filled, two_points
+from gate_scenes_for_tests import EMPTY, SIDE, WHOLE, filled, two_points
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torchvision.ops import box_iou
 
 from wsislib.data.sample import Candidates, Label, LabelKind
 from wsislib.models.candidate_choice import Gate
@@ -96,3 +97,38 @@ def test_the_gate_never_leaves_none(seed, boxed):
 def test_a_senseless_gate_is_refused(wrong):
     with pytest.raises(ValueError, match="shares in 0..1"):
         Gate(**wrong)
+
+
+def boxed(box, *masks):
+    """One entry with a box, and its candidates."""
+    offered = Candidates(filled(*masks)[None], torch.full((1, len(masks)), 0.8))
+    boxes = torch.tensor([box])
+    return Label(LabelKind.BOX, torch.tensor([0]), boxes=boxes, candidates=offered)
+
+
+def test_candidates_whose_tight_box_is_another_are_left_out():
+    label = boxed([4.0, 4, 12, 12], (4, 4, 12, 12), (4, 4, 8, 12), (4, 4, 8, 11), EMPTY)
+    assert gated(label, Gate(fit=0.5)) == [True, True, False, False]  # IoU 1, 32 / 64, 28 / 64, 0
+    assert not Gate(fit=0.5).unanswered(label, label.candidates).any()
+
+
+def test_a_box_that_no_candidate_fits_is_unanswered():
+    label = boxed([4.0, 4, 12, 12], (4, 4, 8, 11), EMPTY)
+    assert Gate(fit=0.5).unanswered(label, label.candidates).tolist() == [True]
+    assert not Gate().unanswered(label, label.candidates).any()
+    points = point_label([4.5, 4.5], EMPTY, quality=[0.8])
+    assert not Gate(fit=1.0).unanswered(points, points.candidates).any()
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, SIDE), min_size=8, max_size=8))
+def test_fit_is_the_iou_of_boxes(corners):
+    x0, x1, x2, x3 = (*sorted(corners[:2]), *sorted(corners[2:4]))
+    y0, y1, y2, y3 = (*sorted(corners[4:6]), *sorted(corners[6:]))
+    if x0 == x1 or y0 == y1 or x2 == x3 or y2 == y3:
+        return
+    label = boxed([float(v) for v in (x2, y2, x3, y3)], (x0, y0, x1, y1))
+    iou = float(box_iou(torch.tensor([[x0, y0, x1, y1]]).float(), label.boxes))
+    for fit in (max(iou - 1e-4, 1e-9), min(iou + 1e-4, 1.0)):
+        wanted = iou < fit
+        assert bool(Gate(fit=fit).unanswered(label, label.candidates)) == wanted

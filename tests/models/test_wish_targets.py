@@ -118,6 +118,22 @@ def test_entries_of_one_image_may_be_of_several_kinds(teacher):
     assert wanted.targets.allowed[2].tolist() == [True, False, False]
 
 
+def test_a_box_that_no_candidate_fits_is_learnt_itself(teacher):
+    boxes = torch.tensor([[4.0, 4, 12, 12], [20.2, 20.2, 20.4, 20.4]])
+    sample = scene(LabelKind.BOX, boxes=boxes)
+    offered = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.bool)
+    offered[:, :, :6, :6] = True
+    label = replace(sample.label, candidates=Candidates(offered, torch.ones(2, 3)))
+    wanted = targets_of([replace(sample, label=label)], teacher, Gate(fit=0.5)).targets
+    filled = torch.zeros(2, SIDE, SIDE, dtype=torch.bool)
+    filled[0, 4:12, 4:12] = True
+    filled[1, 20, 20] = True  # the pixel that it touches
+    assert torch.equal(wanted.masks[0][:, 0], filled)
+    assert wanted.allowed.tolist() == [[True, False, False]] * 2
+    plain = targets_of([replace(sample, label=label)], teacher, Gate()).targets
+    assert torch.equal(plain.masks[0], offered)
+
+
 def test_without_a_cache_the_teacher_is_asked(teacher):
     for kind in (LabelKind.POINT, LabelKind.BOX):
         sample = scene(kind, candidates=False)

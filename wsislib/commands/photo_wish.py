@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from wsislib.models.wish import WISH
 
 RATES = {"small": 5e-4, "r50": 1e-4}  # learning rates, for batches of 16
+LEAST_FIT = 0.5
+"""`Gate.fit` of one's own trainings: nobody knows how well a teacher does on one's images."""
 _SEGMENTER = "segmenter."
 
 
@@ -107,13 +109,15 @@ def build_wish(recipe: Recipe, teacher: Teacher, steps: int) -> WISH:
         steps: of the whole training: activation maps learn alone for the first tenth, and are
             taught by predicted masks from half-way on.
     """
-    from wsislib.models.builders_wish import wish_r50, wish_small
+    from wsislib.models.builders_wish import WishParts, wish_r50, wish_small
+    from wsislib.models.candidate_choice import Gate
 
     count, side, seed = len(recipe.categories), recipe.image_side, recipe.seed
     alone, late = steps // 10, steps // 2
+    parts = WishParts(gate=Gate(fit=LEAST_FIT))
     if recipe.size == "small":
-        return wish_small(count, teacher, None, alone, late, seed, side)
-    return wish_r50(count, teacher, None, alone, late, seed, recipe.pretrained, side)
+        return wish_small(count, teacher, parts, alone, late, seed, side)
+    return wish_r50(count, teacher, parts, alone, late, seed, recipe.pretrained, side)
 
 
 def with_candidates(dataset: Dataset, teacher: Teacher, folder: Path) -> Dataset:

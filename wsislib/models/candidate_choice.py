@@ -36,17 +36,22 @@ class Gate:
         apart: share of another entry's box that a candidate may cover; with any below 1 it must
             also keep off other entries' points. They are on other objects, and a pixel shows one
             object. Not asked where points are pseudo points; 1 asks nothing.
+        fit: IoU that a candidate's tight box must have with the box it was prompted with. A box
+            that none of its candidates fits is learnt itself, filled (`unanswered`): so a teacher
+            that fails on images unlike its own does no harm to boxes. 0 asks nothing.
     """
 
     least: float = 0.5
     inside: float = 0.5
     apart: float = 0.6
+    fit: float = 0.0
 
     def __post_init__(self) -> None:
-        if not all(0 <= share <= 1 for share in (self.least, self.inside, self.apart)):
+        shares = (self.least, self.inside, self.apart, self.fit)
+        if not all(0 <= share <= 1 for share in shares):
             raise ValueError(
-                f"the gate's least ({self.least}), inside ({self.inside}) and apart ({self.apart}) "
-                "are shares in 0..1"
+                "the gate's least ({}), inside ({}), apart ({}) and fit ({}) are shares in "
+                "0..1".format(*shares)
             )
 
     def __call__(self, label: Label, offered: Candidates) -> Tensor:
@@ -64,12 +69,21 @@ class Gate:
             allowed = torch.where(allowed.any(1, keepdim=True), allowed, weaker)
         return allowed
 
+    def unanswered(self, label: Label, offered: Candidates) -> Tensor:
+        """(K,) bool: entries whose box no candidate fits; none where `fit` is 0."""
+        boxed = entries_with_box(label)
+        if self.fit == 0 or label.boxes is None or not bool(boxed.any()):
+            return torch.zeros_like(boxed)
+        return boxed & (_fit(offered.masks, label.boxes) < self.fit).all(1)
+
     def _hits(self, label: Label, masks: Tensor) -> Tensor:
         """(K, M) bool: which masks (K, M, H, W) answer their prompt."""
         boxed = entries_with_box(label)
         hits = torch.ones(masks.shape[:2], dtype=torch.bool, device=masks.device)
         if label.boxes is not None and bool(boxed.any()):
             hits[boxed] = _share_inside(masks[boxed], label.boxes[boxed]) >= self.inside
+            if self.fit > 0:
+                hits[boxed] &= _fit(masks[boxed], label.boxes[boxed]) >= self.fit
         if label.points is not None and not bool(boxed.all()):
             hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
         return hits
@@ -113,12 +127,37 @@ def choose(offered: Candidates, allowed: Tensor, choice: Choice) -> tuple[Tensor
 def _share_inside(masks: Tensor, boxes: Tensor) -> Tensor:
     """(K, M): which share of each mask (K, M, H, W) has its pixel centres in its entry's box."""
     height, width = masks.shape[2:]
-    x = torch.arange(width, device=masks.device) + 0.5
-    y = torch.arange(height, device=masks.device) + 0.5
+    inside = masks & filled_boxes(boxes, height, width).unsqueeze(1)
+    return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
+
+
+def filled_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
+    """(K, height, width) bool: pixels whose centres (at +0.5) lie in boxes (K, 4) xyxy."""
+    x = torch.arange(width, device=boxes.device) + 0.5
+    y = torch.arange(height, device=boxes.device) + 0.5
     x0, y0, x1, y1 = boxes.unsqueeze(-1).unbind(1)  # (K, 1) each
     across, along = (x > x0) & (x < x1), (y > y0) & (y < y1)  # (K, W), (K, H)
-    inside = masks & (along.unsqueeze(2) & across.unsqueeze(1)).unsqueeze(1)
-    return inside.flatten(2).sum(2) / masks.flatten(2).sum(2).clamp(min=1)
+    return along.unsqueeze(2) & across.unsqueeze(1)
+
+
+def _fit(masks: Tensor, boxes: Tensor) -> Tensor:
+    """(K, M): IoU of the tight box of each mask (K, M, H, W) with its entry's box; 0 if empty."""
+    x0, x1 = _extent(masks.any(2))  # over rows: (K, M) each
+    y0, y1 = _extent(masks.any(3))
+    across = (torch.minimum(x1, boxes[:, 2:3]) - torch.maximum(x0, boxes[:, 0:1])).clamp(min=0)
+    along = (torch.minimum(y1, boxes[:, 3:4]) - torch.maximum(y0, boxes[:, 1:2])).clamp(min=0)
+    both = across * along
+    wanted = (boxes[:, 2:3] - boxes[:, 0:1]) * (boxes[:, 3:4] - boxes[:, 1:2])
+    return both / ((x1 - x0) * (y1 - y0) + wanted - both).clamp(min=1e-6)
+
+
+def _extent(filled: Tensor) -> tuple[Tensor, Tensor]:
+    """First filled place of (K, M, S) and the one past the last, float; 0 and 0 of none."""
+    size = filled.shape[2]
+    place = torch.arange(size, device=filled.device)
+    first = torch.where(filled, place, size).amin(2)
+    past = torch.where(filled, place + 1, 0).amax(2)
+    return torch.minimum(first, past).float(), past.float()
 
 
 def _on_other_points(label: Label, masks: Tensor, pointed: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torchvision.ops import masks_to_boxes
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.targets import Targets
-from wsislib.models.candidate_choice import Choice, Gate, choose
+from wsislib.models.candidate_choice import Choice, Gate, choose, filled_boxes
 from wsislib.models.prompt_head import PromptHead, PromptTeacher
 
 
@@ -97,16 +97,23 @@ def _offered(sample: Sample, gate: Gate | None, choice: Choice) -> tuple[Tensor,
     offered = label.candidates
     assert offered is not None, "the teacher was asked for every entry without a mask"
     allowed = torch.ones_like(offered.quality, dtype=torch.bool)
+    unanswered = torch.zeros_like(own)
     if gate is not None:
-        allowed = gate(label, offered)
+        allowed, unanswered = gate(label, offered), ~own & gate.unanswered(label, offered)
     masks, allowed = choose(offered, allowed, choice)
-    if not bool(own.any()):
+    single = own | unanswered  # (K,), entries with one mask to learn
+    if not bool(single.any()):
         return masks, allowed
-    assert label.masks is not None
     masks, first = masks.clone(), torch.zeros_like(allowed[0])
     first[0] = True
-    masks[own] = label.masks[own].unsqueeze(1).to(masks.dtype)
-    return masks, torch.where(own.unsqueeze(1), first, allowed)
+    if label.masks is not None:
+        masks[own] = label.masks[own].unsqueeze(1).to(masks.dtype)
+    if label.boxes is not None:
+        boxes = label.boxes[unanswered]
+        touched = torch.cat([boxes[:, :2].floor(), boxes[:, 2:].ceil()], 1)  # one pixel at least
+        filled = filled_boxes(touched, *_size(sample))
+        masks[unanswered] = filled.unsqueeze(1).to(masks.dtype)
+    return masks, torch.where(single.unsqueeze(1), first, allowed)
 
 
 def _with_tight_boxes(label: Label) -> Label:
