@@ -68,11 +68,16 @@ def test_needed_runs_are_done_first_and_shared(study_root: Path, executions: Cal
     assert len(facts["needs"]["detector"]["weights"]["final.safetensors"]) == 64
 
 
+@pytest.mark.parametrize("damage", ["gone", "changed"])
 def test_a_needed_run_without_its_weights_is_done_again(
-    study_root: Path, executions: Callable
+    study_root: Path, executions: Callable, damage: str
 ) -> None:
     execute("stage-one", "detector", 0, "lab")
-    shutil.rmtree(study_root / "results/runs/stage-one/detector/seed-0/checkpoints")
+    weights = study_root / "results/runs/stage-one/detector/seed-0/checkpoints"
+    if damage == "gone":
+        shutil.rmtree(weights)
+    else:
+        (weights / "final.safetensors").write_bytes(b"other")
     assert execute("stage-one", "detector", 0, "lab").outcome == "already done"
     execute("tiny", "high", 0, "lab")
     assert executions() == ["5.0 0", "5.0 0", "20.0 0"]

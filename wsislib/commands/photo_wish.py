@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wsislib.models.wish import WISH
 
 RATES = {"small": 5e-4, "r50": 1e-4}  # learning rates, for batches of 16
-LEAST_FIT = 0.5
+LEAST_FIT = 0.7
 """`Gate.fit` of one's own trainings: nobody knows how well a teacher does on one's images."""
 _SEGMENTER = "segmenter."
 

@@ -96,12 +96,14 @@ class RunStore:
         return problems
 
     def weights(self, key: RunKey) -> dict[str, Path] | None:
-        """Name -> kept weights of a finished run; None where they are gone, as after a clone."""
-        result = self.status(key).get("result") or {}
-        files = {
-            name: self.folder(key) / "checkpoints" / name for name in result.get("weights", {})
-        }
-        return files if all(file.is_file() for file in files.values()) else None
+        """Name -> kept weights of a finished run; None where some are gone or damaged.
+
+        They are gone after a clone. A run that needs them then makes them anew.
+        """
+        kept = (self.status(key).get("result") or {}).get("weights", {})
+        files = {name: self.folder(key) / "checkpoints" / name for name in kept}
+        sound = all(file.is_file() and file_digest(file) == kept[n] for n, file in files.items())
+        return files if sound else None
 
     @contextlib.contextmanager
     def lock(self, key: RunKey, wait: float = LOCK_SECONDS) -> Iterator[None]:
