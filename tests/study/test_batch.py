@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from wsislib.study.batch import run_batch
+from wsislib.study.costs import NO_TRAINING
 from wsislib.study.declared import RunKey
 from wsislib.study.plan import make_plan
 from wsislib.study.run import execute
@@ -112,8 +113,9 @@ def test_the_plan_says_what_it_will_cost_and_asks(
     costs = {str(job.key): job.cost.source for job in plan.jobs}
     assert costs["tiny/low/seed-1"] == "this row"
     assert costs["tiny/high/seed-0"] == "step time"
-    assert costs["stage-one/detector/seed-0"] == "unknown"  # it takes no steps
-    assert plan.standing == 1 and "cost unknown for 3" in plan.text(2)
+    assert costs["stage-one/detector/seed-0"] == NO_TRAINING
+    assert plan.standing == 1 and "; 3 without steps not counted" in plan.text(2)
+    assert "stage-one/detector/seed-0  missing: no steps" in plan.text(2)
     words = [*wsis, "reproduce", "tiny"]
     asked = subprocess.run(words, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     assert asked.returncode == 1 and "say --yes" in asked.stderr

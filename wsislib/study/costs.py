@@ -15,6 +15,9 @@ from wsislib.study.resolve import Run, resolve
 from wsislib.study.step_times import GpuRate, StepTime, kind_of, match
 from wsislib.study.store import RunStore
 
+NO_TRAINING = "no training"
+"""The source of a cost that is not known because the run only evaluates."""
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -24,7 +27,7 @@ class Cost:
         seconds: None where nothing is known.
         source: "this row" (a run of the row, other seed or older), "step time" (seconds a step
             of runs of the same kind times the row's steps), "measured steps" (see
-            step_times.py; seconds of one core), or "unknown".
+            step_times.py; seconds of one core), `NO_TRAINING`, or "unknown".
     """
 
     seconds: float | None
@@ -112,7 +115,7 @@ def expected_cost(study: Study, store: RunStore, key: RunKey, work: Work | None 
         return Cost(median(alike) * run.config.steps, "step time")
     if work is not None and work.core_seconds is not None:
         return Cost(work.core_seconds, "measured steps")
-    return Cost(None, "unknown")
+    return Cost(None, "unknown" if run.config.steps else NO_TRAINING)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wsislib.study.costs import Cost, Work, expected_cost, expected_work
+from wsislib.study.costs import NO_TRAINING, Cost, Work, expected_cost, expected_work
 from wsislib.study.data_sources import DataFile, backbone_weights, data_file_at
 from wsislib.study.declared import RunKey, Study
 from wsislib.study.paths import data_folder
@@ -49,8 +49,13 @@ class Plan:
 
     @property
     def unknown(self) -> int:
-        """How many jobs' cost is not known."""
-        return sum(job.cost.seconds is None for job in self.jobs)
+        """How many jobs' cost is not known, though they train."""
+        return sum(job.cost.source == "unknown" for job in self.jobs)
+
+    @property
+    def only_evaluated(self) -> int:
+        """How many jobs train nothing and have never been run."""
+        return sum(job.cost.source == NO_TRAINING for job in self.jobs)
 
     @property
     def gpu_seconds(self) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsislib.study.costs import duration
+from wsislib.study.costs import NO_TRAINING, duration
 from wsislib.study.disk import size
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def plan_text(plan: Plan, workers: int, gpus: int) -> str:
     if not plan.jobs:
         return f"nothing to do: {plan.standing} run(s) stand"
     lines = [line for job in plan.jobs for line in _job_lines(job, gpus)]
-    known = len(plan.jobs) - plan.unknown
+    known = len(plan.jobs) - plan.unknown - plan.only_evaluated
     total = f"{len(plan.jobs)} run(s) to do, {plan.standing} stand already"
     if known:
         share = plan.seconds / max(1, min(workers, len(plan.jobs)))
@@ -36,6 +36,8 @@ def plan_text(plan: Plan, workers: int, gpus: int) -> str:
         total += " worker(s)"
     if plan.unknown:
         total += f"; cost unknown for {plan.unknown}"
+    if plan.only_evaluated:
+        total += f"; {plan.only_evaluated} without steps not counted"
     return "\n".join([*lines, total, *_totals(plan, gpus)])
 
 
@@ -62,6 +64,7 @@ def plan_json(plan: Plan, files: Sequence[DataFile], gpus: int) -> dict[str, Any
         "seconds": plan.seconds,
         "gpu_seconds": plan.gpu_seconds,
         "cost_unknown": plan.unknown,
+        "only_evaluated": plan.only_evaluated,
         "disk": {"kept": kept, "while_training": training},
         "files": [
             {
@@ -87,7 +90,8 @@ def _job_lines(job: Job, gpus: int) -> list[str]:
     known = f", by {job.cost.source}" if job.cost.seconds is not None else ""
     core = " of one core" if job.cost.source == _MEASURED else ""
     why = f" ({job.why.why})" if job.why.why else ""
-    lines = [f"  {job.key}  {job.why.state}{why}: {duration(job.cost.seconds)}{core}{known}"]
+    time = "no steps" if job.cost.source == NO_TRAINING else duration(job.cost.seconds)
+    lines = [f"  {job.key}  {job.why.state}{why}: {time}{core}{known}"]
     work = job.work
     if work is None:
         return lines
