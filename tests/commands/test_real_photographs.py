@@ -20,19 +20,26 @@ needs_photographs = pytest.mark.skipif(
     reason=f"the collection coco-mini is not at {FOLDER}; name its folder in WSIS_COCO_MINI",
 )
 STEPS = 8
+MODELS = {
+    "mask-rcnn": [],
+    "wish": ["--model", "wish", "--labels", "1 tags + 1 points + 1 boxes + 1 masks"],
+}
 
 
-def command(out: Path) -> list[str]:
+def command(out: Path, model: str) -> list[str]:
     options = ["--first", "4", "--steps", str(STEPS), "--batch-size", "2", "--device", "cpu"]
     options += ["--image-side", "64", "96", "--checkpoint-every", "1", "--out", str(out)]
+    options += MODELS[model]
     return [sys.executable, "-m", "wsislib.cli", "train", str(FOLDER / "train.json"), *options]
 
 
 @needs_photographs
-def test_killed_training_ends_with_the_weights_of_one_left_in_peace(tmp_path, capsys):
+@pytest.mark.parametrize("model", MODELS)
+def test_killed_training_ends_with_the_weights_of_one_left_in_peace(tmp_path, capsys, model):
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(command(killed), env=environment, stderr=subprocess.DEVNULL) as training:
+    words = command(killed, model)
+    with subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL) as training:
         deadline = time.monotonic() + 120
         while not (killed / "checkpoints" / "step-2.json").exists():
             assert training.poll() is None, "training ended before it could be killed"
@@ -41,7 +48,7 @@ def test_killed_training_ends_with_the_weights_of_one_left_in_peace(tmp_path, ca
         training.send_signal(signal.SIGKILL)
     assert not (killed / "checkpoints" / "final.safetensors").exists()
     for folder in (killed, whole):
-        subprocess.run(command(folder), env=environment, check=True, capture_output=True)
+        subprocess.run(command(folder, model), env=environment, check=True, capture_output=True)
     ends = [(f / "checkpoints" / "final.safetensors").read_bytes() for f in (killed, whole)]
     assert ends[0] == ends[1]
 
