@@ -14,7 +14,7 @@ from tests.golden.measure_genome import visual_genome
 from tests.golden.measure_grabcut import grabcut
 from tests.golden.measure_mask_rcnn import mask_rcnn, transfer
 from tests.golden.measure_voc import voc
-from tests.golden.measure_wish import wish
+from tests.golden.measure_wish import pseudo_points, wish
 
 MEASURES: dict[str, Callable[[], Numbers]] = {
     "world": world,
@@ -26,6 +26,7 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
     "mask_rcnn": mask_rcnn,
     "transfer": transfer,
     "wish": wish,
+    "pseudo_points": pseudo_points,
     "engine": engine,
     "evaluation": evaluation,
     "pipeline": pipeline,
@@ -43,6 +44,7 @@ TOLERANCES = {
     "mask_rcnn": 2e-2,
     "transfer": 2e-2,
     "wish": 2e-2,
+    "pseudo_points": 1e-6,
     "engine": 2e-3,
     "evaluation": 1e-4,
     "pipeline": 2e-2,

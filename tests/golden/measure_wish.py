@@ -2,6 +2,7 @@
 
 import torch
 
+from tests.golden.golden_numbers import exact
 from wsislib.data.sample import Label, LabelKind, Sample
 
 
@@ -56,3 +57,36 @@ def _drawn(kind: LabelKind) -> Sample:
     if kind == LabelKind.MASK:
         fields["masks"] = masks
     return Sample(image, 1 + int(kind), Label(kind, torch.tensor([0, 2]), **fields))
+
+
+def pseudo_points() -> dict[str, float | str]:
+    """Peaks of fixed maps, which of them are merged, and which candidates they leave."""
+    from wsislib.data.sample import Candidates
+    from wsislib.models.candidate_choice import Gate
+    from wsislib.models.pseudo_points import PeakRule, find_peaks, merged_points
+
+    y, x = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
+    maps = torch.stack([(0.9 * x + c).sin() + (0.7 * y * (c + 1)).cos() for c in range(3)])
+    peaks = find_peaks(maps, torch.tensor([0, 2]), PeakRule())
+    points = peaks.cells.flip(1) * 4 + 4.5
+
+    def ask(places: torch.Tensor) -> Candidates:
+        side = torch.arange(96) + 0.5
+        x, y = (places[:, i, None, None, None] for i in range(2))
+        apart = torch.maximum((side - x).abs(), (side[:, None] - y).abs())  # (P, 1, 96, 96)
+        reach = torch.tensor([9.0, 14.0, 30.0])[:, None, None]
+        quality = 0.5 + 0.4 * (places.sum(1, keepdim=True) + torch.arange(3)).sin().abs()
+        return Candidates(apart < reach, quality)
+
+    kept = merged_points(points, peaks.categories, ask, 0.5)
+    label = Label(LabelKind.POINT, kept.categories, points=kept.points)
+    allowed = Gate()(label, kept.candidates, guessed=True)
+    return {
+        "peaks": exact([peaks.categories.tolist(), peaks.cells.tolist()]),
+        "strength": float(peaks.strength.mean()),
+        "kept": exact([kept.categories.tolist(), kept.points.tolist()]),
+        "allowed": exact(allowed.tolist()),
+        "peaks found": float(len(peaks)),
+        "points kept": float(len(kept)),
+        "candidates allowed": float(allowed.sum()),
+    }

@@ -187,14 +187,16 @@ def test_what_is_known_of_images_without_points(teacher):
     assert targets_of([bare, none], teacher).targets.searched is None
 
 
-def test_pseudo_points_do_not_speak_against_each_other(teacher):
+@pytest.mark.parametrize("alike", [True, False])
+def test_pseudo_points_of_one_category_do_not_speak_against_each_other(teacher, alike):
     label, image = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE), torch.zeros(3, SIDE, SIDE)
+    categories = torch.tensor([0, 0 if alike else 1])
     pointed, tagged = (
-        Sample(image, 1, label),
-        Sample(image, 1, Label(LabelKind.TAG, label.categories[:1])),
+        Sample(image, 1, replace(label, categories=categories)),
+        Sample(image, 1, Label(LabelKind.TAG, categories.unique())),
     )
     head = PromptHead(4, 4, WIDTH)
-    for told, whole in ((pointed, False), (tagged, True)):
+    for told, whole in ((pointed, False), (tagged, alike)):
         found = wish_targets([told], [pointed], head, teacher, Gate())
         assert found.targets.allowed[:, 2].tolist() == [whole, whole]
 

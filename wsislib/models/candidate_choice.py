@@ -35,7 +35,8 @@ class Gate:
             prompting point must lie on the candidate.
         apart: share of another entry's box that a candidate may cover; with any below 1 it must
             also keep off other entries' points. They are on other objects, and a pixel shows one
-            object. Not asked where points are pseudo points; 1 asks nothing.
+            object. Of pseudo points only those of other categories count, as two of one category
+            may lie on one object. 1 asks nothing.
         fit: IoU that a candidate's tight box must have with the box it was prompted with. A box
             that none of its candidates fits is learnt itself, filled (`unanswered`): so a teacher
             that fails on images unlike its own does no harm to boxes. 0 asks nothing.
@@ -54,15 +55,19 @@ class Gate:
                 "0..1".format(*shares)
             )
 
-    def __call__(self, label: Label, offered: Candidates) -> Tensor:
+    def __call__(self, label: Label, offered: Candidates, guessed: bool = False) -> Tensor:
         """(K, M) bool: which candidates are allowed; one at least of each entry.
 
-        Where none passes, the tests are dropped one by one: predicted IoU first, then other
-        entries, then the own prompt, emptiness last.
+        `guessed` says that the points are pseudo points. Where none passes, the tests are dropped
+        one by one: predicted IoU first, then other entries, then the own prompt, emptiness last.
         """
         filled = offered.masks.flatten(2).any(2)  # (K, M)
         hits = filled & self._hits(label, offered.masks)
-        alone = hits if self.apart == 1 else hits & ~self._takes_in_others(label, offered.masks)
+        alone = (
+            hits
+            if self.apart == 1
+            else hits & ~self._takes_in_others(label, offered.masks, guessed)
+        )
         best = offered.quality.amax(1, keepdim=True)
         allowed = alone & (offered.quality >= self.least * best)
         for weaker in (alone, hits, filled, torch.ones_like(filled)):
@@ -88,12 +93,12 @@ class Gate:
             hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
         return hits
 
-    def _takes_in_others(self, label: Label, masks: Tensor) -> Tensor:
+    def _takes_in_others(self, label: Label, masks: Tensor, guessed: bool) -> Tensor:
         """(K, M) bool: which masks (K, M, H, W) take in another entry."""
         boxed = entries_with_box(label)
         taken = torch.zeros(masks.shape[:2], dtype=torch.bool, device=masks.device)
         if label.points is not None and not bool(boxed.all()):
-            taken |= _on_other_points(label, masks, ~boxed)
+            taken |= _on_other_points(label, masks, ~boxed, guessed)
         if label.boxes is not None and bool(boxed.any()):
             taken |= _most_of_other_boxes(label, masks, boxed) > self.apart
         return taken
@@ -160,14 +165,19 @@ def _extent(filled: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(first, past).float(), past.float()
 
 
-def _on_other_points(label: Label, masks: Tensor, pointed: Tensor) -> Tensor:
-    """(K, M) bool: which masks (K, M, H, W) hold a point of another entry; (K,) bool has points."""
+def _on_other_points(label: Label, masks: Tensor, pointed: Tensor, guessed: bool) -> Tensor:
+    """(K, M) bool: which masks (K, M, H, W) hold a point of another entry; (K,) bool has points.
+
+    Where points are `guessed`, entries of one category are no others.
+    """
     assert label.points is not None
     height, width = masks.shape[2:]
     x, y = label.points[pointed].long().unbind(1)  # (P,)
     held = masks[:, :, y.clamp(0, height - 1), x.clamp(0, width - 1)]  # (K, M, P)
-    own = torch.eye(len(pointed), dtype=torch.bool, device=masks.device)[:, pointed]  # (K, P)
-    return (held & ~own.unsqueeze(1)).any(2)
+    own = torch.eye(len(pointed), dtype=torch.bool, device=masks.device)  # (K, K)
+    if guessed:
+        own = label.categories[:, None] == label.categories
+    return (held & ~own[:, pointed].unsqueeze(1)).any(2)
 
 
 def _most_of_other_boxes(label: Label, masks: Tensor, boxed: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ def wish_targets(
         choice: of one of those left, where the matcher is not to choose.
     """
     labels = [replace(sample, label=_with_tight_boxes(sample.label)) for sample in batch]
-    gates = [_gate_for(sample, gate) for sample in given]
-    offered = [_offered(*pair, choice) for pair in zip(labels, gates, strict=True)]
+    guessed = [sample.label.kind == LabelKind.TAG for sample in given]
+    offered = [_offered(*pair, gate, choice) for pair in zip(labels, guessed, strict=True)]
     most = max(masks.shape[1] for masks, _ in offered)
     lone = [
         before.label.kind == LabelKind.TAG and len(before.label) > 0 and len(after.label) == 0
@@ -77,15 +77,10 @@ def wish_targets(
     return WishTargets(targets, torch.cat(prompts), torch.cat(kinds))
 
 
-def _gate_for(given: Sample, gate: Gate | None) -> Gate | None:
-    """Pseudo points are guesses: two may lie on one object, so neither speaks against the other."""
-    if gate is None or given.label.kind != LabelKind.TAG:
-        return gate
-    return replace(gate, apart=1.0)
-
-
-def _offered(sample: Sample, gate: Gate | None, choice: Choice) -> tuple[Tensor, Tensor]:
-    """(K, M, H, W) masks and (K, M) bool, which may be learnt."""
+def _offered(
+    sample: Sample, guessed: bool, gate: Gate | None, choice: Choice
+) -> tuple[Tensor, Tensor]:
+    """(K, M, H, W) masks and (K, M) bool, which may be learnt; points may be `guessed`."""
     label, device = sample.label, sample.image.device
     if len(label) == 0:
         nothing = torch.zeros(0, 1, *_size(sample), dtype=torch.bool, device=device)
@@ -99,7 +94,8 @@ def _offered(sample: Sample, gate: Gate | None, choice: Choice) -> tuple[Tensor,
     allowed = torch.ones_like(offered.quality, dtype=torch.bool)
     unanswered = torch.zeros_like(own)
     if gate is not None:
-        allowed, unanswered = gate(label, offered), ~own & gate.unanswered(label, offered)
+        allowed = gate(label, offered, guessed)
+        unanswered = ~own & gate.unanswered(label, offered)
     masks, allowed = choose(offered, allowed, choice)
     single = own | unanswered  # (K,), entries with one mask to learn
     if not bool(single.any()):

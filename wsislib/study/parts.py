@@ -23,6 +23,7 @@ PART_VERSIONS: Mapping[str, int] = {
     "mask_rcnn": 3,
     "transfer": 3,
     "wish": 2,
+    "pseudo_points": 1,
     "engine": 1,
     "evaluation": 1,
 }

@@ -13,7 +13,7 @@ from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.mask_rcnn import average_precisions, examples_of, train_config
 from wsislib.study.partial_data import data_sets
 from wsislib.study.paths import cache_folder, data_folder
-from wsislib.study.weak_labels import weak_data
+from wsislib.study.weak_labels import kinds_held, weak_data
 from wsislib.study.wish_settings import (
     WishConfig,
     build_model,
@@ -161,7 +161,8 @@ def _notes(seconds: float, teacher: Teacher | None, weak: WeakDataset) -> dict[s
 
 
 def _parts(config: WishConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "wish", "engine", "evaluation")
+    tags = ("pseudo_points",) if "tags" in kinds_held(config) else ()
+    return (config.data, "labels", "wish", *tags, "engine", "evaluation")
 
 
 WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, wish_files)
