@@ -47,6 +47,20 @@ def test_the_strongest_are_kept():
     assert found_in(maps, [0], most=2) == [(0, 2, 2), (0, 4, 4)]
 
 
+def test_a_cell_is_of_the_category_that_is_highest_there():
+    cells = [(0, 1, 1, 10.0), (0, 4, 4, 6.0), (1, 4, 4, 2.0), (1, 1, 1, 1.0)]
+    maps = maps_of(*cells, count=2)  # as shares: 1 and 0.6; 1 and 0.5
+    assert found_in(maps, [0, 1]) == [(0, 1, 1), (1, 4, 4)]
+    both = [(0, 1, 1), (0, 4, 4), (1, 4, 4), (1, 1, 1)]
+    assert found_in(maps, [0, 1], contest=False) == both
+    assert found_in(maps, [1]) == [(1, 4, 4), (1, 1, 1)]  # 0 is not in the image
+
+
+def test_the_largest_peak_of_a_category_stays():
+    cells = [(0, 0, 0, 1.0), (0, 5, 5, 0.9), (1, 0, 0, 2.0), (1, 5, 5, 2.0)]
+    assert found_in(maps_of(*cells, count=2), [0, 1]) == [(0, 0, 0), (1, 0, 0), (1, 5, 5)]
+
+
 def teacher_of(masks, quality):
     return lambda points: Candidates(masks, torch.tensor(quality).view(masks.shape[:2]))
 

@@ -4,7 +4,8 @@ WISH (Kweon and Yoon 2025): local maxima of the map of each category in the imag
 confidence dropped, become pseudo points that go the way of annotated ones. Numbers as in the one
 public re-implementation: 3 x 3 maxima above 0.3 of the map's own maximum, at most 32 a category.
 Peaks of one category whose masks overlap are one object's; peaks of different categories are not
-merged, because two objects may share a region.
+merged, because two objects may share a region. Ours is the contest: maps of like categories rise on
+each other's objects, but a cell shows one of them.
 """
 
 from __future__ import annotations
@@ -28,12 +29,15 @@ class PeakRule:
         window: side of the square in which a peak is the largest, cells; odd.
         most: peaks a category and image, the strongest.
         overlap: peaks of one category whose masks have a larger IoU are merged.
+        contest: a peak counts only where no other category of the image has a higher map, each
+            as a share of its largest. The largest peak of a category always does.
     """
 
     least: float = 0.3
     window: int = 3
     most: int = 32
     overlap: float = 0.5
+    contest: bool = True
 
     def __post_init__(self) -> None:
         if not (0 < self.least <= 1 and 0 <= self.overlap <= 1):
@@ -77,6 +81,8 @@ def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
     heights = heights / torch.where(largest > 0, largest, 1.0)
     around = max_pool2d(heights[:, None], rule.window, 1, rule.window // 2)[:, 0]
     found = (heights == around) & (heights >= rule.least)
+    if rule.contest:
+        found &= heights >= heights.amax(0)
     strength = torch.where(found, heights, 0.0).flatten(1)  # (T, h w)
     strength, place = strength.sort(dim=1, descending=True, stable=True)
     strength, place = strength[:, : rule.most], place[:, : rule.most]

@@ -45,8 +45,8 @@ class WishConfig(WeakLabelConfig):
             in other entries.
         candidate: how one of a prompt's candidates is chosen, see `models/candidate_choice.py`.
         mask_cost: whether the matcher looks at masks.
-        peak_least, peak_overlap: of pseudo points, see `models/pseudo_points.py`; an overlap of
-            1 merges none.
+        peak_least, peak_overlap, peak_contest: of pseudo points, see `models/pseudo_points.py`;
+            an overlap of 1 merges none.
         cam_warmup: steps before activation maps give pseudo points.
         self_start: steps before predicted masks teach activation maps; -1 is never.
     """
@@ -67,6 +67,7 @@ class WishConfig(WeakLabelConfig):
     mask_cost: bool = True
     peak_least: float = 0.3
     peak_overlap: float = 0.5
+    peak_contest: bool = True
     cam_warmup: int = 150
     self_start: int = 750
 
@@ -158,7 +159,9 @@ def wish_parts(config: WishConfig) -> WishParts:
         gate=None if config.gate == NEVER else Gate(config.gate, apart=config.apart),
         choice=config.candidate,
         mask_cost=config.mask_cost,
-        peaks=PeakRule(least=config.peak_least, overlap=config.peak_overlap),
+        peaks=PeakRule(
+            least=config.peak_least, overlap=config.peak_overlap, contest=config.peak_contest
+        ),
     )
 
 
