@@ -81,7 +81,7 @@ def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
     heights = heights / torch.where(largest > 0, largest, 1.0)
     around = max_pool2d(heights[:, None], rule.window, 1, rule.window // 2)[:, 0]
     found = (heights == around) & (heights >= rule.least)
-    if rule.contest:
+    if rule.contest and len(heights):
         found &= heights >= heights.amax(0)
     strength = torch.where(found, heights, 0.0).flatten(1)  # (T, h w)
     strength, place = strength.sort(dim=1, descending=True, stable=True)
