@@ -221,3 +221,15 @@ def test_a_metric_that_is_no_number_is_none(path: str) -> None:
 def test_an_undefined_value_counts_as_not_run() -> None:
     cell = Cell("row", Column("AP", "AP", "AP"), (), (), 3, "not run")
     assert cell.text == "not run" and math.isnan(cell.mean) and math.isnan(cell.std)
+
+
+def test_a_number_that_finished_runs_do_not_have_is_a_dash(
+    study_root: Path, change_study: Callable
+) -> None:
+    fill(("low",), (0, 1))
+    change_study("metric: segm.B.AP", "metric: segm.nowhere.AP")
+    assert table_result("tiny").cell("low", "AP_B").text == "not run"  # the third may have it
+    fill(("low",))
+    cell = table_result("tiny").cell("low", "AP_B")
+    assert (cell.text, cell.state) == ("–", "absent")
+    assert cell.reasons == ("its runs have no segm.nowhere.AP",)

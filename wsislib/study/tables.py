@@ -22,7 +22,7 @@ from wsislib.study.resolve import runs_of_row
 from wsislib.study.state import run_state
 from wsislib.study.store import RunStore
 
-CellState = Literal["done", "stale", "not run"]
+CellState = Literal["done", "stale", "not run", "absent"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Cell:
         runs: the runs that the values come from, relative to the results folder.
         wanted: how many seeds the study asks for.
         state: "done" if every value stands, "stale" if the values come from older code or
-            other parameters, "not run" if there are none.
+            other parameters, "not run" if there are none, "absent" if the row's runs stand and have
+            no such number.
         reasons: why it is stale or not run.
         commits: git commits of the runs.
         published: the paper's number, None where it gives none.
@@ -65,7 +66,7 @@ class Cell:
     def text(self) -> str:
         """What a reader sees: '12.3 ± 0.4 (3 seeds)', 'not run', '... stale'."""
         if not self.values:
-            return "not run"
+            return "–" if self.state == "absent" else "not run"
         digits, n = self.column.digits, len(self.values)
         shown = f"{self.mean:.{digits}f}"
         if n > 1:
@@ -199,7 +200,10 @@ def _cell(
                 published=published,
             )
     reasons = tuple(result.why for result in found)
-    return Cell(row.name, column, (), (), len(found), "not run", reasons, (), published)
+    none: CellState = "not run"
+    if found and all(result.state == "fresh" for result in found):
+        none, reasons = "absent", (f"its runs have no {path}",)
+    return Cell(row.name, column, (), (), len(found), none, reasons, (), published)
 
 
 def metric_value(metrics: Any, path: str) -> float | None:
