@@ -14,6 +14,7 @@ class FakeConfig(RunConfig):
     value: float = 0.0
     fail: bool = False
     gate: str = ""
+    labels: str = ""
 
 
 def run_fake(context: Context) -> Outcome:

@@ -106,13 +106,12 @@ def expected_cost(study: Study, store: RunStore, key: RunKey, work: Work | None 
     own = [r for r in _records(row_folder.glob("seed-*")) if r.steps == run.config.steps]
     if own:
         return Cost(median(record.seconds for record in own), "this row")
-    alike = [
-        record.seconds / record.steps
-        for record in _records(store.root.glob("runs/*/*/seed-*"))
-        if record.steps and record.kind == _kind(run.experiment_name, run.settings)
-    ]
-    if alike and run.config.steps:
-        return Cost(median(alike) * run.config.steps, "step time")
+    kinds = _kinds(run.experiment_name, run.settings)
+    others = [r for r in _records(store.root.glob("runs/*/*/seed-*")) if r.steps]
+    for close, kind in enumerate(kinds):
+        alike = [r.seconds / r.steps for r in others if r.kinds[close] == kind]
+        if alike and run.config.steps:
+            return Cost(median(alike) * run.config.steps, "step time")
     if work is not None and work.core_seconds is not None:
         return Cost(work.core_seconds, "measured steps")
     return Cost(None, "unknown" if run.config.steps else NO_TRAINING)
@@ -122,13 +121,16 @@ def expected_cost(study: Study, store: RunStore, key: RunKey, work: Work | None 
 class _Record:
     seconds: float
     steps: int
-    kind: tuple
+    kinds: tuple[tuple, tuple]
 
 
-def _kind(experiment: str, settings: dict[str, Any]) -> tuple:
-    """What makes two runs cost alike for each step."""
+def _kinds(experiment: str, settings: dict[str, Any]) -> tuple[tuple, tuple]:
+    """What makes two runs cost alike for each step: closely, and roughly."""
     names = ("builder", "batch_size", "image_size", "data")
-    return (experiment, *(settings.get(name) for name in names))
+    rough = (experiment, *(settings.get(name) for name in names))
+    # A teacher is asked in every step of tags, so they cost half as much again.
+    tags = "tags" in (settings.get("shares") or settings.get("labels") or "")
+    return (*rough, settings.get("method"), tags), rough
 
 
 def _records(folders: Iterable[Path]) -> list[_Record]:
@@ -140,8 +142,8 @@ def _records(folders: Iterable[Path]) -> list[_Record]:
         except (FileNotFoundError, ValueError):
             continue
         settings = params["settings"]
-        kind = _kind(params["experiment"], settings)
-        records.append(_Record(environment["seconds"], settings.get("steps", 0), kind))
+        kinds = _kinds(params["experiment"], settings)
+        records.append(_Record(environment["seconds"], settings.get("steps", 0), kinds))
     return records
 
 

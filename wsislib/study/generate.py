@@ -12,6 +12,7 @@ from wsislib.atomic import atomic_write
 from wsislib.study.claims import FORMULA, Judged, judge_claims
 from wsislib.study.costs import duration
 from wsislib.study.declared import Study
+from wsislib.study.part_costs import part_costs, part_rows
 from wsislib.study.status import notebook_frame, status_frame
 from wsislib.study.store import RunStore
 
@@ -109,6 +110,8 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
         f"{len(runs)} runs: {tally or 'none'}; "
         f"{duration(float(runs['seconds'].fillna(0).sum()))} of work in all.",
         "",
+        *_part_table(study, store, scale, runs),
+        "",
     ]
     lines += markdown_table(
         ("run", "state", "time", "peak memory (MiB)", "device", "commit", "date"),
@@ -139,6 +142,16 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
         ],
     )
     return "\n".join(lines) + "\n"
+
+
+def _part_table(study: Study, store: RunStore, scale: str, runs: pd.DataFrame) -> list[str]:
+    """What each part of the book costs."""
+    head = ("part", "runs", "done", "time of those done", "time of the rest, expected")
+    return [
+        *markdown_table(head, part_rows(part_costs(study, store, scale, runs))),
+        "",
+        "Times are of one worker, which has one core; *N* workers share them.",
+    ]
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

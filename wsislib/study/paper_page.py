@@ -7,6 +7,7 @@ from wsislib.study.data_sources import DataFile
 from wsislib.study.declared import Study
 from wsislib.study.disk import size
 from wsislib.study.generate import escape, markdown_table
+from wsislib.study.part_costs import gpu_hours
 from wsislib.study.paths import data_folder
 from wsislib.study.plan import Plan, data_needs, make_plan
 from wsislib.study.step_times import StepTime, read_step_times
@@ -33,6 +34,14 @@ def paper_costs(study: Study) -> str:
         f"All {len(plan.jobs)} runs: {plan.gpu_seconds / 3600:,.0f} GPU hours, that is "
         f"{duration(plan.gpu_seconds / GPUS)} on {GPUS} GPUs, one run after the other. "
         f"{size(kept)} of weights stay, and {size(training)} more are needed while a run trains.",
+        "",
+        *markdown_table(
+            ("part", "runs with measured steps", "GPU hours"),
+            [
+                (part, str(count), f"{hours:,.0f}")
+                for part, (count, hours) in gpu_hours(study, plan).items()
+            ],
+        ),
         *_unmeasured(plan),
         "",
         *_sources(works, read_step_times(study.root)),
