@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+from torchvision.ops import FrozenBatchNorm2d
 
 from wsislib.engine.history import read_history
 from wsislib.engine.weights import save_weights
@@ -13,7 +15,7 @@ from wsislib.models.tiny_sam import tiny_sam
 from wsislib.study import wish
 from wsislib.study.config import as_settings, config_from
 from wsislib.study.experiments import Context, experiment
-from wsislib.study.sam_decoder import SamDecoderConfig
+from wsislib.study.sam_decoder import SamDecoderConfig, trained_wish
 from wsislib.study.wish_settings import build_model
 
 SMOKE = {
@@ -67,6 +69,22 @@ def test_variants_of_one_wish(tmp_path: Path, trained: Path) -> None:
     assert not found["embedding"].files
     pictures = [one.examples for one in found.values()]
     assert pictures[0] != pictures[1] != pictures[2], "they draw other masks"
+
+
+def test_the_wish_of_a_run_that_began_with_imagenet(tmp_path: Path, teacher) -> None:
+    # Frozen norms have other weights than those that learn, so the form must be that of the run.
+    config = settings("mask-head", builder="r50")
+    model = build_model(config, 4, teacher, 7, fetch=False)
+    assert any(isinstance(part, FrozenBatchNorm2d) for part in model.modules())
+    folder = tmp_path / "wish"
+    (folder / "checkpoints").mkdir(parents=True)
+    save_weights(folder / "checkpoints" / "final.safetensors", model, {})
+    record = {"settings": {**as_settings(config), "variant": None}}
+    (folder / "params.json").write_text(json.dumps(record), encoding="utf-8")
+    context = Context(config, 0, tmp_path / "run", "cpu", {"wish": folder}, False)
+    loaded = trained_wish(context, 4, teacher)
+    for name, value in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], value), name
 
 
 def test_true_prompts_need_no_wish(tmp_path: Path, teacher) -> None:

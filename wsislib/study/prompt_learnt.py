@@ -82,7 +82,7 @@ def prompt_learnt(
         }
         history = show.history(table, row, seed, scale)
         if history is not None:
-            model = build_model(config, len(weak.categories), teacher, seed)
+            model = build_model(config, len(weak.categories), teacher, seed, fetch=False)
             assert isinstance(model, WISH)
             answers = len(model.segmenter.query_decoder.layers) + 1
             end = history["loss_prompt"].dropna().tail(LAST).mean()

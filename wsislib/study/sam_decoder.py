@@ -36,7 +36,10 @@ TRUE = ("true-boxes", "true-points")
 TIMED = 50  # images
 
 # Settings that the trained WISH must have in common with a run that looks at it.
-_SAME = ("data", "categories", "world_seed", "builder", "teacher", "prompt_tokens", "method")
+_SAME = (
+    "data", "categories", "world_seed", "builder", "pretrained", "teacher", "prompt_tokens",
+    "method",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,8 +127,7 @@ def trained_wish(context: Context, category_count: int, teacher: Teacher) -> WIS
                 f"the WISH of {folder} was trained with {name} = {theirs[name]!r}, but this run "
                 f"has {own!r}; give both rows the same, or name another row under `needs`"
             )
-    plain = replace(config, tag_pretraining=False, pretrained=False)  # all weights come now
-    model = build_model(plain, category_count, teacher, context.seed)
+    model = build_model(config, category_count, teacher, context.seed, fetch=False)
     context.on_model(model)
     load_weights(folder / "checkpoints" / "final.safetensors", model)
     return model  # type: ignore[return-value]

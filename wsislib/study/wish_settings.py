@@ -113,9 +113,22 @@ def wish_files(config: WishConfig) -> tuple[str, ...]:
 
 
 def build_model(
-    config: WishConfig, category_count: int, teacher: Teacher | None, seed: int
+    config: WishConfig,
+    category_count: int,
+    teacher: Teacher | None,
+    seed: int,
+    fetch: bool = True,
 ) -> WISH | Mask2Former:
-    """The model that the settings name, with initial weights from the run's seed."""
+    """The model that the settings name, with initial weights from the run's seed.
+
+    Args:
+        config: the settings.
+        category_count: C, "no object" not counted.
+        teacher: asked by method "wish"; None for the others.
+        seed: of the initial weights.
+        fetch: False leaves the backbone's start weights out and keeps its form, for a checkpoint
+            to fill: a backbone from ImageNet has frozen norms.
+    """
     from wsislib.models import builders_mask2former, builders_wish
 
     model: WISH | Mask2Former
@@ -125,7 +138,7 @@ def build_model(
         build = partial(
             builders_wish.wish_lab
             if config.builder == "lab"
-            else partial(builders_wish.wish_r50, pretrained=config.pretrained),
+            else partial(builders_wish.wish_r50, pretrained=config.pretrained, fetch=fetch),
             cam_warmup=config.cam_warmup,
             self_start=start,
             seed=seed,
@@ -136,9 +149,9 @@ def build_model(
         segmenter = model = builders_mask2former.mask2former_lab(category_count, seed)
     else:
         segmenter = model = builders_mask2former.mask2former_r50(
-            category_count, seed, config.pretrained
+            category_count, seed, config.pretrained, fetch=fetch
         )
-    if config.tag_pretraining:
+    if config.tag_pretraining and fetch:
         from wsislib.models.tag_pretraining import lab_backbone_weights
 
         segmenter.backbone.load_state_dict(lab_backbone_weights())

@@ -5,7 +5,6 @@ Matrices lose three digits; biases, normalisations and counts stay as they are.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,9 +65,10 @@ def load_student(
         raise ValueError(f"the run {key}: {damage[0]}; {again} anew with --force")
     recorded = config_from(WatchedWishConfig, store.read(key, "params.json")["settings"], str(key))
     state = safetensors.torch.load((store.folder(key) / STUDENT).read_bytes())
-    config = replace(recorded, tag_pretraining=False, pretrained=False)  # all weights come now
     count = len(state["cam_head.classify.weight"])
-    model: WISH = build_model(config, count, teacher_of(config), seed)  # type: ignore[assignment]
+    model: WISH = build_model(  # type: ignore[assignment]
+        recorded, count, teacher_of(recorded), seed, fetch=False
+    )
     model.load_state_dict(state)  # makes them float32 again
     return model.eval()
 
