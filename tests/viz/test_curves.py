@@ -53,6 +53,8 @@ def test_ap_against_cost_orders_points_by_cost() -> None:
     drawn = [(list(c[0].get_xdata()), list(c[0].get_ydata())) for c in figure.axes[0].containers]
     assert drawn == [([12, 24], [30, 40]), ([5], [20])]
     assert figure.axes[0].get_xscale() == "log"
+    near = pd.DataFrame({"name": ["tags", "boxes"], "cost": [4998, 5004], "ap": [20.0, 30.0]})
+    assert ap_against_cost(near).axes[0].get_xlim() == (2499, 10008), "one budget looks like one"
     with pytest.raises(ValueError, match=r"lack the columns \['ap'\]"):
         ap_against_cost(points.drop(columns="ap"))
 

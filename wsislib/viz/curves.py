@@ -15,6 +15,8 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, colour, line, marker
 
+ROOM = 2.0  # a cost axis spans at least its square
+
 
 @dataclass(frozen=True)
 class Series:
@@ -101,9 +103,13 @@ def ap_against_cost(
         ordered = group.sort_values("cost")
         spread = ordered["std"].tolist() if "std" in ordered else None
         series.append(Series(str(name), ordered["cost"].tolist(), ordered["ap"].tolist(), spread))
-    return curves(
-        series, "cost of the labels (tags of one image = 1)", y_label, log_x=log_x, dots=True
-    )
+    label = "cost of the labels (tags of one image = 1)"
+    figure = curves(series, label, y_label, log_x=log_x, dots=True)
+    costs = [cost for one in series for cost in one.x]
+    if log_x and costs and max(costs) < ROOM * min(costs):
+        # One budget: labels that differ by a rounding must not look far apart.
+        figure.axes[0].set_xlim(min(costs) / ROOM, max(costs) * ROOM)
+    return figure
 
 
 def history_curves(
