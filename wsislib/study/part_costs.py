@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from wsislib.study.costs import duration
+from wsislib.study.declared import RunKey
 from wsislib.study.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -61,8 +62,7 @@ def part_costs(
             part.done += 1
             part.done_seconds += line["seconds"]
             continue
-        key = (line["table"], line["row"], line["seed"])
-        left = next((c for k, c in costs.items() if (k.table, k.row, k.seed) == key), None)
+        left = costs.get(RunKey(scale, line["table"], line["row"], line["seed"]))
         part.left_seconds += left or 0.0
         part.unknown += left is None
     return found
