@@ -101,6 +101,31 @@ def test_true_masks_of_partial_labels_stay() -> None:
     assert torch.equal(chosen.masks[1], masks[1])
 
 
+def partly_tagged(**fields) -> Label:
+    """A tag, a point, a box and a mask in one image."""
+    masks = torch.zeros(4, 6, 8, dtype=torch.bool)
+    masks[3, 2:4, 2:4] = True
+    boxes = torch.zeros(4, 4)
+    boxes[2:] = torch.tensor([[0.0, 0.0, 5.0, 5.0], [2.0, 2.0, 4.0, 4.0]])
+    kinds = torch.arange(4, dtype=torch.uint8)
+    placed = torch.full((4, 2), 1.5)
+    return Label(LabelKind.TAG, torch.arange(4), placed, boxes, masks, kinds, **fields)
+
+
+def test_tags_beside_dearer_entries_are_left_out_of_pseudo_masks() -> None:
+    offered = torch.zeros(4, 3, 6, 8, dtype=torch.bool)
+    offered[1:, :, :3, :2] = True
+    label = partly_tagged(candidates=Candidates(offered, torch.full((4, 3), 0.5)))
+    chosen = pseudo_masks(label)
+    assert chosen.categories.tolist() == [1, 2, 3]
+    assert chosen.boxes[0].tolist() == [0, 0, 2, 3]  # a point's: tight around its mask
+    assert torch.equal(chosen.boxes[1:], label.boxes[2:])
+    alone = pseudo_masks(partly_tagged()[torch.tensor([0, 3])])
+    assert alone.categories.tolist() == [3] and torch.equal(alone.masks, label.masks[3:])
+    with pytest.raises(ValueError, match="without candidates"):
+        pseudo_masks(partly_tagged())
+
+
 def test_a_data_set_of_pseudo_masks(taught) -> None:
     rows = [index for index, kind in enumerate(KINDS[: len(taught)]) if kind != LabelKind.TAG]
     dataset = PseudoMaskDataset(taught)

@@ -9,7 +9,8 @@ from gate_scenes_for_tests import SIDE, WHOLE, two_points
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.cam import Cams
 from wsislib.models.candidate_choice import Gate
-from wsislib.models.live_teacher import taught
+from wsislib.models.label_parts import on_known
+from wsislib.models.live_teacher import Completed, taught
 from wsislib.models.padding import Padding
 from wsislib.models.prompt_head import PromptHead
 from wsislib.models.prompts import Prompts
@@ -54,9 +55,7 @@ def scene(kind, seed=0, size=(SIDE, SIDE), candidates=True, **fields):
 def targets_of(batch, teacher, gate=None, tokens="mean", cams=None, rule=None):
     torch.manual_seed(0)
     head = PromptHead(6, 6, WIDTH, tokens)
-    return wish_targets(
-        batch, taught(batch, cams, teacher, rule or PeakRule()), head, teacher, gate
-    )
+    return wish_targets(taught(batch, cams, teacher, rule or PeakRule()), head, teacher, gate)
 
 
 def test_all_kinds_in_one_batch(teacher):
@@ -191,19 +190,66 @@ def test_what_is_known_of_images_without_points(teacher):
 def test_pseudo_points_of_one_category_do_not_speak_against_each_other(teacher, alike):
     label, image = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE), torch.zeros(3, SIDE, SIDE)
     categories = torch.tensor([0, 0 if alike else 1])
-    pointed, tagged = (
-        Sample(image, 1, replace(label, categories=categories)),
-        Sample(image, 1, Label(LabelKind.TAG, categories.unique())),
-    )
+    pointed = Sample(image, 1, replace(label, categories=categories))
     head = PromptHead(4, 4, WIDTH)
-    for told, whole in ((pointed, False), (tagged, alike)):
-        found = wish_targets([told], [pointed], head, teacher, Gate())
+    for kind, whole in ((LabelKind.POINT, False), (LabelKind.TAG, alike)):
+        told = Completed(pointed, torch.full((2,), int(kind)), True)
+        found = wish_targets([told], head, teacher, Gate())
         assert found.targets.allowed[:, 2].tolist() == [whole, whole]
 
 
-def test_tags_mixed_with_dearer_entries_are_refused(teacher):
-    sample = scene(LabelKind.TAG)
-    kinds = torch.tensor([0, 2], dtype=torch.uint8)
-    mixed = replace(sample, label=replace(sample.label, kinds=kinds))
-    with pytest.raises(ValueError, match="image 1: its label mixes tags with dearer entries"):
-        taught([mixed], None, teacher, PeakRule())
+def partly_tagged(categories, tags):
+    """A box of the first category, a mask of the second, and tags."""
+    boxed, masked = scene(LabelKind.BOX).label, scene(LabelKind.MASK).label
+    given, named = torch.tensor(categories), torch.tensor(tags)
+    count = 2 + len(named)
+    boxes, masks = torch.zeros(count, 4), torch.zeros(count, SIDE, SIDE, dtype=torch.bool)
+    boxes[0], boxes[1], masks[1] = boxed.boxes[0], masked.boxes[1], masked.masks[1]
+    kinds = torch.tensor([2, 3] + [0] * len(named), dtype=torch.uint8)
+    label = Label(LabelKind.TAG, torch.cat([given, named]), None, boxes, masks, kinds)
+    return replace(scene(LabelKind.TAG), label=label).check()
+
+
+def test_tags_beside_dearer_entries_become_points_of_their_own(teacher):
+    sample = partly_tagged([1, 0], [2])
+    (done,) = taught([sample], cams_of((2, 7, 1)), teacher, PeakRule())
+    assert done.kinds.tolist() == [2, 3, 0] and done.guessed.tolist() == [False, False, True]
+    assert done.label.kind == LabelKind.POINT and done.searched
+    assert done.label.entry_kinds.tolist() == [2, 3, 1]
+    assert done.label.points[2].tolist() == [6.0, 30.0]
+    done.sample.check(3)
+    (bare,) = taught([replace(sample, label=sample.label[:2])], None, teacher, PeakRule())
+    wanted = targets_of([sample], teacher, Gate(), cams=cams_of((2, 7, 1)))
+    plain = targets_of([bare.sample], teacher, Gate())
+    torch.testing.assert_close(wanted.prompts[:2], plain.prompts)
+    assert torch.equal(wanted.targets.masks[0][:2], plain.targets.masks[0])
+    assert torch.equal(wanted.targets.masks[0][1, 0], sample.label.masks[1])
+
+
+def test_queries_of_a_partly_known_image_are_not_told_that_there_is_nothing(teacher):
+    for tags, known in (([2], False), ([1], True), ([1, 2], False)):
+        (done,) = taught([partly_tagged([1, 0], tags)], None, teacher, PeakRule())
+        assert done.searched == known and done.label.categories.tolist() == [1, 0]
+        assert done.label.kind == LabelKind.BOX
+        found = targets_of([partly_tagged([1, 0], tags)], teacher).targets
+        assert (found.searched is None) == known
+
+
+def test_peaks_on_a_known_entry_of_their_category_are_no_new_object(teacher):
+    sample = partly_tagged([1, 0], [0, 1])  # box (2, 2, 9, 9) of 1, mask (5, 8, 20, 30) of 0
+    spots = cams_of((1, 1, 1), (1, 7, 7), (0, 4, 4), (0, 0, 7))  # on, off, on, off
+    (done,) = taught([sample], spots, teacher, PeakRule(contest=False))
+    found = done.label[done.guessed]
+    assert found.categories.tolist() == [0, 1]
+    assert found.points.tolist() == [[30.0, 2.0], [30.0, 30.0]]
+
+
+def test_peaks_on_a_known_points_candidate_are_no_new_object(teacher):
+    pointed = scene(LabelKind.POINT).label[:1]  # of category 1
+    masks = torch.zeros(1, 2, SIDE, SIDE, dtype=torch.bool)
+    masks[0, 1, :9, :9] = True
+    offered = Candidates(masks, torch.tensor([[0.2, 0.9]]))
+    known = replace(pointed, candidates=offered)
+    points = torch.tensor([[4.0, 4], [4, 4], [20, 4]])
+    on = on_known(known, torch.tensor([1, 0, 1]), points)
+    assert on.tolist() == [True, False, False]

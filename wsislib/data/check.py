@@ -166,12 +166,6 @@ def _check_masks(masks: Tensor, kinds: list[LabelKind]) -> None:
 def _check_candidates(
     candidates: Candidates, kinds: list[LabelKind], height: int, width: int
 ) -> None:
-    entry = next((i for i, kind in enumerate(kinds) if kind == LabelKind.TAG), None)
-    if entry is not None:
-        raise ValueError(
-            f"entry {entry}: a tag has no candidates, since it says nothing about where its "
-            "object lies"
-        )
     _check_field("candidates.quality", candidates.quality, (len(kinds), None), torch.float32)
     offered = candidates.quality.shape[1]
     if offered == 0:
@@ -186,6 +180,12 @@ def _check_candidates(
                     f"entry {entry}: quality {value:g} of candidate {place} must be finite and "
                     "lie in 0..1"
                 )
+    for entry, kind in enumerate(kinds):
+        if kind == LabelKind.TAG and bool(candidates.masks[entry].any()):
+            raise ValueError(
+                f"entry {entry}: a tag has no candidates, since it says nothing about where its "
+                "object lies"
+            )
 
 
 def _check_field(

@@ -7,10 +7,10 @@ no mask anywhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -76,7 +76,8 @@ class Label:
             kind. Rows that hold no truth are empty: rows of `masks` whose entry is not MASK are
             all False, rows of `boxes` whose entry is below BOX are all 0; in `points` only the
             rows of POINT entries are promised to be truth.
-        candidates: what a teacher offers for each entry, on labels dearer than TAG; else None.
+        candidates: what a teacher offers for each entry; for a tag nothing, so its row is empty,
+            of quality 0. None where no teacher was asked, and on labels of tags alone.
     """
 
     kind: LabelKind
@@ -90,22 +91,32 @@ class Label:
     def __len__(self) -> int:
         return int(self.categories.shape[0])
 
+    def __getitem__(self, entries: Tensor) -> Label:
+        """Some of the entries: (K,) bool or (N,) int64 indices."""
+        return self._each(lambda field: field[entries])
+
+    @property
+    def entry_kinds(self) -> Tensor:
+        """(K,) uint8: the `LabelKind` of each entry."""
+        if self.kinds is not None:
+            return self.kinds
+        return torch.full_like(self.categories, int(self.kind), dtype=torch.uint8)
+
     @property
     def has_mask(self) -> Tensor:
         """(K,) bool: which entries carry a mask that may be learnt from."""
-        if self.kinds is not None:
-            return self.kinds == int(LabelKind.MASK)
-        full = self.kind == LabelKind.MASK
-        return torch.full((len(self),), full, dtype=torch.bool, device=self.categories.device)
+        return self.entry_kinds == int(LabelKind.MASK)
 
     def to(self, device: torch.device | str) -> Label:
         """The same label with every tensor on `device`."""
-        moved = {
-            name: value.to(device)
-            for name in ("categories", "points", "boxes", "masks", "kinds", "candidates")
-            if (value := getattr(self, name)) is not None
-        }
-        return replace(self, **moved)
+        return self._each(lambda field: field.to(device))
+
+    def _each(self, change: Callable[[Any], Any]) -> Label:
+        """The label with every field that it has changed."""
+        names = ("categories", "points", "boxes", "masks", "kinds", "candidates")
+        held = {name: getattr(self, name) for name in names}
+        changed = {name: change(value) for name, value in held.items() if value is not None}
+        return replace(self, **changed)
 
 
 @dataclass(frozen=True)

@@ -194,16 +194,12 @@ def _centres(old: int, new: int) -> Tensor:
 
 def _is(label: Label, kind: LabelKind) -> Tensor:
     """(K,) bool: which entries are of `kind`."""
-    if label.kinds is not None:
-        return label.kinds == int(kind)
-    return torch.full_like(label.categories, label.kind == kind, dtype=torch.bool)
+    return label.entry_kinds == int(kind)
 
 
 def _reaches(label: Label, kind: LabelKind) -> Tensor:
     """(K,) bool: which entries are of `kind` or dearer."""
-    if label.kinds is not None:
-        return label.kinds >= int(kind)
-    return torch.full_like(label.categories, label.kind >= kind, dtype=torch.bool)
+    return label.entry_kinds >= int(kind)
 
 
 def _without_vanished(label: Label, lost: Tensor | None = None) -> Label:
@@ -214,11 +210,4 @@ def _without_vanished(label: Label, lost: Tensor | None = None) -> Label:
         keep &= (sides > 0).all(dim=1) | ~_reaches(label, LabelKind.BOX)
     if label.masks is not None:
         keep &= label.masks.flatten(1).any(dim=1) | ~label.has_mask
-    if bool(keep.all()):
-        return label
-    fields = {
-        name: value[keep]
-        for name in ("categories", "points", "boxes", "masks", "kinds", "candidates")
-        if (value := getattr(label, name)) is not None
-    }
-    return replace(label, **fields)
+    return label if bool(keep.all()) else label[keep]

@@ -14,6 +14,7 @@ import torch
 
 from wsislib.data.sample import Category, Dataset, LabelKind, Sample
 from wsislib.labels.weaken import PointChoice, partial, weaken
+from wsislib.labels.weaken_each import weaken_each
 
 
 class WeakDataset:
@@ -27,9 +28,12 @@ class WeakDataset:
         kinds: one per image of `dataset`, in its order; None leaves the image out.
         seed: 0 or more; of the random points.
         point: as for `weaken`.
+        ceilings: the dearest kind that each category may have, whatever its image has; None is
+            masks for all. An image of dearer kind then holds entries of several kinds.
 
     Raises:
-        ValueError: `kinds` has another length, names no image, or the seed is negative.
+        ValueError: `kinds` has another length, names no image, or the seed is negative; or there
+            is not one ceiling a category.
     """
 
     def __init__(
@@ -38,6 +42,7 @@ class WeakDataset:
         kinds: Sequence[LabelKind | None],
         seed: int,
         point: PointChoice = "random",
+        ceilings: Sequence[LabelKind] | None = None,
     ) -> None:
         if len(kinds) != len(dataset):
             raise ValueError(
@@ -48,7 +53,12 @@ class WeakDataset:
         chosen = [(i, LabelKind(kind)) for i, kind in enumerate(kinds) if kind is not None]
         if not chosen:
             raise ValueError("no image is labelled: every kind is None")
+        if ceilings is not None and len(ceilings) != len(dataset.categories):
+            raise ValueError(
+                f"{len(ceilings)} ceilings for {len(dataset.categories)} categories; give one each"
+            )
         self._dataset, self._seed, self._point = dataset, seed, point
+        self._ceilings = None if ceilings is None else torch.tensor([int(c) for c in ceilings])
         self._rows = tuple(row for row, _ in chosen)
         self.kinds = tuple(kind for _, kind in chosen)
         self.categories: tuple[Category, ...] = dataset.categories
@@ -64,9 +74,13 @@ class WeakDataset:
             ValueError: names the image whose label cannot be weakened to its kind.
         """
         sample = self._dataset[self._rows[index]]
-        generator = image_generator(self._seed, sample.image_id)
+        kind, generator = self.kinds[index], image_generator(self._seed, sample.image_id)
         try:
-            label = weaken(sample.label, self.kinds[index], generator, self._point)
+            if self._ceilings is None:
+                label = weaken(sample.label, kind, generator, self._point)
+            else:
+                each = self._ceilings[sample.label.categories].clamp(max=int(kind))
+                label = weaken_each(sample.label, each.to(torch.uint8), generator, self._point)
         except ValueError as error:
             raise ValueError(f"image {sample.image_id}: {error}") from error
         return Sample(sample.image, sample.image_id, label)
@@ -82,10 +96,12 @@ class WeakDataset:
         }
 
     def fingerprint(self) -> str:
-        """Hex digest of the wrapped data set, the kinds, the seed and the point choice."""
+        """Hex digest of the wrapped data set, kinds, ceilings, the seed and the point choice."""
         kinds = [int(kind) for kind in self.kinds]
         rows = list(self._rows)
-        return _digest("weak", self._dataset.fingerprint(), rows, kinds, self._seed, self._point)
+        ceilings = [] if self._ceilings is None else [self._ceilings.tolist()]
+        about = (self._dataset.fingerprint(), rows, kinds, self._seed, self._point, *ceilings)
+        return _digest("weak", *about)
 
 
 class PartialDataset:

@@ -80,12 +80,16 @@ class TeacherCache:
     def key(self, sample: Sample) -> bytes | None:
         """What an image's candidates are found by; None where its label asks for none.
 
-        Labels of points and of boxes, of whose entries some may carry more, ask for candidates;
-        tags cannot, and where every entry has its mask there is no need. The image enters as the
-        8 bits a channel that a teacher sees.
+        Labels of points and of boxes, of whose entries some may carry more, ask for candidates,
+        and so do points and boxes beside tags; tags cannot, and where every entry has its mask
+        there is no need. The image enters as the 8 bits a channel that a teacher sees.
         """
         label = sample.label
-        if label.kind not in (LabelKind.POINT, LabelKind.BOX):
+        asked = label.kind in (LabelKind.POINT, LabelKind.BOX)
+        if label.kind == LabelKind.TAG and label.kinds is not None:
+            dear = (label.kinds == int(LabelKind.POINT)) | (label.kinds == int(LabelKind.BOX))
+            asked = bool(dear.any())
+        if not asked:
             return None
         pixels = (sample.image.clamp(0, 1) * 255).round().to(torch.uint8)
         about = f"{_VERSION} {self.fingerprint} {tuple(pixels.shape)} {label.kind.name}"

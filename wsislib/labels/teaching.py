@@ -14,9 +14,9 @@ from wsislib.labels.teacher_cache import TeacherCache
 
 
 class TeachingDataset:
-    """A data set whose point and box labels carry `candidates`, read from a cache.
+    """A data set whose points and boxes have `candidates`, read from a cache.
 
-    Labels of tags and of masks stay as they are. No teacher is needed here, and none is run.
+    Labels of tags or masks alone stay as they are. No teacher is needed here, and none is run.
 
     Args:
         dataset: images and labels, all of which the cache was filled for (`wsis teach`, or
@@ -117,8 +117,8 @@ def pseudo_masks(label: Label) -> Label:
     """The label as if the teacher's best-scoring candidate of each entry were its mask.
 
     Entries of a partially supervised label that carry a true mask keep it. Boxes that an annotator
-    gave stay; a point gets the tight box of its mask. An entry whose candidates are all empty is
-    left out.
+    gave stay; a point gets the tight box of its mask. Tags and entries whose candidates are all
+    empty are left out.
 
     Args:
         label: with candidates; one of masks alone is returned as it is.
@@ -128,6 +128,10 @@ def pseudo_masks(label: Label) -> Label:
     """
     if label.kind == LabelKind.MASK:
         return label
+    true = label.has_mask
+    between = (label.entry_kinds > int(LabelKind.TAG)) & ~true
+    if label.candidates is None and bool(true.any()) and not bool(between.any()):
+        return replace(label[true], kind=LabelKind.MASK, points=None, kinds=None)
     if label.candidates is None:
         raise ValueError(
             f"a label of kind {label.kind.name} without candidates has no pseudo masks; points "
@@ -135,11 +139,13 @@ def pseudo_masks(label: Label) -> Label:
         )
     chosen, quality = best_candidates(label)
     masks = label.candidates.masks[torch.arange(len(label), device=chosen.device), chosen]
-    true = label.has_mask
     if label.masks is not None:
         masks = torch.where(true[:, None, None], label.masks, masks)  # (K, H, W)
     keep = (quality >= 0) | true
-    boxes = tight_boxes(masks) if label.boxes is None else label.boxes
+    boxes = tight_boxes(masks)
+    if label.boxes is not None:
+        boxed = label.entry_kinds >= int(LabelKind.BOX)
+        boxes = torch.where(boxed[:, None], label.boxes, boxes)
     return Label(LabelKind.MASK, label.categories[keep], boxes=boxes[keep], masks=masks[keep])
 
 

@@ -42,10 +42,11 @@ def class_loss(
         logits: (L, B, Q, C + 1).
         truth: (L, B, Q) int64; C is "no object".
         no_object_weight: weight of queries without an object, in sum and normaliser.
-        searched: (B,) bool, False on images that are left out of both; None is all True.
+        searched: (B,) bool, False on images whose queries without an object are left out of both;
+            None is all True.
 
     Returns:
-        (L,) float32; 0 with a gradient path where no image is left.
+        (L,) float32; 0 with a gradient path where nothing is left.
     """
     logs = logits.float().log_softmax(-1)
     missed = -logs.gather(-1, truth.unsqueeze(-1)).squeeze(-1)  # (L, B, Q)
@@ -53,7 +54,7 @@ def class_loss(
     weight = torch.where(nothing, no_object_weight, 1.0)
     if searched is None:
         return (missed * weight).sum((1, 2)) / weight.sum((1, 2))
-    weight = weight * searched[:, None]
+    weight = weight * (searched[:, None] | ~nothing)
     whole = weight.sum((1, 2))
     return (missed * weight).sum((1, 2)) / torch.where(whole > 0, whole, 1.0)
 

@@ -29,8 +29,8 @@ class Targets:
         masks: B tensors (N_b, K, H_b, W_b) bool, at the size of each image as given.
         allowed: (N, K) bool, False on candidates that are not to be chosen; every instance has
             one at least. None allows all.
-        searched: (B,) bool, False on images that hold instances of which none is known: their
-            queries are told neither a class nor that there is no object. None is all True.
+        searched: (B,) bool, False on images that hold instances which nobody has placed: queries
+            that answer for none are not told that there is no object. None is all True.
     """
 
     image_ids: tuple[int, ...]

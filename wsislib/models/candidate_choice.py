@@ -55,10 +55,10 @@ class Gate:
                 "0..1".format(*shares)
             )
 
-    def __call__(self, label: Label, offered: Candidates, guessed: bool = False) -> Tensor:
+    def __call__(self, label: Label, offered: Candidates, guessed: Tensor | None = None) -> Tensor:
         """(K, M) bool: which candidates are allowed; one at least of each entry.
 
-        `guessed` says that the points are pseudo points. Where none passes, the tests are dropped
+        `guessed` (K,) bool says whose points are pseudo points. Where none passes, the tests drop
         one by one: predicted IoU first, then other entries, then the own prompt, emptiness last.
         """
         filled = offered.masks.flatten(2).any(2)  # (K, M)
@@ -93,7 +93,7 @@ class Gate:
             hits[~boxed] = _at(masks[~boxed], label.points[~boxed])
         return hits
 
-    def _takes_in_others(self, label: Label, masks: Tensor, guessed: bool) -> Tensor:
+    def _takes_in_others(self, label: Label, masks: Tensor, guessed: Tensor | None) -> Tensor:
         """(K, M) bool: which masks (K, M, H, W) take in another entry."""
         boxed = entries_with_box(label)
         taken = torch.zeros(masks.shape[:2], dtype=torch.bool, device=masks.device)
@@ -165,19 +165,26 @@ def _extent(filled: Tensor) -> tuple[Tensor, Tensor]:
     return torch.minimum(first, past).float(), past.float()
 
 
-def _on_other_points(label: Label, masks: Tensor, pointed: Tensor, guessed: bool) -> Tensor:
+def _on_other_points(
+    label: Label, masks: Tensor, pointed: Tensor, guessed: Tensor | None
+) -> Tensor:
     """(K, M) bool: which masks (K, M, H, W) hold a point of another entry; (K,) bool has points.
 
-    Where points are `guessed`, entries of one category are no others.
+    Two entries of one category whose points are both `guessed` are no others.
     """
     assert label.points is not None
-    height, width = masks.shape[2:]
-    x, y = label.points[pointed].long().unbind(1)  # (P,)
-    held = masks[:, :, y.clamp(0, height - 1), x.clamp(0, width - 1)]  # (K, M, P)
+    held = at_points(masks, label.points[pointed])  # (K, M, P)
     own = torch.eye(len(pointed), dtype=torch.bool, device=masks.device)  # (K, K)
-    if guessed:
-        own = label.categories[:, None] == label.categories
+    if guessed is not None:
+        alike = label.categories[:, None] == label.categories
+        own = own | (alike & guessed[:, None] & guessed)
     return (held & ~own[:, pointed].unsqueeze(1)).any(2)
+
+
+def at_points(masks: Tensor, points: Tensor) -> Tensor:
+    """Masks (..., H, W) at points (P, 2) xy in pixels: (..., P); beyond the edge, at the edge."""
+    x, y = points.long().unbind(1)
+    return masks[..., y.clamp(0, masks.shape[-2] - 1), x.clamp(0, masks.shape[-1] - 1)]
 
 
 def _most_of_other_boxes(label: Label, masks: Tensor, boxed: Tensor) -> Tensor:

@@ -1,33 +1,61 @@
 """The teacher asked while training: for tags always, for points and boxes where no cache was read.
 
-What a tag-labelled image lacks are points. Once peaks of its activation maps stand in for them, it
-is a point-labelled image with candidates like any other, and goes the same way.
+What a tag lacks are points. Once peaks of its category's activation map stand in for them, it has
+become entries of points with candidates like any others, and goes the same way. An image may have
+tags for some categories and dearer entries for others: the tags of partially supervised data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.cam import Cams
+from wsislib.models.label_parts import joined, known_part, on_known, pseudo_label, tags_of
 from wsislib.models.prompt_head import PromptTeacher, entry_prompts, in_place
 from wsislib.models.prompts import Prompts
-from wsislib.models.pseudo_points import PeakRule, Peaks, find_peaks, merged_points
+from wsislib.models.pseudo_points import PeakRule, find_peaks, merged_points
 from wsislib.models.sam import Embedded
+
+
+@dataclass(frozen=True)
+class Completed:
+    """An image as the teacher completed it.
+
+    Attributes:
+        sample: its label has no tags: first the entries that were given, then pseudo points. All
+            that have no mask have candidates.
+        kinds: (K,) int64 of `LabelKind`, what each entry was told by; TAG for pseudo points.
+        searched: False where tags name categories of which no instance is known.
+    """
+
+    sample: Sample
+    kinds: Tensor
+    searched: bool
+
+    @property
+    def label(self) -> Label:
+        """Of the sample."""
+        return self.sample.label
+
+    @property
+    def guessed(self) -> Tensor:
+        """(K,) bool: which entries are pseudo points."""
+        return self.kinds == int(LabelKind.TAG)
 
 
 @torch.no_grad()
 def taught(
     batch: Sequence[Sample], cams: Cams | None, teacher: PromptTeacher, rule: PeakRule
-) -> list[Sample]:
+) -> list[Completed]:
     """The batch with points for tags, and candidates for every entry that has no mask.
 
-    Images of which the teacher has nothing to tell are handed on as they are: it sees only those
-    that need it, all at once.
+    The teacher sees only the images that need it, all at once. A tag of a category that has dearer
+    entries in its image says that there may be more: peaks on those entries are no new objects.
 
     Args:
         batch: B images with labels of any kind.
@@ -35,72 +63,68 @@ def taught(
             point.
         teacher: on the device of the images.
         rule: what a peak is.
-
-    Returns:
-        B samples without tags: a tag-labelled image has become one of kind POINT, with pseudo
-        points; without a peak its label is empty.
-
-    Raises:
-        ValueError: names the image whose label mixes tags with dearer entries.
     """
-    peaks = [_peaks_of(sample, index, cams, rule) for index, sample in enumerate(batch)]
+    known = [known_part(sample.label) for sample in batch]
+    peaks = [_peaks(sample, index, cams, rule) for index, sample in enumerate(batch)]
     asking = [
         index
-        for index, (sample, found) in enumerate(zip(batch, peaks, strict=True))
-        if (_lacks_candidates(sample.label) if found is None else len(found) > 0)
+        for index, (label, found) in enumerate(zip(known, peaks, strict=True))
+        if _lacks_candidates(label) or len(found[0])
     ]
-    done = [
-        sample if found is None else _with_label(sample, _no_points(sample.label))
-        for sample, found in zip(batch, peaks, strict=True)
-    ]
+    done = [_completed(*parts, None) for parts in zip(batch, known, strict=True)]
     if not asking:
         return done
     embedded = teacher.embed([batch[index].image for index in asking])
     for place, index in enumerate(asking):
-        own, sample = embedded.one(place), batch[index]
-        label = _labelled(sample, index, peaks[index], cams, own, teacher, rule)
-        done[index] = _with_label(sample, label)
+        own, label = embedded.one(place), known[index]
+        if _lacks_candidates(label):
+            label = replace(label, candidates=_candidates_of(label, own, teacher))
+        pseudo = _pseudo_points(label, peaks[index], own, teacher, rule)
+        done[index] = _completed(batch[index], label, pseudo)
     return done
 
 
-def _labelled(
-    sample: Sample,
-    index: int,
-    found: Peaks | None,
-    cams: Cams | None,
+def _completed(given: Sample, known: Label, pseudo: Label | None) -> Completed:
+    """An image of known entries and pseudo points."""
+    label = known if pseudo is None else joined(known, pseudo)
+    guesses = len(label) - len(known)
+    kinds = torch.cat([known.entry_kinds.long(), known.categories.new_zeros(guesses)])
+    unknown = tags_of(given.label)
+    if len(unknown) and len(known):
+        unknown = unknown[~torch.isin(unknown, known.categories)]
+    sample = Sample(given.image, given.image_id, label)
+    return Completed(sample, kinds, guesses > 0 or len(unknown) == 0)
+
+
+def _pseudo_points(
+    known: Label,
+    peaks: tuple[Tensor, Tensor],
     own: Embedded,
     teacher: PromptTeacher,
     rule: PeakRule,
-) -> Label:
-    """The label with candidates, from its prompts or from its peaks."""
-    if found is None:
-        return replace(sample.label, candidates=_candidates_of(sample.label, own, teacher))
-    assert cams is not None
-    size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
-    points = cams.places(index, found.cells, size)
+) -> Label | None:
+    """Peaks as a label of points with candidates, one an object; None of none."""
+    categories, points = peaks
+    if len(known) and len(points):
+        new = ~on_known(known, categories, points)
+        categories, points = categories[new], points[new]
+    if len(points) == 0:
+        return None
 
     def ask(points: Tensor) -> Candidates:
         return _ask(teacher, own, Prompts(points=points))
 
-    kept = merged_points(points, found.categories, ask, rule.overlap)
-    return Label(LabelKind.POINT, kept.categories, kept.points, candidates=kept.candidates)
+    return pseudo_label(merged_points(points, categories, ask, rule.overlap))
 
 
-def _peaks_of(sample: Sample, index: int, cams: Cams | None, rule: PeakRule) -> Peaks | None:
-    """Peaks of a tag-labelled image (none in warm-up); None for labels of other kinds."""
-    label = sample.label
-    if label.kind != LabelKind.TAG:
-        return None
-    if label.kinds is not None:
-        raise ValueError(
-            f"image {sample.image_id}: its label mixes tags with dearer entries, of which WISH "
-            "cannot tell whether they are the same objects. Give each image one kind, or points, "
-            "boxes and masks together."
-        )
-    if cams is None:
-        nothing = label.categories[:0]
-        return Peaks(nothing, nothing.new_zeros(0, 2), sample.image.new_zeros(0))
-    return find_peaks(cams.of_image(index), label.categories, rule)
+def _peaks(sample: Sample, index: int, cams: Cams | None, rule: PeakRule) -> tuple[Tensor, Tensor]:
+    """Categories (P,) and places (P, 2) xy in pixels of the peaks of an image's tags."""
+    tags = tags_of(sample.label)
+    if cams is None or len(tags) == 0:
+        return tags[:0], sample.image.new_zeros(0, 2)
+    found = find_peaks(cams.of_image(index), tags, rule)
+    size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
+    return found.categories, cams.places(index, found.cells, size)
 
 
 def _lacks_candidates(label: Label) -> bool:
@@ -122,13 +146,3 @@ def _ask(teacher: PromptTeacher, own: Embedded, prompts: Prompts) -> Candidates:
     """The teacher's candidates for prompts on one image, as labels carry them."""
     (offered,) = teacher.candidates(own, [prompts])
     return Candidates(offered.masks, offered.scores.clamp(0.0, 1.0))
-
-
-def _no_points(label: Label) -> Label:
-    """A point label without entries."""
-    nowhere = torch.zeros(0, 2, device=label.categories.device)
-    return Label(LabelKind.POINT, label.categories[:0], nowhere)
-
-
-def _with_label(sample: Sample, label: Label) -> Sample:
-    return Sample(sample.image, sample.image_id, label)

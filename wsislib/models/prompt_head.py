@@ -109,27 +109,28 @@ class PromptHead(nn.Module):
 
 
 def entry_prompts(label: Label) -> list[tuple[Tensor, Prompts]]:
-    """What a label of any kind but TAG tells SAM, as one or two sets of prompts.
+    """What a label tells SAM, as one or two sets of prompts.
 
     Returns:
-        (K,) bool rows and their prompts: boxes of the entries of kind BOX or MASK, points of the
-        others. One set where all are alike, and where there are none.
+        (K,) bool rows and their prompts: boxes of the entries of kind BOX or MASK, points of those
+        of kind POINT; tags are in neither. One set where all are alike, and where there are none.
     """
     boxed = entries_with_box(label)
+    pointed = label.entry_kinds == int(LabelKind.POINT)
     sets: list[tuple[Tensor, Prompts]] = []
     if label.boxes is not None and bool(boxed.any()):
         sets.append((boxed, Prompts(boxes=label.boxes[boxed])))
-    if label.points is not None and not bool(boxed.all()):
-        sets.append((~boxed, Prompts(points=label.points[~boxed])))
-    if not sets:  # no entry at all
-        nowhere = torch.zeros(len(label), 2, device=label.categories.device)
-        sets.append((boxed, Prompts(points=nowhere)))
+    if label.points is not None and bool(pointed.any()):
+        sets.append((pointed, Prompts(points=label.points[pointed])))
+    if not sets:  # nothing to ask for
+        nowhere = torch.zeros(0, 2, device=label.categories.device)
+        sets.append((pointed, Prompts(points=nowhere)))
     return sets
 
 
 def in_place(rows: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
-    """Parts (N_i, ...) put into the rows (K,) bool where they belong: (K, ...)."""
-    if len(parts) == 1:
+    """Parts (N_i, ...) put into the rows (K,) bool where they belong: (K, ...), others 0."""
+    if len(parts) == 1 and len(parts[0]) == len(rows[0]):
         return parts[0]
     whole = parts[0].new_zeros(len(rows[0]), *parts[0].shape[1:])
     for where, part in zip(rows, parts, strict=True):
@@ -139,6 +140,4 @@ def in_place(rows: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
 
 def entries_with_box(label: Label) -> Tensor:
     """(K,) bool: which entries are of kind BOX or MASK."""
-    if label.kinds is not None:
-        return label.kinds >= int(LabelKind.BOX)
-    return torch.full_like(label.categories, label.kind >= LabelKind.BOX, dtype=torch.bool)
+    return label.entry_kinds >= int(LabelKind.BOX)

@@ -114,8 +114,7 @@ class WISH(nn.Module):
             `builders_wish.wish_loss_weights`.
 
         Raises:
-            ValueError: a label mixes tags with dearer entries, or all of an image's matching
-                costs are not finite.
+            ValueError: all of an image's matching costs are not finite.
         """
         step = self._count()
         found = self.pair(batch, generator, step >= self.cam_warmup)
@@ -147,7 +146,7 @@ class WISH(nn.Module):
         prompts = self.prompt_head(said.states)
         cams = self.cam_head(maps, framed.padding)
         complete = taught(batch, cams if peaks else None, teacher, self.peaks)
-        wanted = wish_targets(batch, complete, self.prompt_head, teacher, self.gate, self.choice)
+        wanted = wish_targets(complete, self.prompt_head, teacher, self.gate, self.choice)
         costs = prompt_term(prompts, wanted.prompts, wanted.targets, self.distance)
         matches = self.segmenter.match(said, wanted.targets, generator, {"prompt": costs})
         return Paired(said, prompts, cams, wanted, matches)

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from wsislib.data.sample import LabelKind, Sample
+from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.matching import Matches
+from wsislib.models.label_parts import tags_of
 from wsislib.models.wish_targets import WishTargets
 
 
@@ -37,7 +38,7 @@ def step_statistics(
     allowed = wanted.targets.allowed
     assert allowed is not None
     for kind in LabelKind:
-        images = sum(sample.label.kind == kind for sample in given)
+        images = sum(_holds(sample.label, kind) for sample in given)
         own = wanted.kinds == int(kind)
         count = own.sum()
         if images == 0 and not bool(own.any()):
@@ -57,11 +58,17 @@ def step_statistics(
     return {**found, **_of_tags(given, wanted)}
 
 
+def _holds(label: Label, kind: LabelKind) -> bool:
+    """Whether some entry is of a kind; a label without entries is of its own."""
+    return label.kind == kind or bool((label.entry_kinds == int(kind)).any())
+
+
 def _of_tags(given: Sequence[Sample], wanted: WishTargets) -> dict[str, Tensor]:
+    guessed = (wanted.kinds == int(LabelKind.TAG)).split(wanted.targets.counts)
     tagged = [
-        (len(sample.label), count)
-        for sample, count in zip(given, wanted.targets.counts, strict=True)
-        if sample.label.kind == LabelKind.TAG and len(sample.label) > 0
+        (tags, int(points.sum()))
+        for sample, points in zip(given, guessed, strict=True)
+        if (tags := len(tags_of(sample.label)))
     ]
     if not tagged:
         return {}

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torchvision.ops import masks_to_boxes
 
-from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.data.sample import Label, Sample
 from wsislib.losses.targets import Targets
 from wsislib.models.candidate_choice import Choice, Gate, choose, filled_boxes
+from wsislib.models.live_teacher import Completed
 from wsislib.models.prompt_head import PromptHead, PromptTeacher
 
 
@@ -37,8 +38,7 @@ class WishTargets:
 
 @torch.no_grad()
 def wish_targets(
-    given: Sequence[Sample],
-    batch: Sequence[Sample],
+    batch: Sequence[Completed],
     head: PromptHead,
     teacher: PromptTeacher,
     gate: Gate | None,
@@ -47,40 +47,35 @@ def wish_targets(
     """Targets of a batch of labels of any kind.
 
     Args:
-        given: B images as they came, for what kind each is.
-        batch: the same as `live_teacher.taught` completed them.
+        batch: B images as `live_teacher.taught` completed them.
         head: says the shape of prompts.
         teacher: whose prompt encoder gives Z; it sees the augmented label, since tokens move with
             the image.
         gate: leaves candidates out; None lets all through.
         choice: of one of those left, where the matcher is not to choose.
     """
-    labels = [replace(sample, label=_with_tight_boxes(sample.label)) for sample in batch]
-    guessed = [sample.label.kind == LabelKind.TAG for sample in given]
-    offered = [_offered(*pair, gate, choice) for pair in zip(labels, guessed, strict=True)]
+    samples = [replace(one.sample, label=_with_tight_boxes(one.label)) for one in batch]
+    guessed = [one.guessed for one in batch]
+    offered = [_offered(*pair, gate, choice) for pair in zip(samples, guessed, strict=True)]
     most = max(masks.shape[1] for masks, _ in offered)
-    lone = [
-        before.label.kind == LabelKind.TAG and len(before.label) > 0 and len(after.label) == 0
-        for before, after in zip(given, batch, strict=True)
-    ]
-    device = batch[0].image.device
+    searched = [one.searched for one in batch]
+    device = samples[0].image.device
     targets = Targets(
-        image_ids=tuple(sample.image_id for sample in batch),
-        counts=tuple(len(sample.label) for sample in batch),
-        categories=torch.cat([sample.label.categories for sample in batch]),
+        image_ids=tuple(sample.image_id for sample in samples),
+        counts=tuple(len(sample.label) for sample in samples),
+        categories=torch.cat([sample.label.categories for sample in samples]),
         masks=tuple(_padded(masks, most) for masks, _ in offered),
         allowed=torch.cat([_padded(allowed, most) for _, allowed in offered]),
-        searched=~torch.tensor(lone, device=device) if any(lone) else None,
+        searched=None if all(searched) else torch.tensor(searched, device=device),
     )
-    prompts = [head.wanted(sample.label, _size(sample), teacher) for sample in labels]
-    kinds = [_kinds(one.label, two.label) for one, two in zip(given, batch, strict=True)]
-    return WishTargets(targets, torch.cat(prompts), torch.cat(kinds))
+    prompts = [head.wanted(sample.label, _size(sample), teacher) for sample in samples]
+    return WishTargets(targets, torch.cat(prompts), torch.cat([one.kinds for one in batch]))
 
 
 def _offered(
-    sample: Sample, guessed: bool, gate: Gate | None, choice: Choice
+    sample: Sample, guessed: Tensor, gate: Gate | None, choice: Choice
 ) -> tuple[Tensor, Tensor]:
-    """(K, M, H, W) masks and (K, M) bool, which may be learnt; points may be `guessed`."""
+    """(K, M, H, W) masks and (K, M) bool, which may be learnt; some points are `guessed`."""
     label, device = sample.label, sample.image.device
     if len(label) == 0:
         nothing = torch.zeros(0, 1, *_size(sample), dtype=torch.bool, device=device)
@@ -121,13 +116,6 @@ def _with_tight_boxes(label: Label) -> Label:
     boxes = label.boxes.clone()
     boxes[own] = masks_to_boxes(label.masks[own]) + boxes.new_tensor([0, 0, 1, 1])
     return replace(label, boxes=boxes)
-
-
-def _kinds(given: Label, label: Label) -> Tensor:
-    """(K,) int64: what each entry of `label` was told by."""
-    if given.kinds is not None:
-        return given.kinds.long()
-    return torch.full_like(label.categories, int(given.kind))
 
 
 def _padded(x: Tensor, most: int) -> Tensor:

@@ -110,7 +110,7 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
     said = segmenter.say(segmenter.framing([sample.image], True))
     prompts = student.prompt_head(said.states)
     (complete,) = taught([sample], None, teacher, student.peaks)
-    wanted = wish_targets([sample], [complete], student.prompt_head, teacher, student.gate)
+    wanted = wish_targets([complete], student.prompt_head, teacher, student.gate)
     targets, weights = wanted.targets, segmenter.cost_weights
 
     extent, area = said.padding.extents(said.features.device)
@@ -127,7 +127,9 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
         "prompt": prompt_term(prompts, wanted.prompts, targets, student.distance),
     }
     matches = match(costs, weights, targets, nearest)
-    return LaidOpen(complete, wanted, said, prompts, costs, weights, by_candidate, points, matches)
+    return LaidOpen(
+        complete.sample, wanted, said, prompts, costs, weights, by_candidate, points, matches
+    )
 
 
 @torch.no_grad()

@@ -22,7 +22,7 @@ def teacher_masks(dataset: Dataset, least_score: float = 0.0) -> tuple[list[Resu
     """The teacher's best-scoring candidate of every entry; true masks as they are, with score 1.
 
     Args:
-        dataset: such as `TeachingDataset`; images whose labels are tags are passed by.
+        dataset: such as `TeachingDataset`; images whose labels are tags alone are passed by.
         least_score: IoU that the teacher must predict for a mask at least.
 
     Returns:
@@ -34,13 +34,13 @@ def teacher_masks(dataset: Dataset, least_score: float = 0.0) -> tuple[list[Resu
     for index in range(len(dataset)):
         sample = dataset[index]
         label = sample.label
-        if label.kind == LabelKind.TAG:
+        if label.kind == LabelKind.TAG and label.kinds is None:
             without += len(label)
             continue
-        scores = torch.ones(len(label))
+        scores = torch.where(label.has_mask, 1.0, -1.0)
         if label.candidates is not None:
             _, quality = best_candidates(label)
-            scores = torch.where(label.has_mask, scores, quality)
+            scores = torch.where(label.has_mask, 1.0, quality)
         chosen = pseudo_masks(label)
         kept = scores[scores >= 0]  # the others are not in `chosen` any more
         good = kept >= least_score

@@ -77,7 +77,7 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         tags = Label(LabelKind.TAG, sample.label.categories.unique())
         tagged = Sample(sample.image, sample.image_id, tags)
         (done,) = taught([tagged], cams, model.teacher, model.peaks)
-        on = _on(done, masks) & (done.label.categories[:, None] == sample.label.categories)
+        on = _on(done.sample, masks) & (done.label.categories[:, None] == sample.label.categories)
         hits, points = hits + int(on.any(1).sum()), points + len(on)
         found, objects = found + int(on.any(0).sum()), objects + len(masks)
         images += 1

@@ -98,7 +98,7 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
         framed = model.segmenter.framing([sample.image for sample in batch], True)
         cams = model.cam_head(model.segmenter.look(framed), framed.padding)
         complete = taught(batch, cams, model.teacher, model.peaks)
-        wanted = wish_targets(batch, complete, model.prompt_head, model.teacher, model.gate)
+        wanted = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
     targets = wanted.targets
     assert targets.allowed is not None
     owners = [
