@@ -42,7 +42,7 @@ def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelK
     said = segmenter.say(segmenter.framing([sample.image], True))
     prompts = student.prompt_head(said.states)
     complete = taught([sample], None, student.teacher, student.peaks)
-    wanted = wish_targets([sample], complete, student.prompt_head, student.teacher, student.gate)
+    wanted = wish_targets(complete, student.prompt_head, student.teacher, student.gate)
     term = prompt_term(prompts, wanted.prompts, wanted.targets, student.distance)
     generator = torch.Generator().manual_seed(3)
     theirs = segmenter.match(said, wanted.targets, generator, {"prompt": term})

@@ -77,7 +77,7 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         tags = Label(LabelKind.TAG, sample.label.categories.unique())
         tagged = Sample(sample.image, sample.image_id, tags)
         (done,) = taught([tagged], cams, model.teacher, model.peaks)
-        on = _on(done.sample, masks) & (done.label.categories[:, None] == sample.label.categories)
+        on = _on(done.label, masks) & (done.label.categories[:, None] == sample.label.categories)
         hits, points = hits + int(on.any(1).sum()), points + len(on)
         found, objects = found + int(on.any(0).sum()), objects + len(masks)
         images += 1
@@ -90,9 +90,9 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
     }
 
 
-def _on(sample: Sample, masks: Tensor) -> Tensor:
+def _on(label: Label, masks: Tensor) -> Tensor:
     """(P, K) bool: which points of the label lie on which masks (K, H, W)."""
-    points = sample.label.points
+    points = label.points
     assert points is not None
     x = points[:, 0].long().clamp(0, masks.shape[2] - 1)
     y = points[:, 1].long().clamp(0, masks.shape[1] - 1)
