@@ -79,6 +79,24 @@ def test_the_loss_is_the_cost_of_matched_pairs(kind):
     torch.testing.assert_close(found, paid.sum(1) / 4, atol=1e-5, rtol=1e-4)
 
 
+def test_an_instance_is_compared_with_the_token_of_its_kind_alone():
+    said, wanted, targets = draw(2, 3, 5, 2, 8), draw(4, 1, 8, seed=1), targets_of((3, 0, 1))
+    distance, token = PromptDistance("kl"), torch.tensor([0, 1, 1, 0])
+    said.requires_grad_()
+    cost = prompt_term(said, wanted, targets, distance, token)
+    each = [prompt_term(said[..., t : t + 1, :], wanted, targets, distance) for t in (0, 1)]
+    for instance, own in enumerate(token.tolist()):
+        assert torch.equal(cost[..., instance], each[own][..., instance])
+    query = torch.tensor([[4, 0, 2, 2], [1, -1, 0, 3]])
+    paid = cost.gather(1, query.clamp(min=0).unsqueeze(1)).squeeze(1) * (query >= 0)
+    found = prompt_loss(said, wanted, targets, query, distance, token)
+    torch.testing.assert_close(found, paid.sum(1) / 4, atol=1e-5, rtol=1e-4)
+    found.sum().backward()
+    told = said.grad.abs().sum(-1) > 0  # (L, B, Q, T)
+    assert told[0, 0, 4].tolist() == [True, False] and told[0, 0, 0].tolist() == [False, True]
+    assert int(told.sum()) == 7, "one token of each matched query, no other"
+
+
 def test_no_instance_leaves_a_gradient_path():
     said = draw(2, 1, 5, 1, 8).requires_grad_()
     targets = targets_of((0,))

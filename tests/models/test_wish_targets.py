@@ -85,6 +85,18 @@ def test_prompts_are_the_teachers_tokens(teacher, tokens):
     assert torch.equal(said, wanted)
 
 
+def test_by_kind_an_instance_has_the_one_token_of_its_kind(teacher):
+    batch = [scene(kind) for kind in (LabelKind.POINT, LabelKind.BOX, LabelKind.MASK)]
+    wanted, mean = (targets_of(batch, teacher, tokens=tokens) for tokens in ("by-kind", "mean"))
+    assert wanted.token.tolist() == [0, 0, 1, 1, 1, 1] and mean.token is None
+    assert torch.equal(wanted.prompts, mean.prompts)
+    said = torch.rand(2, 3, 2, WIDTH)
+    head = PromptHead(6, 6, WIDTH, "by-kind")
+    assert head(torch.rand(1, 2, 3, 6)).shape == (1, 2, 3, 2, WIDTH)
+    assert torch.equal(head.of_boxes(said), said[..., 1:, :])
+    assert torch.equal(PromptHead(6, 6, WIDTH, "both").of_boxes(said), said)
+
+
 def test_the_prompt_of_a_mask_is_its_tight_box(teacher):
     loose = scene(LabelKind.MASK)
     boxes = loose.label.boxes + torch.tensor([-1.0, -1, 1, 1])

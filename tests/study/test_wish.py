@@ -66,6 +66,15 @@ def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> No
     assert (tmp_path / "build" / "teacher" / ("f" * 16)).is_dir()
 
 
+def test_a_mix_may_have_a_prompt_token_for_each_kind(tmp_path: Path, teacher) -> None:
+    config = settings(labels="2 tags + 2 points + 2 boxes", prompt_tokens="by-kind")
+    model = build_model(config, 4, teacher, 0)
+    assert model.prompt_head.tokens == "by-kind"
+    outcome = run(config, tmp_path / "run")
+    rows = read_history(outcome.files["history.csv"])
+    assert all(math.isfinite(row["loss_prompt"]) for row in rows)
+
+
 @pytest.mark.parametrize("method, labels", [("mask2former", "masks"), ("pseudo-masks", "points")])
 def test_baselines_are_plain_mask2formers(tmp_path: Path, teacher, method, labels) -> None:
     config = settings(method=method, labels=labels)

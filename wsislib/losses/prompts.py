@@ -76,7 +76,13 @@ class PromptDistance:
 
 
 @torch.no_grad()
-def prompt_term(said: Tensor, wanted: Tensor, targets: Targets, distance: PromptDistance) -> Tensor:
+def prompt_term(
+    said: Tensor,
+    wanted: Tensor,
+    targets: Targets,
+    distance: PromptDistance,
+    token: Tensor | None = None,
+) -> Tensor:
     """The matcher's prompt cost.
 
     Args:
@@ -84,17 +90,29 @@ def prompt_term(said: Tensor, wanted: Tensor, targets: Targets, distance: Prompt
         wanted: (N, T, D) tokens of every instance.
         targets: the N instances of B images.
         distance: of tokens.
+        token: (N,) int64, 0 or 1: the one of two tokens said that is compared with an instance's
+            only one; None compares all with all.
 
     Returns:
         (L, Q, N) float32, every query with each instance of its own image.
     """
+    if token is not None:
+        one, other = (
+            prompt_term(said[..., t : t + 1, :], wanted, targets, distance) for t in (0, 1)
+        )
+        return torch.where(token == 0, one, other)
     with torch.autocast(said.device.type, enabled=False):
         pairs = zip(said.unbind(1), wanted.split(targets.counts), strict=True)
         return torch.cat([distance.between(own, tokens) for own, tokens in pairs], -1)
 
 
 def prompt_loss(
-    said: Tensor, wanted: Tensor, targets: Targets, query: Tensor, distance: PromptDistance
+    said: Tensor,
+    wanted: Tensor,
+    targets: Targets,
+    query: Tensor,
+    distance: PromptDistance,
+    token: Tensor | None = None,
 ) -> Tensor:
     """Distance of matched pairs, summed over instances and divided by their number.
 
@@ -104,6 +122,7 @@ def prompt_loss(
         targets: the N instances of B images.
         query: (L, N) int64; instances at -1 count in the number only.
         distance: of tokens.
+        token: as for `prompt_term`.
 
     Returns:
         (L,) float32; 0 with a gradient path where N is 0.
@@ -112,6 +131,8 @@ def prompt_loss(
         return (said.float().sum() * 0.0).expand(len(said))
     layers = torch.arange(len(query), device=query.device)[:, None]
     own = said[layers, targets.image, query.clamp(min=0)]  # (L, N, T, D)
+    if token is not None:
+        own = own[:, torch.arange(len(token), device=token.device), token].unsqueeze(2)
     with torch.autocast(said.device.type, enabled=False):
         apart = distance(own, wanted.expand_as(own)) * (query >= 0)  # (L, N)
     return apart.sum(1) / len(targets)

@@ -85,7 +85,8 @@ class DecoderTuning(nn.Module):
         targets = found.wanted.targets
         query, candidate = found.matches.query[-1], found.matches.candidate[-1]  # (M,)
         kept = query >= 0
-        tokens = found.prompts[-1][targets.image, query.clamp(min=0)][kept]
+        said = model.prompt_head.of_boxes(found.prompts[-1])
+        tokens = said[targets.image, query.clamp(min=0)][kept]
 
         def truth(points: Tensor) -> Tensor:
             """(N, P, 2) xy in 0..1 of the image -> (N, 1, P)."""

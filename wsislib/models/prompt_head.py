@@ -3,13 +3,16 @@
 What it is to say, Z, are the tokens that a frozen SAM's prompt encoder has for the instance's
 point or box. The paper's public text leaves the shape of Z open. "mean" is one token: that of the
 point, or the mean of the box's two corners. "both" are the two tokens as the package gives them: a
-point and its padding, or two corners.
+point and its padding, or two corners. "by-kind" is ours: the query says two tokens, one for a
+point and one for a box, and an instance is compared with that of its own kind. Tokens of points and
+of boxes lie far apart, and no image shows by which of them it was labelled: where kinds are mixed,
+a single token has to guess. Where they are not, "by-kind" does what "mean" does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +21,7 @@ from wsislib.data.sample import Label, LabelKind
 from wsislib.models.prompts import Prompts, Size
 from wsislib.models.sam import Candidates, Embedded
 
-Tokens = Literal["mean", "both"]
+Tokens = Literal["mean", "both", "by-kind"]
 
 
 class PromptTeacher(Protocol):
@@ -69,8 +72,8 @@ class PromptHead(nn.Module):
 
     def __init__(self, width: int, hidden: int, token_width: int, tokens: Tokens = "mean") -> None:
         super().__init__()
-        if tokens not in ("mean", "both"):
-            raise ValueError(f"prompt tokens {tokens!r}: use 'mean' or 'both'")
+        if tokens not in get_args(Tokens):
+            raise ValueError(f"prompt tokens {tokens!r}: use 'mean', 'both' or 'by-kind'")
         self.tokens = tokens
         self.count = 1 if tokens == "mean" else 2
         self.layers = nn.Sequential(
@@ -80,7 +83,7 @@ class PromptHead(nn.Module):
         )  # fmt: skip
 
     def forward(self, states: Tensor) -> Tensor:
-        """(L, B, Q, width) -> Z_hat (L, B, Q, T, D)."""
+        """(L, B, Q, width) -> Z_hat (L, B, Q, T, D); "by-kind", a point's token, then a box's."""
         return self.layers(states).unflatten(-1, (self.count, -1))
 
     def wanted(self, label: Label, size: Size, teacher: PromptTeacher) -> Tensor:
@@ -92,7 +95,7 @@ class PromptHead(nn.Module):
             teacher: whose tokens.
 
         Returns:
-            (K, T, D) float32 without gradient.
+            (K, T, D) float32 without gradient; "by-kind" (K, 1, D), see `token_of`.
         """
         sets = entry_prompts(label)
         shaped = [
@@ -100,6 +103,14 @@ class PromptHead(nn.Module):
             for _, prompts in sets
         ]
         return in_place([rows for rows, _ in sets], shaped)
+
+    def token_of(self, label: Label) -> Tensor | None:
+        """(K,) int64, which of the tokens said is compared with each entry's; None: all of them."""
+        return entries_with_box(label).long() if self.tokens == "by-kind" else None
+
+    def of_boxes(self, said: Tensor) -> Tensor:
+        """Of Z_hat (..., T, D) what stands for a box: what a mask decoder is to be given."""
+        return said[..., 1:, :] if self.tokens == "by-kind" else said
 
     def _shaped(self, tokens: Tensor, boxes: bool) -> Tensor:
         """(N, 2, D) -> (N, T, D)."""

@@ -121,7 +121,8 @@ class WISH(nn.Module):
         said, targets, cams = found.said, found.wanted.targets, found.cams
         self._statistics = step_statistics(batch, found.wanted, found.matches)
         query, tags = found.matches.query, tag_table(batch, cams.maps.shape[1])  # (B, C)
-        far = prompt_loss(found.prompts, found.wanted.prompts, targets, query, self.distance)
+        prompts, token = found.wanted.prompts, found.wanted.token
+        far = prompt_loss(found.prompts, prompts, targets, query, self.distance, token)
         return {
             **self.segmenter.matched_losses(said, targets, found.matches, generator),
             "loss_prompt": far.sum(),
@@ -147,7 +148,8 @@ class WISH(nn.Module):
         cams = self.cam_head(maps, framed.padding)
         complete = taught(batch, cams if peaks else None, teacher, self.peaks)
         wanted = wish_targets(complete, self.prompt_head, teacher, self.gate, self.choice)
-        costs = prompt_term(prompts, wanted.prompts, wanted.targets, self.distance)
+        parts = (wanted.prompts, wanted.targets, self.distance, wanted.token)
+        costs = prompt_term(prompts, *parts)
         matches = self.segmenter.match(said, wanted.targets, generator, {"prompt": costs})
         return Paired(said, prompts, cams, wanted, matches)
 

@@ -29,11 +29,13 @@ class WishTargets:
         targets: their categories and candidate masks.
         prompts: (N, T, D) float32, Z.
         kinds: (N,) int64 of `LabelKind`, what each was told by; TAG for pseudo points.
+        token: (N,) int64, which of a query's tokens is compared with each prompt; None: all.
     """
 
     targets: Targets
     prompts: Tensor
     kinds: Tensor
+    token: Tensor | None = None
 
 
 @torch.no_grad()
@@ -69,7 +71,10 @@ def wish_targets(
         searched=None if all(searched) else torch.tensor(searched, device=device),
     )
     prompts = [head.wanted(sample.label, _size(sample), teacher) for sample in samples]
-    return WishTargets(targets, torch.cat(prompts), torch.cat([one.kinds for one in batch]))
+    chosen = [head.token_of(sample.label) for sample in samples]
+    tokens = [token for token in chosen if token is not None]
+    kinds = torch.cat([one.kinds for one in batch])
+    return WishTargets(targets, torch.cat(prompts), kinds, torch.cat(tokens) if tokens else None)
 
 
 def _offered(

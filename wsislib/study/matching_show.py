@@ -124,7 +124,7 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
         "class": class_term(said.classes, targets),
         "mask": bce.gather(-1, chosen).squeeze(-1),
         "dice": dice.gather(-1, chosen).squeeze(-1),
-        "prompt": prompt_term(prompts, wanted.prompts, targets, student.distance),
+        "prompt": prompt_term(prompts, wanted.prompts, targets, student.distance, wanted.token),
     }
     matches = match(costs, weights, targets, nearest)
     return LaidOpen(
@@ -154,7 +154,8 @@ def pair_table(student: WISH, opened: LaidOpen, seed: int = 0) -> pd.DataFrame:
         name: float(cost[rows, query.clamp(min=0), pairs][-1].mean())
         for name, cost in opened.costs.items()
     }
-    far = prompt_loss(opened.prompts, opened.wanted.prompts, targets, query, student.distance)
+    parts = (opened.wanted.prompts, targets, query, student.distance, opened.wanted.token)
+    far = prompt_loss(opened.prompts, *parts)
     maps = instance_maps(said.embeddings, said.features, query, targets)  # (N, L, h, w)
     shared = opened.points.unsqueeze(1).expand(len(maps), maps.shape[1], -1, -1)
     extent, _ = said.padding.extents(maps.device)

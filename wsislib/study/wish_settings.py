@@ -60,7 +60,7 @@ class WishConfig(WeakLabelConfig):
     prompt_weight: float = 5.0
     prompt_distance: Literal["kl", "reverse-kl", "l2", "cosine"] = "kl"
     prompt_temperature: float = 1.0
-    prompt_tokens: Literal["mean", "both"] = "mean"
+    prompt_tokens: Literal["mean", "both", "by-kind"] = "mean"
     gate: float = 0.5
     apart: float = 0.6
     candidate: Literal["adaptive", "best", "largest", "smallest", "average"] = "adaptive"
