@@ -38,7 +38,7 @@ def test_a_mix_that_was_written_down_was_not_bought() -> None:
 
 def test_points_of_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     result = table_result("wish-budgets")
-    values = {"boxes": (20.0, 22.0), "tags-boxes": (25.0,)}
+    values = {"boxes": (20.0, 22.0), "tags-boxes": (25.0,), "tags-boxes-by-kind": (26.0,)}
 
     class Found:
         table = result.table
@@ -50,6 +50,6 @@ def test_points_of_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(budget_show, "table_result", lambda table, scale: Found)
     found = cost_points("wish-budgets")
-    assert list(found["name"]) == ["boxes", "tags + boxes"]
-    assert list(found["ap"]) == [21, 25] and list(found["cost"]) == [5004, 5000]
+    assert list(found["name"]) == ["boxes", "tags + boxes", "tags + boxes, by kind"]
+    assert list(found["ap"]) == [21, 25, 26] and list(found["cost"]) == [5004, 5000, 5000]
     assert found["std"][0] == pytest.approx(math.sqrt(2)) and math.isnan(found["std"][1])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsislib.study.declared import Column
-from wsislib.study.gaps import gap_table, gap_text, paired, share_of_the_way
+from wsislib.study.gaps import gap_lines, gap_table, gap_text, paired, share_of_the_way
 from wsislib.study.published import PublishedValue
 from wsislib.study.spec import load_study
 from wsislib.study.store import RunStore
@@ -30,6 +30,17 @@ def test_gaps_are_taken_seed_by_seed() -> None:
     assert paired(low, high) == [3.0, 1.0]
     assert gap_text(paired(low, high)) == "+2.0 ± 1.4 (2 seeds)"
     assert gap_text([-0.5]) == "-0.5 (1 seed)" and gap_text([]) == "not run"
+
+
+def test_several_gaps_are_lines(tmp_path: Path) -> None:
+    study = load_study(ROOT / "book" / "study.yml")
+    result = build_table(study, RunStore(tmp_path), "maskx-end-to-end", "lab")
+    found = gap_lines(result, [("class-agnostic", "maskx"), ("maskx", "class-agnostic")], "AP_B")
+    titles = [result.table.rows[name].title for name in ("class-agnostic", "maskx")]
+    assert found["from"].tolist() == titles and found["to"].tolist() == titles[::-1]
+    assert found[result.table.column("AP_B").title].tolist() == ["not run", "not run"]
+    with pytest.raises(ValueError, match="no row"):
+        gap_lines(result, [("maskx", "none")], "AP_B")
 
 
 def test_the_share_of_the_way_is_the_papers_and_ours() -> None:

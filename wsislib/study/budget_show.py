@@ -62,6 +62,7 @@ def cost_points(table: str, scale: str = "lab", metric: str = "AP") -> pd.DataFr
         config = run_config(table, row.name, 0, scale)
         mix = bought_mix(config)
         kinds = " + ".join(name for k, name in enumerate(KINDS) if mix.count(LabelKind(k)))
+        kinds += ", by kind" if getattr(config, "prompt_tokens", "") == "by-kind" else ""
         paid = cost(mix, Prices(mask=config.mask_price))
         lines.append((row.name, kinds, paid, cell.mean, cell.std))
     return pd.DataFrame(lines, columns=["row", "name", "cost", "ap", "std"])

@@ -47,6 +47,32 @@ def gap_table(
     return pd.DataFrame.from_dict(lines, orient="index", columns=["paper", "ours"])
 
 
+def gap_lines(
+    result: TableResult, pairs: Sequence[tuple[str, str]], column: str = "AP"
+) -> pd.DataFrame:
+    """Several gaps of one column, a line each.
+
+    Args:
+        result: a table with its numbers.
+        pairs: (row to start from, row to arrive at).
+        column: of the table.
+
+    Returns:
+        "from" and "to" by their titles, and the column: mean and standard deviation of the
+        difference seed by seed, or "not run".
+
+    Raises:
+        ValueError: no such row or column.
+    """
+    rows = result.table.rows
+    lines = []
+    for low, high in pairs:
+        first, second = result.cell(low, column), result.cell(high, column)
+        lines.append((rows[low].title, rows[high].title, gap_text(paired(first, second))))
+    title = next(one.title for one in result.table.columns if one.name == column)
+    return pd.DataFrame(lines, columns=["from", "to", title])
+
+
 def gap_text(gaps: Sequence[float]) -> str:
     """'+4.5 ± 0.3 (3 seeds)'; 'not run' without any, and without a deviation for one."""
     if not gaps:
