@@ -183,14 +183,18 @@ def test_an_instance_without_a_mask_is_refused():
         mask_targets([Sample(torch.zeros(3, 6, 8), 5, tags)])
 
 
-def test_images_that_were_not_searched_are_left_out_of_the_class_loss():
+def test_queries_without_an_object_learn_nothing_of_images_that_were_not_searched():
     g = generator(5)
     logits = torch.randn(2, 3, 4, 6, generator=g, requires_grad=True)
-    truth = torch.randint(0, 6, (2, 3, 4), generator=g)
-    kept = torch.tensor([True, False, True])
-    found = class_loss(logits, truth, 0.1, kept)
-    torch.testing.assert_close(found, class_loss(logits[:, kept], truth[:, kept], 0.1))
-    nothing = class_loss(logits, truth, 0.1, torch.zeros(3, dtype=torch.bool))
+    truth = torch.randint(0, 5, (2, 3, 4), generator=g)
+    truth[:, :, 1:] = 5  # the first query of each image has an object
+    searched = torch.tensor([True, False, True])
+    found = class_loss(logits, truth, 0.1, searched)
+    logs = -logits.log_softmax(-1).gather(-1, truth.unsqueeze(-1)).squeeze(-1)
+    weight = torch.tensor([[1.0, 0.1, 0.1, 0.1], [1, 0, 0, 0], [1.0, 0.1, 0.1, 0.1]])
+    torch.testing.assert_close(found, (logs * weight).sum((1, 2)) / weight.sum())
+    lone = torch.full_like(truth, 5)
+    nothing = class_loss(logits, lone, 0.1, torch.zeros(3, dtype=torch.bool))
     assert nothing.tolist() == [0, 0]
     nothing.sum().backward()
     assert (logits.grad == 0).all()
