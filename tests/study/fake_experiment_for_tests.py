@@ -20,11 +20,11 @@ class FakeConfig(RunConfig):
 def run_fake(context: Context) -> Outcome:
     """Note the start, wait for the file `gate` if one is named, give `value` + seed / 10."""
     config = context.config
-    with open(os.environ["FAKE_LOG"], "a", encoding="utf-8") as log:
-        log.write(f"{config.value} {context.seed} {os.getpid()}\n")
     half_done = context.folder / "half-done"
     resumed = half_done.exists()
-    half_done.touch()
+    half_done.touch()  # before the log, which tests wait for to kill the run
+    with open(os.environ["FAKE_LOG"], "a", encoding="utf-8") as log:
+        log.write(f"{config.value} {context.seed} {os.getpid()}\n")
     deadline = time.monotonic() + 60
     while config.gate and not Path(config.gate).exists() and time.monotonic() < deadline:
         time.sleep(0.01)
