@@ -90,6 +90,34 @@ def test_what_is_read_is_what_the_teacher_says(scenes: WeakDataset, tmp_path: Pa
     assert done.bytes_per_instance == done.stored_bytes / instances > 0
 
 
+def test_boxes_and_points_beside_tags_are_taught_and_tags_are_not(
+    scenes: WeakDataset, tmp_path: Path
+) -> None:
+    ceilings = [LabelKind.TAG, LabelKind.TAG, *[LabelKind.BOX] * 2, *[LabelKind.POINT] * 2]
+    whole = WorldDataset(WorldSpec(categories=6, size=64), seed=3, count=COUNT)
+    mixed = WeakDataset(whole, [LabelKind.MASK] * COUNT, seed=0, ceilings=ceilings)
+    teacher = Counting()
+    taught = TeachingDataset(mixed, teach(mixed, teacher, tmp_path, progress=False).cache)
+    seen = set()
+    for index in range(COUNT):
+        sample = taught[index].check()
+        label, kinds = sample.label, sample.label.entry_kinds.tolist()
+        asked = [entry for entry, kind in enumerate(kinds) if kind > LabelKind.TAG]
+        seen.add((0 in kinds, len(asked) > 0))
+        if not asked:
+            assert label.candidates is None
+            continue
+        boxed = [entry for entry in asked if kinds[entry] == LabelKind.BOX]
+        if boxed:
+            prompts = Prompts(boxes=label.boxes[boxed])
+            (said,) = teacher.candidates([sample.image], [prompts])
+            assert torch.equal(label.candidates.masks[boxed], said.masks)
+        tagged = [entry for entry, kind in enumerate(kinds) if kind == LabelKind.TAG]
+        assert not label.candidates.masks[tagged].any()
+        assert not label.candidates.quality[tagged].any()
+    assert (True, True) in seen, "an image with both"
+
+
 def test_a_second_pass_reads_no_image(
     scenes: WeakDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
