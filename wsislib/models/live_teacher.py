@@ -30,7 +30,8 @@ class Completed:
         sample: its label has no tags: first the entries that were given, then pseudo points. All
             that have no mask have candidates.
         kinds: (K,) int64 of `LabelKind`, what each entry was told by; TAG for pseudo points.
-        searched: False where tags name categories of which no instance is known.
+        searched: False where tags name categories of which nothing is placed, and no pseudo point
+            was found.
     """
 
     sample: Sample
