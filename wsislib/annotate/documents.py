@@ -1,0 +1,103 @@
+"""Between a COCO file and what is labelled of each image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from wsislib.annotate.work import Entry, Work
+from wsislib.data.validate_report import Report
+from wsislib.data.validate_structure import check_structure, read_document
+
+_IMAGE_KEYS = ("id", "file_name", "width", "height", "seconds")
+
+
+def read_labels(path: Path) -> dict[str, Any]:
+    """The document at `path`, with its drafts as good as its labels.
+
+    Raises:
+        ValueError: it is broken; lists every fault.
+    """
+    document, problems = read_document(path)
+    if document is not None:
+        drafts = document.get("drafts", [])
+        whole = {**document, **_with_drafts(document, drafts)} if _are_drafts(drafts) else document
+        problems = [p for p in check_structure(whole, path) if p.code != "no-images"]
+    report = Report.of(str(path), problems)
+    if document is None or not report.may_train:
+        raise ValueError(report.text())
+    if not _are_drafts(document.get("drafts", [])):
+        raise ValueError(
+            f"{path}: 'drafts' must be a list of image records, each with a list of 'annotations'; "
+            "mend it or take it out"
+        )
+    return document
+
+
+def works_of(document: dict[str, Any]) -> dict[str, Work]:
+    """What a sound document says of each image."""
+    by_image: dict[int, list[Entry]] = {}
+    for annotation in document.get("annotations", []):
+        entry = {key: value for key, value in annotation.items() if key != "image_id"}
+        by_image.setdefault(annotation["image_id"], []).append(entry)
+    works = [_work(r, by_image.get(r["id"], []), True) for r in document.get("images", [])]
+    works += [_work(r, r["annotations"], False) for r in document.get("drafts", [])]
+    return {work.file_name: work for work in works}
+
+
+def document_of(works: Sequence[Work], categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The COCO document of `works`: finished ones as images, the others as drafts."""
+    done = [work for work in works if work.finished]
+    drafts = [
+        {**_record(work), "annotations": [dict(entry) for entry in work.entries]}
+        for work in works
+        if not work.finished
+    ]
+    annotations = [{**entry, "image_id": work.id} for work in done for entry in work.entries]
+    return {
+        "images": [_record(work) for work in done],
+        "annotations": annotations,
+        "categories": list(categories),
+        **({"drafts": drafts} if drafts else {}),
+    }
+
+
+def _are_drafts(drafts: Any) -> bool:
+    return isinstance(drafts, list) and all(
+        isinstance(draft, dict)
+        and isinstance(draft.get("annotations"), list)
+        and all(isinstance(entry, dict) for entry in draft["annotations"])
+        for draft in drafts
+    )
+
+
+def _with_drafts(document: dict[str, Any], drafts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Images and annotations as they would be if every draft were finished."""
+    images, annotations = document.get("images"), document.get("annotations")
+    if not isinstance(images, list) or not isinstance(annotations, list):
+        return {}
+    more = [
+        {**entry, "image_id": draft.get("id")} for draft in drafts for entry in draft["annotations"]
+    ]
+    return {"images": [*images, *drafts], "annotations": [*annotations, *more]}
+
+
+def _work(record: dict[str, Any], entries: Sequence[Entry], finished: bool) -> Work:
+    other = {k: v for k, v in record.items() if k not in (*_IMAGE_KEYS, "annotations")}
+    seconds = record.get("seconds", 0.0)
+    return Work(
+        file_name=record["file_name"],
+        width=record["width"],
+        height=record["height"],
+        entries=tuple(entries),
+        finished=finished,
+        seconds=float(seconds) if isinstance(seconds, int | float) else 0.0,
+        id=record["id"],
+        record=other,
+    )
+
+
+def _record(work: Work) -> dict[str, Any]:
+    facts = {"id": work.id, "file_name": work.file_name, "width": work.width, "height": work.height}
+    return {**facts, **work.record, **({"seconds": work.seconds} if work.seconds else {})}

@@ -1,0 +1,221 @@
+"""The COCO file that is being labelled: written wholly after every change, each change undoable.
+
+Only finished images stand under `images` and `annotations`, since a model learns from an image
+there that it holds nothing but what is labelled. What is labelled of the others waits under
+`drafts`, which other readers of COCO files leave alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wsislib.annotate.documents import document_of, read_labels, works_of
+from wsislib.annotate.work import Work
+from wsislib.atomic import atomic_write
+from wsislib.data.folder import find_images
+from wsislib.data.images import probe_image, resolve_image
+from wsislib.data.sample import Category
+
+
+class LabelFile:
+    """A folder of images and the COCO file of their labels.
+
+    Attributes:
+        path: of the COCO file.
+        image_root: the folder of images.
+        categories: what can be labelled, in the order of the file.
+        files: images that lie in the folder, by name, then others that the file names; each as
+            `file_name` says it.
+    """
+
+    def __init__(self, path: Path, image_root: Path, names: Sequence[str] = ()) -> None:
+        """Open the file, or begin one; nothing is written before the first change.
+
+        Args:
+            path: of the COCO file, which need not exist.
+            image_root: the folder that `file_name` is relative to.
+            names: of categories; those that the file lacks are added.
+
+        Raises:
+            ValueError: the file is there and broken (says every fault); there is neither a file
+                nor a name; a name is empty or stands twice; the folder holds no image.
+        """
+        self.path, self.image_root = Path(path), Path(image_root)
+        document = read_labels(self.path) if self.path.exists() else {}
+        self._digest = _digest(self.path)
+        self._rest = {
+            key: value
+            for key, value in document.items()
+            if key not in ("images", "annotations", "categories", "drafts")
+        }
+        self._category_records: list[dict[str, Any]] = list(document.get("categories", []))
+        self._add_names(names)
+        self._works = works_of(document)
+        inside = [found.name for found in find_images([self.image_root])]
+        self.files = tuple(dict.fromkeys([*inside, *self._works]))
+        self._past: list[tuple[Work, Work]] = []
+        self._undone: list[tuple[Work, Work]] = []
+
+    @property
+    def categories(self) -> tuple[Category, ...]:
+        """What can be labelled."""
+        return tuple(Category(record["id"], record["name"]) for record in self._category_records)
+
+    def work(self, file_name: str, size: tuple[int, int] | None = None) -> Work:
+        """What is labelled of an image so far.
+
+        Args:
+            file_name: of the image.
+            size: (width, height) of it in pixels, where that is known; None reads the image.
+
+        Raises:
+            ValueError: the name leads out of the folder, the image cannot be read, or it is not
+                of the size that the file says.
+        """
+        if size is None:
+            facts = probe_image(resolve_image(self.image_root, file_name))
+            size = facts.width, facts.height
+        known = self._works.get(file_name)
+        if known is None:
+            return Work(file_name, *size)
+        if (known.width, known.height) != size:
+            raise ValueError(
+                f"{self.path}, image {known.id}: {file_name} has {size[0]} x {size[1]} pixels, its "
+                f"record says {known.width} x {known.height}; its labels would lie elsewhere: put "
+                "the old image back, or take its record out of the file"
+            )
+        return known
+
+    def finished(self, file_name: str) -> bool:
+        """Whether an image is labelled to the end."""
+        known = self._works.get(file_name)
+        return known is not None and known.finished
+
+    def begun(self, file_name: str) -> bool:
+        """Whether anything is labelled of an image, or known about it."""
+        return file_name in self._works
+
+    def all_works(self) -> list[Work]:
+        """Every image of the file, finished or not, in the order of their numbers."""
+        return sorted(self._works.values(), key=lambda work: work.id)
+
+    def next_entry_id(self) -> int:
+        """A number that no entry has had since the file was opened."""
+        seen = [*self._works.values(), *(work for pair in self._past for work in pair)]
+        seen += [work for pair in self._undone for work in pair]
+        return 1 + max((entry["id"] for work in seen for entry in work.entries), default=0)
+
+    def change(self, work: Work) -> Work:
+        """Put what is labelled of an image in the place of what was, and write the file.
+
+        Returns:
+            The same, numbered.
+
+        Raises:
+            OSError: the file cannot be written; everything stays as it was.
+            ValueError: someone else has written the file since it was read.
+        """
+        old = self._works.get(work.file_name)
+        number = 1 + max((known.id for known in self._works.values()), default=0)
+        new = replace(work, id=work.id or (old.id if old else number))
+        before = old or Work(work.file_name, work.width, work.height, id=new.id)
+        self._put(new)
+        self._past.append((before, new))
+        self._undone.clear()
+        return new
+
+    def undo(self) -> str | None:
+        """Take back the last change; the name of its image, None where there is none."""
+        return self._step(self._past, self._undone, 0)
+
+    def redo(self) -> str | None:
+        """Do again what was taken back; the name of its image, None where there is nothing."""
+        return self._step(self._undone, self._past, 1)
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to take back."""
+        return bool(self._past)
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a change to do again."""
+        return bool(self._undone)
+
+    def add_category(self, name: str) -> Category:
+        """One category more, and write the file.
+
+        Raises:
+            OSError, ValueError: as `change`; the name is empty or taken.
+        """
+        before = list(self._category_records)
+        if name.strip() in {record["name"] for record in before}:
+            raise ValueError(f"there is a category '{name.strip()}' already")
+        try:
+            self._add_names([name])
+            self._write()
+        except (OSError, ValueError):
+            self._category_records = before
+            raise
+        return self.categories[-1]
+
+    def _step(
+        self, source: list[tuple[Work, Work]], target: list[tuple[Work, Work]], side: int
+    ) -> str | None:
+        if not source:
+            return None
+        pair = source[-1]
+        self._put(pair[side])
+        target.append(source.pop())
+        return pair[side].file_name
+
+    def _put(self, work: Work) -> None:
+        """Keep `work` and write the file; where that fails, neither."""
+        before = dict(self._works)
+        self._works[work.file_name] = work
+        if not (work.entries or work.finished or work.seconds):
+            del self._works[work.file_name]  # as if it had never been looked at
+        try:
+            self._write()
+        except (OSError, ValueError):
+            self._works = before
+            raise
+
+    def _write(self) -> None:
+        if _digest(self.path) != self._digest:
+            raise ValueError(
+                f"{self.path}: changed on disk since it was opened here, by another page or "
+                "program; open it again, so that neither's work is lost"
+            )
+        document = {**self._rest, **document_of(self.all_works(), self._category_records)}
+        text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        atomic_write(self.path, text)
+        self._digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+    def _add_names(self, names: Sequence[str]) -> None:
+        for name in names:
+            clean = name.strip()
+            if not clean:
+                raise ValueError(f"{self.path}: a category needs a name")
+            if [other.strip() for other in names].count(clean) > 1:
+                raise ValueError(f"{self.path}: the category '{clean}' is named twice")
+            if clean not in {record["name"] for record in self._category_records}:
+                number = 1 + max((record["id"] for record in self._category_records), default=0)
+                self._category_records.append({"id": number, "name": clean})
+        if not self._category_records:
+            raise ValueError(
+                f"{self.path}: no such file, so say the categories that you want to label"
+            )
+
+
+def _digest(path: Path) -> str:
+    """Of the file's bytes; empty where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return ""

@@ -1,0 +1,80 @@
+"""The labelling page in a notebook.
+
+    from wsislib.annotate.page import label
+    label("garden/images", "garden/train.json", ["rose", "thistle"], sam="tiny")
+
+Needs `anywidget` (part of `pip install wsis-book[book]`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from wsislib.annotate.assistant import SamAssistant
+from wsislib.annotate.desk import Desk
+from wsislib.annotate.label_file import LabelFile
+
+_PAGE = Path(__file__).parent / "page"
+
+
+class LabelPage(anywidget.AnyWidget):
+    """A `Desk` in a notebook's cell.
+
+    Attributes:
+        desk: what it shows; `desk.labels` is the file.
+        view: what the page shows beside the picture, see `Desk.view`.
+        picture: JPEG.
+    """
+
+    _esm = _PAGE / "label.js"
+    _css = _PAGE / "label.css"
+    view = traitlets.Dict().tag(sync=True)
+    picture = traitlets.Bytes().tag(sync=True)
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self._shown = desk.file_name
+        super().__init__(view=desk.view(), picture=desk.picture())
+        self.on_msg(self._received)
+
+    def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
+        """Act on a message of the page and show what came of it."""
+        self.desk.receive(content)
+        with self.hold_sync():
+            if self.desk.file_name != self._shown:
+                self._shown = self.desk.file_name
+                self.picture = self.desk.picture()
+            self.view = self.desk.view()
+
+
+def label(
+    images: str | Path,
+    file: str | Path,
+    names: Sequence[str] = (),
+    *,
+    sam: str | Path = "",
+) -> LabelPage:
+    """Label the images of a folder; the file is written after every change.
+
+    Args:
+        images: the folder.
+        file: COCO JSON, which need not exist; what it has is gone on with.
+        names: of categories; those that the file lacks are added.
+        sam: "tiny", or the path of a published checkpoint, to be offered masks for a click or a
+            box; empty for none.
+
+    Raises:
+        ValueError: see `LabelFile` and `load_sam`.
+    """
+    assistant = None
+    labels = LabelFile(Path(file), Path(images), names)
+    if str(sam):
+        from wsislib.models.sam_weights import load_sam
+
+        assistant = SamAssistant(load_sam(sam))
+    return LabelPage(Desk(labels, assistant))
