@@ -16,8 +16,8 @@ from wsislib.models.wish import WISH
 from wsislib.study import wish
 from wsislib.study.config import config_from
 from wsislib.study.experiments import Context, experiment
-from wsislib.study.partial_data import data_sets
-from wsislib.study.weak_labels import weak_data
+from wsislib.study.partial_data import chosen_split, data_sets
+from wsislib.study.weak_labels import kinds_held, weak_data
 from wsislib.study.wish_insight import cam_quality, teacher_quality
 from wsislib.study.wish_settings import WishConfig, build_model, loss_weights
 
@@ -73,6 +73,37 @@ def test_a_mix_may_have_a_prompt_token_for_each_kind(tmp_path: Path, teacher) ->
     outcome = run(config, tmp_path / "run")
     rows = read_history(outcome.files["history.csv"])
     assert all(math.isfinite(row["loss_prompt"]) for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("labels", "b_labels", "kinds"),
+    [
+        ("masks", "boxes", {"mask", "box"}),
+        ("masks", "tags", {"mask", "tag"}),
+        ("3 masks + 3 boxes", "points", {"mask", "box", "point"}),
+    ],
+)
+def test_categories_of_b_may_have_cheaper_labels(
+    tmp_path: Path, teacher, labels, b_labels, kinds
+) -> None:
+    config = settings(labels=labels, b_labels=b_labels, a_count=2)
+    train, _ = data_sets(config)
+    split, weak = chosen_split(config, 4), weak_data(config, train)
+    tops = {True: 3, False: ("tags", "points", "boxes").index(b_labels)}
+    for kind, sample in zip(weak.kinds, map(weak.__getitem__, range(len(weak))), strict=True):
+        wanted = [min(int(kind), tops[c in split.a]) for c in sample.label.categories.tolist()]
+        assert sample.label.entry_kinds.tolist() == wanted
+    assert {kind.name.lower() for kind in weak.entry_kinds} == kinds
+    assert kinds_held(config) == {{"box": "boxes"}.get(kind, f"{kind}s") for kind in kinds}
+    metrics = run(config, tmp_path / "run").metrics
+    assert {"A", "B", "all"} == set(metrics["segm"])
+    assert set(metrics.get("teacher", {})) == kinds - {"mask", "tag"}
+
+
+def test_a_ceiling_that_holds_nothing_back_is_refused() -> None:
+    for labels in ("tags", "points", "2 tags + 3 points"):
+        with pytest.raises(ValueError, match="hold nothing dearer, so A and B would not differ"):
+            settings(labels=labels, b_labels="points")
 
 
 @pytest.mark.parametrize("method, labels", [("mask2former", "masks"), ("pseudo-masks", "points")])
@@ -177,6 +208,27 @@ def test_teacher_quality_by_hand() -> None:
     assert set(found) == {"box"} and found["box"]["instances"] == 1
     assert found["box"]["best"] == pytest.approx(2 / 3)
     assert found["box"]["chosen"] == pytest.approx(1 / 2)
+
+
+def test_teacher_quality_leaves_out_tags_and_masks() -> None:
+    masks = torch.zeros(3, 4, 4, dtype=torch.bool)
+    masks[0, :2], masks[1, 2], masks[2, 3] = True, True, True
+    boxes = torch.tensor([[0.0, 0, 4, 2], [0, 2, 4, 3], [0, 3, 4, 4]])
+    image = torch.zeros(3, 4, 4)
+    true = Label(LabelKind.MASK, torch.tensor([2, 0, 1]), boxes=boxes, masks=masks)
+    # The tag of category 0 stands last, the entries of the others keep their order.
+    offered = torch.zeros(3, 1, 4, 4, dtype=torch.bool)
+    offered[1, 0] = masks[2]
+    weak = Label(
+        LabelKind.TAG,
+        torch.tensor([2, 1, 0]),
+        boxes=torch.stack([boxes[0], boxes[2], boxes.new_zeros(4)]),
+        masks=torch.stack([masks[0], masks.new_zeros(4, 4), masks.new_zeros(4, 4)]),
+        kinds=torch.tensor([3, 2, 0], dtype=torch.uint8),
+        candidates=Candidates(offered, torch.tensor([[0.0], [0.9], [0.0]])),
+    )
+    found = teacher_quality([(Sample(image, 1, weak), Sample(image, 1, true))])
+    assert found == {"box": {"best": 1.0, "chosen": 1.0, "instances": 1.0}}
 
 
 def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:

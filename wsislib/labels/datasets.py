@@ -67,6 +67,13 @@ class WeakDataset:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def entry_kinds(self) -> frozenset[LabelKind]:
+        """Kinds that entries may have: those of images, where ceilings leave them."""
+        held = [LabelKind.MASK] if self._ceilings is None else self._ceilings.unique().tolist()
+        tops = [LabelKind(top) for top in held]
+        return frozenset(min(kind, top) for kind in set(self.kinds) for top in tops)
+
     def __getitem__(self, index: int) -> Sample:
         """Image `index` with its cheap label; no mask is anywhere in it unless it is of kind MASK.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from wsislib.labels.prices import MASK_PRICE
 from wsislib.study.partial_data import PartialDataConfig
@@ -30,6 +30,8 @@ class WeakLabelConfig(PartialDataConfig):
         budget: what labels may cost in all; an image's tags are 1.
         shares: kind -> the part of the budget that is spent on it; they sum to 1.
         mask_price: of an image with masks, see `labels/prices.py`.
+        b_labels: the dearest kind that categories in B of `split` may have, whatever their image
+            has: "boxes" is Mask^X R-CNN's setting; empty is what the image has.
     """
 
     labels: str = "boxes"
@@ -38,6 +40,7 @@ class WeakLabelConfig(PartialDataConfig):
     budget: float = 0.0
     shares: dict[str, float] = field(default_factory=dict)
     mask_price: float = MASK_PRICE
+    b_labels: Literal["", "tags", "points", "boxes"] = ""
 
     def __post_init__(self) -> None:
         if self.labels == BUDGET:
@@ -46,6 +49,11 @@ class WeakLabelConfig(PartialDataConfig):
             raise ValueError(f"budget and shares go with labels 'budget', not {self.labels!r}")
         elif self.labels not in KINDS:
             _read(self.labels)
+        if self.b_labels and all(_rank(kind) <= _rank(self.b_labels) for kind in image_kinds(self)):
+            raise ValueError(
+                f"b_labels is {self.b_labels!r}, but labels {self.labels!r} hold nothing dearer, "
+                "so A and B would not differ; leave it out or name a cheaper kind"
+            )
 
 
 def bought(config: WeakLabelConfig) -> Mix:
@@ -66,12 +74,20 @@ def bought(config: WeakLabelConfig) -> Mix:
     return mix_for_budget(config.budget, shares, Prices(mask=config.mask_price))
 
 
-def kinds_held(config: WeakLabelConfig) -> set[str]:
-    """Which of `KINDS` the labels hold."""
+def image_kinds(config: WeakLabelConfig) -> set[str]:
+    """Which of `KINDS` images are labelled in."""
     if config.labels in KINDS:
         return {config.labels}
     mix = bought(config) if config.labels == BUDGET else _read(config.labels)
     return {name for name in KINDS if getattr(mix, name)}
+
+
+def kinds_held(config: WeakLabelConfig) -> set[str]:
+    """Which of `KINDS` the labels hold, those of B among them."""
+    kinds = image_kinds(config)
+    if config.b_labels:
+        kinds |= {min(kind, config.b_labels, key=_rank) for kind in kinds}
+    return kinds
 
 
 def weak_data(config: WeakLabelConfig, train: Dataset, seed: int = 0) -> WeakDataset:
@@ -96,7 +112,24 @@ def weak_data(config: WeakLabelConfig, train: Dataset, seed: int = 0) -> WeakDat
     else:
         mix = bought(config) if config.labels == BUDGET else _read(config.labels)
         kinds = draw(mix, len(train), label_seed)
-    return WeakDataset(train, kinds, label_seed)
+    return WeakDataset(train, kinds, label_seed, ceilings=_ceilings(config, len(train.categories)))
+
+
+def _ceilings(config: WeakLabelConfig, category_count: int) -> list[LabelKind] | None:
+    """The dearest kind of each category; None where nothing is held back."""
+    from wsislib.data.sample import LabelKind
+    from wsislib.study.partial_data import chosen_split
+
+    if not config.b_labels:
+        return None
+    in_b = set(chosen_split(config, category_count).b)
+    low = LabelKind(_rank(config.b_labels))
+    return [low if category in in_b else LabelKind.MASK for category in range(category_count)]
+
+
+def _rank(kind: str) -> int:
+    """Of `KINDS`, from cheapest to dearest."""
+    return KINDS.index(kind)
 
 
 def _read(text: str) -> Mix:

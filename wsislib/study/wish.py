@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wsislib.study.experiments import Context, Experiment, Outcome
 from wsislib.study.mask_rcnn import average_precisions, examples_of, train_config
-from wsislib.study.partial_data import data_sets
+from wsislib.study.partial_data import chosen_split, data_sets
 from wsislib.study.paths import cache_folder, data_folder
 from wsislib.study.weak_labels import kinds_held, weak_data
 from wsislib.study.wish_settings import (
@@ -23,7 +23,7 @@ from wsislib.study.wish_settings import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from wsislib.data.sample import Dataset, Sample
@@ -41,9 +41,9 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
 
     `after_step` looks at it while it trains, see `fit`.
 
-    Beside `segm.all` and `bbox.all` the metrics have `teacher` (IoU of its candidates with the
-    truth, by kind of label) and, of WISH, `cam` (how often pseudo points hit); see
-    `wish_insight.py`.
+    Beside `segm.all` and `bbox.all` (also `A` and `B`, where B has cheaper labels) the metrics
+    have `teacher` (IoU of its candidates with the truth, by kind of label) and, of WISH, `cam`
+    (how often pseudo points hit); see `wish_insight.py`.
     """
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.evaluate import predict_all
@@ -73,7 +73,9 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     checkpoints = context.folder / "checkpoints"
     return Outcome(
         metrics={
-            **average_precisions(val.ground_truth(), results, {}),
+            **average_precisions(
+                val.ground_truth(), results, _sides(config, len(train.categories))
+            ),
             **_insight(model, train, weak, labelled),
         },
         data={
@@ -120,7 +122,7 @@ def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> D
     from wsislib.labels.teaching import TeachingDataset
     from wsislib.study.teach import teach
 
-    if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.kinds):
+    if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.entry_kinds):
         return weak
     folder = cache_folder() / "teacher" / teacher.fingerprint[:16]
     return TeachingDataset(weak, teach(weak, teacher, folder, progress=progress).cache)
@@ -131,6 +133,14 @@ def pseudo_masked(labelled: Dataset) -> Dataset:
     from wsislib.labels.teaching import PseudoMaskDataset
 
     return PseudoMaskDataset(labelled)
+
+
+def _sides(config: WishConfig, category_count: int) -> dict[str, Sequence[int]]:
+    """A and B, where they have other labels."""
+    if not config.b_labels:
+        return {}
+    split = chosen_split(config, category_count)
+    return {"A": split.a, "B": split.b}
 
 
 def _insight(

@@ -23,7 +23,8 @@ def teacher_quality(pairs: Iterable[tuple[Sample, Sample]]) -> dict[str, dict[st
     """IoU of cached candidates with the masks that the labels were made from.
 
     Args:
-        pairs: an image with candidates, and the same one with its masks, entries in one order.
+        pairs: an image with candidates, and the same one with its masks, entries in one order but
+            for tags, which stand last.
 
     Returns:
         By kind ("point", "box"): `best`, the mean IoU of the best candidate; `chosen`, of the one
@@ -31,14 +32,20 @@ def teacher_quality(pairs: Iterable[tuple[Sample, Sample]]) -> dict[str, dict[st
     """
     found: dict[str, list[Tensor]] = {}
     for weak, true in pairs:
-        label = weak.label
-        if label.candidates is None or true.label.masks is None or len(label) == 0:
+        label, truth = weak.label, true.label
+        if label.candidates is None or truth.masks is None or len(label) == 0:
             continue
-        offered, masks = label.candidates.masks, true.label.masks.unsqueeze(1)
+        placed = label.entry_kinds != int(LabelKind.TAG)  # a tag's category has no other entry
+        same = ~torch.isin(truth.categories, label.categories[~placed])
+        offered, masks = label.candidates.masks[placed], truth.masks[same].unsqueeze(1)
         both = (offered & masks).flatten(2).sum(2)
         iou = both / (offered | masks).flatten(2).sum(2).clamp(min=1)  # (K, M)
-        chosen = iou.gather(1, best_candidates(label)[0].unsqueeze(1)).squeeze(1)
-        found.setdefault(label.kind.name.lower(), []).append(torch.stack([iou.amax(1), chosen]))
+        chosen = iou.gather(1, best_candidates(label)[0][placed].unsqueeze(1)).squeeze(1)
+        values, kinds = torch.stack([iou.amax(1), chosen]), label.entry_kinds[placed]
+        for kind in (LabelKind.POINT, LabelKind.BOX):
+            if bool((kinds == int(kind)).any()):
+                own = values[:, kinds == int(kind)]
+                found.setdefault(kind.name.lower(), []).append(own)
     means = {kind: torch.cat(parts, 1) for kind, parts in found.items()}
     return {
         kind: {
