@@ -258,6 +258,19 @@ def test_a_place_is_the_same_when_zoomed(screen):
     assert screen.tab.locator("svg").get_attribute("viewBox") == "0 0 60 40"
 
 
+def test_a_zoomed_picture_can_be_moved(screen):
+    screen.press("1", "p", "+", "+")
+    before = screen.at(30, 20)
+    screen.tab.keyboard.down("Shift")
+    screen.drag(30, 20, 33, 22)
+    screen.tab.keyboard.up("Shift")
+    moved = [now - then for now, then in zip(screen.at(30, 20), before, strict=True)]
+    assert moved[0] > 20 and moved[1] > 10 and entries(screen) == []
+    with screen.one_update():
+        screen.click(25, 15)
+    assert entries(screen)[0]["point"] == pytest.approx([25, 15], abs=0.2)
+
+
 def test_names_are_text_and_nothing_else(screen):
     screen.tab.evaluate("window.hit = 0")
     with screen.one_update():

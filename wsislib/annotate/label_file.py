@@ -33,7 +33,7 @@ class LabelFile:
             `file_name` says it.
     """
 
-    def __init__(self, path: Path, image_root: Path, names: Sequence[str] = ()) -> None:
+    def __init__(self, path: str | Path, image_root: str | Path, names: Sequence[str] = ()) -> None:
         """Open the file, or begin one; nothing is written before the first change.
 
         Args:
