@@ -39,8 +39,9 @@ def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelK
     sample = weakened(scene, kind)
     mine = lay_open(student, sample, seed=3)
     segmenter = student.segmenter
-    said = segmenter.say(segmenter.framing([sample.image], True))
-    prompts = student.prompt_head(said.states)
+    framed = segmenter.framing([sample.image], True)
+    said = segmenter.say(framed)
+    prompts = student.say_prompts(said, framed.originals)
     complete = taught([sample], None, student.teacher, student.peaks)
     wanted = wish_targets(complete, student.prompt_head, student.teacher, student.gate)
     term = prompt_term(prompts, wanted.prompts, wanted.targets, student.distance)

@@ -17,7 +17,7 @@ from wsislib.models.builders_mask2former import (
 from wsislib.models.cam import CamHead
 from wsislib.models.candidate_choice import Choice, Gate
 from wsislib.models.mask2former import Mask2Former
-from wsislib.models.prompt_head import PromptHead, PromptTeacher, Tokens
+from wsislib.models.prompt_head import PromptHead, PromptTeacher, Sees, Tokens
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.wish import WISH
 
@@ -32,6 +32,7 @@ class WishParts:
         prompt_weight: of the prompt cost; give the same to `wish_loss_weights`.
         distance: of prompts.
         tokens: shape of the prompt, see `prompt_head`.
+        sees: what the prompt head sees, likewise.
         gate: leaves candidates out; None lets all through.
         choice: of one candidate beforehand, where the matcher is not to choose.
         mask_cost: whether the matcher looks at masks; the choice of candidates always does.
@@ -41,6 +42,7 @@ class WishParts:
     prompt_weight: float = PROMPT_WEIGHT
     distance: PromptDistance = PromptDistance()
     tokens: Tokens = "mean"
+    sees: Sees = "state"
     gate: Gate | None = Gate()
     choice: Choice = "adaptive"
     mask_cost: bool = True
@@ -149,7 +151,7 @@ def _wish(
     width = segmenter.query_decoder.queries.embedding_dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        prompt_head = PromptHead(width, width, teacher.width, parts.tokens)
+        prompt_head = PromptHead(width, width, teacher.width, parts.tokens, parts.sees)
         cam_head = CamHead(cam_channels, category_count, cam_level)
     return WISH(
         segmenter,

@@ -7,6 +7,9 @@ point and its padding, or two corners. "by-kind" is ours: the query says two tok
 point and one for a box, and an instance is compared with that of its own kind. Tokens of points and
 of boxes lie far apart, and no image shows by which of them it was labelled: where kinds are mixed,
 a single token has to guess. Where they are not, "by-kind" does what "mean" does.
+
+The paper's head sees the query's state. One that sees "mask" is ours: it is also told what the
+query's own mask would be as a prompt, see `own_prompts.py` for why.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from wsislib.models.prompts import Prompts, Size
 from wsislib.models.sam import Candidates, Embedded
 
 Tokens = Literal["mean", "both", "by-kind"]
+Sees = Literal["state", "mask"]
+OWN_TOKENS = 3  # of a query's own mask: a point's and a box's two corners
 
 
 class PromptTeacher(Protocol):
@@ -63,28 +68,53 @@ class PromptTeacher(Protocol):
 class PromptHead(nn.Module):
     """A three-layer MLP on the states of every decoder layer's queries.
 
+    One that sees masks has their tokens beside the state, and a linear way past the MLP.
+
     Args:
         width: of the states.
         hidden: units of the inner layers.
         token_width: D, of the teacher's tokens.
         tokens: shape of the prompt.
+        sees: the query's state alone, or its mask too.
     """
 
-    def __init__(self, width: int, hidden: int, token_width: int, tokens: Tokens = "mean") -> None:
+    def __init__(
+        self,
+        width: int,
+        hidden: int,
+        token_width: int,
+        tokens: Tokens = "mean",
+        sees: Sees = "state",
+    ) -> None:
         super().__init__()
         if tokens not in get_args(Tokens):
             raise ValueError(f"prompt tokens {tokens!r}: use 'mean', 'both' or 'by-kind'")
-        self.tokens = tokens
+        self.tokens, self.sees = tokens, sees
         self.count = 1 if tokens == "mean" else 2
+        own = OWN_TOKENS * token_width if sees == "mask" else 0
         self.layers = nn.Sequential(
-            nn.Linear(width, hidden), nn.ReLU(),
+            nn.Linear(width + own, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(),
             nn.Linear(hidden, self.count * token_width),
         )  # fmt: skip
+        self.past = nn.Linear(own, self.count * token_width) if own else None
 
-    def forward(self, states: Tensor) -> Tensor:
-        """(L, B, Q, width) -> Z_hat (L, B, Q, T, D); "by-kind", a point's token, then a box's."""
-        return self.layers(states).unflatten(-1, (self.count, -1))
+    def forward(self, states: Tensor, own: Tensor | None = None) -> Tensor:
+        """What the queries say.
+
+        Args:
+            states: (L, B, Q, width).
+            own: (L, B, Q, 3, D) of `own_prompts`, for a head that sees masks.
+
+        Returns:
+            (L, B, Q, T, D), Z_hat; "by-kind", a point's token, then a box's.
+        """
+        assert (own is None) == (self.past is None), "a head that sees masks is told what they say"
+        if own is None or self.past is None:
+            return self.layers(states).unflatten(-1, (self.count, -1))
+        flat = own.flatten(-2).to(states.dtype)  # (L, B, Q, 3 D)
+        said = self.layers(torch.cat([states, flat], -1)) + self.past(flat)
+        return said.unflatten(-1, (self.count, -1))
 
     def wanted(self, label: Label, size: Size, teacher: PromptTeacher) -> Tensor:
         """Z of every entry of a label, from its box where it has one, else from its point.

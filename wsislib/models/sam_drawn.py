@@ -52,8 +52,8 @@ class SamDrawn(nn.Module):
         segmenter, teacher = self.model.segmenter, self.teacher.to(images[0].device)
         framed = segmenter.framing(images, False)
         said = segmenter.say(framed)
-        head = self.model.prompt_head
-        tokens = head.of_boxes(head(said.states[-1:])[0])  # (B, Q, T, D)
+        prompts = self.model.say_prompts(said, framed.originals, last=True)[0]
+        tokens = self.model.prompt_head.of_boxes(prompts)  # (B, Q, T, D)
         embedded = teacher.embed(images)
 
         def redraw(index: int, used: Tensor, own: Tensor) -> Tensor:

@@ -33,7 +33,9 @@ from wsislib.models.cam import CamHead, Cams, tag_table
 from wsislib.models.candidate_choice import Choice, Gate
 from wsislib.models.live_teacher import taught
 from wsislib.models.mask2former import Mask2Former
+from wsislib.models.own_prompts import own_prompts
 from wsislib.models.prompt_head import PromptHead, PromptTeacher
+from wsislib.models.prompts import Size
 from wsislib.models.pseudo_points import PeakRule
 from wsislib.models.query_decoder import Predictions
 from wsislib.models.wish_statistics import step_statistics
@@ -144,7 +146,7 @@ class WISH(nn.Module):
         framed = self.segmenter.framing([sample.image for sample in batch], True)
         maps = self.segmenter.look(framed)
         said = self.segmenter.say_of(maps, framed)
-        prompts = self.prompt_head(said.states)
+        prompts = self.say_prompts(said, framed.originals)
         cams = self.cam_head(maps, framed.padding)
         complete = taught(batch, cams if peaks else None, teacher, self.peaks)
         wanted = wish_targets(complete, self.prompt_head, teacher, self.gate, self.choice)
@@ -152,6 +154,16 @@ class WISH(nn.Module):
         costs = prompt_term(prompts, *parts)
         matches = self.segmenter.match(said, wanted.targets, generator, {"prompt": costs})
         return Paired(said, prompts, cams, wanted, matches)
+
+    def say_prompts(
+        self, said: Predictions, originals: Sequence[Size], last: bool = False
+    ) -> Tensor:
+        """(L, B, Q, T, D), Z_hat of all layers or of the last; `originals` are (H, W) of images."""
+        states = said.states[-1:] if last else said.states
+        if self.prompt_head.sees == "state":
+            return self.prompt_head(states)
+        teacher = self._teacher_at(states.device)
+        return self.prompt_head(states, own_prompts(said, originals, teacher, last))
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""

@@ -107,8 +107,9 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
     """
     student.eval()
     segmenter, teacher = student.segmenter, student.teacher
-    said = segmenter.say(segmenter.framing([sample.image], True))
-    prompts = student.prompt_head(said.states)
+    framed = segmenter.framing([sample.image], True)
+    said = segmenter.say(framed)
+    prompts = student.say_prompts(said, framed.originals)
     (complete,) = taught([sample], None, teacher, student.peaks)
     wanted = wish_targets([complete], student.prompt_head, teacher, student.gate)
     targets, weights = wanted.targets, segmenter.cost_weights

@@ -9,7 +9,7 @@ with true boxes or points.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,7 +38,7 @@ TIMED = 50  # images
 # Settings that the trained WISH must have in common with a run that looks at it.
 _SAME = (
     "data", "categories", "world_seed", "builder", "pretrained", "teacher", "prompt_tokens",
-    "method",
+    "prompt_sees", "method",
 )  # fmt: skip
 
 
@@ -120,12 +120,13 @@ def trained_wish(context: Context, category_count: int, teacher: Teacher) -> WIS
         )
     folder, config = context.needs["wish"], context.config
     theirs = read_json(folder / "params.json")["settings"]
+    defaults = {field.name: field.default for field in fields(config)}
     for name in _SAME:
-        own = getattr(config, name)
-        if theirs.get(name, own) != own:
+        own, other = getattr(config, name), theirs.get(name, defaults[name])
+        if other != own:
             raise ValueError(
-                f"the WISH of {folder} was trained with {name} = {theirs[name]!r}, but this run "
-                f"has {own!r}; give both rows the same, or name another row under `needs`"
+                f"the WISH of {folder} was trained with {name} = {other!r}, but this run has "
+                f"{own!r}; give both rows the same, or name another row under `needs`"
             )
     model = build_model(config, category_count, teacher, context.seed, fetch=False)
     context.on_model(model)

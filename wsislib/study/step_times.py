@@ -47,7 +47,7 @@ _NO_COST = frozenset((
     "candidate", "mask_cost", "peak_least", "peak_overlap", "cam_warmup", "self_start",
     "score_threshold", "detections", "gallery", "heads", "draw", "sizes", "trials", "labels",
     "shares", "method", "teacher", "jitter", "prompt_distance", "prompt_tokens", "moments",
-    "keep_student", "b_labels",
+    "keep_student", "b_labels", "prompt_sees",
 ))  # fmt: skip
 
 

@@ -38,8 +38,8 @@ class WishConfig(WeakLabelConfig):
         jitter: large-scale jitter of training images to windows of so many pixels, scaled by
             0.1 to 2.0 as Mask2Former's authors do; 0 is none.
         prompt_weight: of prompt cost and loss.
-        prompt_distance, prompt_temperature, prompt_tokens: see `losses/prompts.py` and
-            `models/prompt_head.py`.
+        prompt_distance, prompt_temperature, prompt_tokens, prompt_sees: see `losses/prompts.py`
+            and `models/prompt_head.py`.
         gate: share of the best predicted IoU that a candidate must have; -1 takes the gate away.
         apart: share of another entry's box that a candidate may cover, see `Gate`; 1 lets it take
             in other entries.
@@ -61,6 +61,7 @@ class WishConfig(WeakLabelConfig):
     prompt_distance: Literal["kl", "reverse-kl", "l2", "cosine"] = "kl"
     prompt_temperature: float = 1.0
     prompt_tokens: Literal["mean", "both", "by-kind"] = "mean"
+    prompt_sees: Literal["state", "mask"] = "state"
     gate: float = 0.5
     apart: float = 0.6
     candidate: Literal["adaptive", "best", "largest", "smallest", "average"] = "adaptive"
@@ -169,6 +170,7 @@ def wish_parts(config: WishConfig) -> WishParts:
         prompt_weight=config.prompt_weight,
         distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
         tokens=config.prompt_tokens,
+        sees=config.prompt_sees,
         gate=None if config.gate == NEVER else Gate(config.gate, apart=config.apart),
         choice=config.candidate,
         mask_cost=config.mask_cost,
