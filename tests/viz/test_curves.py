@@ -89,6 +89,18 @@ def test_every_seed_is_a_dot_and_a_row_without_runs_says_so() -> None:
         seed_dots({"specific": {}})
 
 
+def test_the_legend_of_seeds_stays_within_its_figure() -> None:
+    families = ("one token", "two tokens", "from the mask", "true prompt")
+    rows = {f"{'a rather long name of a row ' * 2}{f}": {f: [1.0, 2.0]} for f in families}
+    figure = seed_dots(rows)
+    figure.draw_without_rendering()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == list(families)
+    box, page = legend.get_window_extent(), figure.bbox
+    assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
+    assert box.y0 >= figure.axes[0].get_window_extent().y1 - 1
+
+
 def test_the_same_figure_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
     def draw() -> BookFigure:
         return curves([Series("a", [1, 2], [3, 4])], "x", "y")

@@ -171,7 +171,10 @@ def seed_dots(
         axes.scatter([], [], s=26, marker=marker(index), color=colour(index), label=metric)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    _label(axes, x_label, "", legend=len(metrics) > 1)
+    _label(axes, x_label, "", legend=False)
+    if len(metrics) > 1:  # of the whole figure: long names of rows leave the axes little width
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside upper left", ncols=4, fontsize=8, frameon=False)
     return figure
 
 
