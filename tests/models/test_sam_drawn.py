@@ -27,6 +27,8 @@ def sam() -> Teacher:
 class Says(nn.Module):
     """A prompt head that says the same tokens (T, D) whatever the query."""
 
+    sees = "state"
+
     def __init__(self, tokens):
         super().__init__()
         self.tokens = tokens
