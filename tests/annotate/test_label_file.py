@@ -210,6 +210,29 @@ def test_a_broken_file_is_refused_and_left_alone(images, content, said):
 
 
 @pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"bbox": [float("nan"), 1, 2, 3]}, "'bbox' holds nan"),
+        ({"point": [1, "x"]}, "'point' holds 'x'"),
+        ({"segmentation": [[1, 1, float("inf"), 1, 2, 2]]}, "mend it or take it out"),
+    ],
+)
+@pytest.mark.parametrize("finished", [True, False])
+def test_a_place_that_cannot_be_drawn_is_named(images, place, said, finished):
+    labels = opened(images)
+    boxed(labels, "a.png")
+    labels.change(replace(labels.work("a.png"), finished=finished))
+    whole = document(labels)
+    (whole if finished else whole["drafts"][0])["annotations"][0].pop("bbox")
+    (whole if finished else whole["drafts"][0])["annotations"][0].update(place)
+    labels.path.write_text(json.dumps(whole))
+    before = labels.path.read_bytes()
+    with pytest.raises(ValueError, match=f"image 1, annotation 1: .*{said}"):
+        opened(images)
+    assert labels.path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
     ("names", "said"),
     [([], "say the categories"), (["rose", " "], "needs a name"), (["x", "x "], "named twice")],
 )

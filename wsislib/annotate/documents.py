@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from wsislib.annotate.work import Entry, Work
+from wsislib.data.coco_labels import numbers
+from wsislib.data.rle import checked_rle
 from wsislib.data.validate_report import Report
 from wsislib.data.validate_structure import check_structure, read_document
 
@@ -32,7 +34,25 @@ def read_labels(path: Path) -> dict[str, Any]:
             f"{path}: 'drafts' must be a list of image records, each with a list of 'annotations'; "
             "mend it or take it out"
         )
+    for work in works_of(document).values():
+        _require_places(work, path)
     return document
+
+
+def _require_places(work: Work, path: Path) -> None:
+    """Raise ValueError, naming the entry, where the place of one cannot be drawn."""
+    for entry in work.entries:
+        try:
+            for key, count in (("bbox", 4), ("point", 2)):
+                if entry.get(key):
+                    numbers(entry[key], key, count)
+            if entry.get("segmentation"):
+                checked_rle(entry["segmentation"], work.height, work.width)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}, image {work.id}, annotation {entry['id']}: {error}; mend it or take it "
+                "out (`wsis data check` lists everything that is wrong)"
+            ) from None
 
 
 def works_of(document: dict[str, Any]) -> dict[str, Work]:
