@@ -52,4 +52,5 @@ def test_points_of_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
     found = cost_points("wish-budgets")
     assert list(found["name"]) == ["boxes", "tags + boxes", "tags + boxes, by kind"]
     assert list(found["ap"]) == [21, 25, 26] and list(found["cost"]) == [5004, 5000, 5000]
+    assert list(found["images"]) == [417, 2712, 2712]
     assert found["std"][0] == pytest.approx(math.sqrt(2)) and math.isnan(found["std"][1])

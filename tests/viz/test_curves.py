@@ -59,6 +59,19 @@ def test_ap_against_cost_orders_points_by_cost() -> None:
         ap_against_cost(points.drop(columns="ap"))
 
 
+def test_ap_is_drawn_against_images_too() -> None:
+    points = pd.DataFrame(
+        {"name": ["boxes", "boxes"], "cost": [12, 24], "images": [2, 1], "ap": [40.0, 30.0]}
+    )
+    axes = ap_against_cost(points, x="images").axes[0]
+    assert [list(c[0].get_xdata()) for c in axes.containers] == [[1, 2]]
+    assert axes.get_xlabel() == "labelled images"
+    with pytest.raises(ValueError, match="x is 'hours'; it must be one of"):
+        ap_against_cost(points, x="hours")
+    with pytest.raises(ValueError, match=r"lack the columns \['images'\]"):
+        ap_against_cost(points.drop(columns="images"), x="images")
+
+
 def test_history_is_smoothed_by_the_mean_of_the_rows_before() -> None:
     rows = [{"step": step, "loss": float(step % 2)} for step in range(6)]
     assert lines_of(history_curves(rows, ["loss"]))["loss"][1] == [0, 1, 0, 1, 0, 1]

@@ -51,8 +51,8 @@ def cost_points(table: str, scale: str = "lab", metric: str = "AP") -> pd.DataFr
         metric: a column of the table.
 
     Returns:
-        Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `ap` and `std` (NaN with
-        one seed), as `viz.curves.ap_against_cost` draws them.
+        Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
+        labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
     """
     result, lines = table_result(table, scale), []
     for row in result.table.rows.values():
@@ -61,8 +61,9 @@ def cost_points(table: str, scale: str = "lab", metric: str = "AP") -> pd.DataFr
             continue
         config = run_config(table, row.name, 0, scale)
         mix = bought_mix(config)
-        kinds = " + ".join(name for k, name in enumerate(KINDS) if mix.count(LabelKind(k)))
+        counts = [mix.count(LabelKind(k)) for k in range(len(KINDS))]
+        kinds = " + ".join(name for name, count in zip(KINDS, counts, strict=True) if count)
         kinds += ", by kind" if getattr(config, "prompt_tokens", "") == "by-kind" else ""
         paid = cost(mix, Prices(mask=config.mask_price))
-        lines.append((row.name, kinds, paid, cell.mean, cell.std))
-    return pd.DataFrame(lines, columns=["row", "name", "cost", "ap", "std"])
+        lines.append((row.name, kinds, paid, sum(counts), cell.mean, cell.std))
+    return pd.DataFrame(lines, columns=["row", "name", "cost", "images", "ap", "std"])

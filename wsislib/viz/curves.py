@@ -16,6 +16,7 @@ from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, colour, line, marker
 
 ROOM = 2.0  # a cost axis spans at least its square
+AMOUNTS = {"cost": "cost of the labels (tags of one image = 1)", "images": "labelled images"}
 
 
 @dataclass(frozen=True)
@@ -83,32 +84,35 @@ def _tick_whole_numbers(axes: Axes, series: Sequence[Series]) -> None:
 
 
 def ap_against_cost(
-    points: pd.DataFrame, *, y_label: str = "mask AP", log_x: bool = True
+    points: pd.DataFrame, *, x: str = "cost", y_label: str = "mask AP", log_x: bool = True
 ) -> Figure:
-    """Return AP against what the labels cost, one line per method.
+    """Return AP against what the labels cost or how many images they are of, one line per method.
 
     Args:
-        points: columns `name`, `cost`, `ap` and, if there is one, `std`; one line per point.
+        points: columns `name`, `ap`, the one that `x` names and, if there is one, `std`; one line
+            per point.
+        x: the column on the x axis: "cost" (tags of one image = 1) or "images" (labelled ones).
         y_label: what `ap` holds.
-        log_x: logarithmic cost axis.
+        log_x: logarithmic x axis.
 
     Raises:
-        ValueError: a column is missing.
+        ValueError: a column is missing, or `x` is neither.
     """
-    missing = sorted({"name", "cost", "ap"} - set(points.columns))
+    if x not in AMOUNTS:
+        raise ValueError(f"x is {x!r}; it must be one of {sorted(AMOUNTS)}")
+    missing = sorted({"name", x, "ap"} - set(points.columns))
     if missing:
         raise ValueError(f"points lack the columns {missing}")
     series = []
     for name, group in points.groupby("name", sort=False):
-        ordered = group.sort_values("cost")
+        ordered = group.sort_values(x)
         spread = ordered["std"].tolist() if "std" in ordered else None
-        series.append(Series(str(name), ordered["cost"].tolist(), ordered["ap"].tolist(), spread))
-    label = "cost of the labels (tags of one image = 1)"
-    figure = curves(series, label, y_label, log_x=log_x, dots=True)
-    costs = [cost for one in series for cost in one.x]
-    if log_x and costs and max(costs) < ROOM * min(costs):
+        series.append(Series(str(name), ordered[x].tolist(), ordered["ap"].tolist(), spread))
+    figure = curves(series, AMOUNTS[x], y_label, log_x=log_x, dots=True)
+    amounts = [amount for one in series for amount in one.x]
+    if log_x and amounts and max(amounts) < ROOM * min(amounts):
         # One budget: labels that differ by a rounding must not look far apart.
-        figure.axes[0].set_xlim(min(costs) / ROOM, max(costs) * ROOM)
+        figure.axes[0].set_xlim(min(amounts) / ROOM, max(amounts) * ROOM)
     return figure
 
 
