@@ -61,10 +61,10 @@ def test_ap_against_cost_orders_points_by_cost() -> None:
 
 def test_ap_is_drawn_against_images_too() -> None:
     points = pd.DataFrame(
-        {"name": ["boxes", "boxes"], "cost": [12, 24], "images": [2, 1], "ap": [40.0, 30.0]}
+        {"name": ["boxes"] * 3, "cost": [9, 12, 24], "images": [3, 1, 2], "ap": [30.0, 40.0, 20.0]}
     )
     axes = ap_against_cost(points, x="images").axes[0]
-    assert [list(c[0].get_xdata()) for c in axes.containers] == [[1, 2]]
+    assert [list(c[0].get_xdata()) for c in axes.containers] == [[1, 2, 3]]
     assert axes.get_xlabel() == "labelled images"
     with pytest.raises(ValueError, match="x is 'hours'; it must be one of"):
         ap_against_cost(points, x="hours")
