@@ -113,6 +113,14 @@ def test_logic_lives_in_the_library(path: Path) -> None:
 
 
 @each
+def test_tables_have_the_look_of_the_book(path: Path) -> None:
+    """A plain Styler has no class, so the theme would leave it bare: no lines, no room."""
+    for cell in code_cells(path):
+        if ".style" in cell.source:
+            assert "set_table_attributes" in cell.source, cell.source
+
+
+@each
 def test_only_public_names_are_imported_and_they_exist(path: Path) -> None:
     for cell in code_cells(path):
         for node in ast.walk(ast.parse(cell.source)):

@@ -11,8 +11,8 @@ from pandas.io.formats.style import Styler
 from wsislib.study.costs import duration
 from wsislib.study.declared import Row
 from wsislib.study.tables import Cell, TableResult
+from wsislib.viz.tables import LOOK
 
-LOOK = 'class="dataframe"'
 NO_BREAK = "\u00a0"
 
 
