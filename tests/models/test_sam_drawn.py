@@ -27,7 +27,7 @@ def sam() -> Teacher:
 class Says(nn.Module):
     """A prompt head that says the same tokens (T, D) whatever the query."""
 
-    sees = "state"
+    sees, token_width = "state", WIDTH
 
     def __init__(self, tokens):
         super().__init__()
@@ -110,3 +110,13 @@ def test_tags_alone_tune_nothing(sam, make):
     total = sum(losses.values())
     total.backward()
     assert total.item() == 0 and set(losses) == {"mask", "iou"} and CATEGORIES > 1
+
+
+def test_a_teacher_of_another_width_is_refused_before_anything_runs():
+    model, wide = lab(), Teacher(tiny_sam(0, 2 * WIDTH, SIDE, (4, 4, 4, 4)), "wide", "1")
+    wrong = f"tokens of width {WIDTH}, but teacher 'wide' reads tokens of width {2 * WIDTH}"
+    with pytest.raises(ValueError, match=wrong):
+        DecoderTuning(model, wide)
+    with pytest.raises(ValueError, match=wrong):
+        SamDrawn(model, wide, "embedding")
+    SamDrawn(model, wide, "boxes")  # boxes have no width

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from wsislib.data.sample import Sample
 from wsislib.losses.candidates import assigned_cost, expected_iou, iou_table, pair_costs
 from wsislib.losses.points import PointSampling, random_points, read_points, uncertain_points
+from wsislib.models.prompt_head import check_width
 from wsislib.models.sam import Teacher
 from wsislib.models.sam_training import decode_masks
 from wsislib.models.wish import WISH
@@ -36,12 +37,16 @@ class DecoderTuning(nn.Module):
         model: a trained WISH; frozen here, and no part of this module.
         teacher: a SAM of the width of its prompt head's tokens.
         sampling: points that masks are compared at.
+
+    Raises:
+        ValueError: the teacher has another width.
     """
 
     def __init__(
         self, model: WISH, teacher: Teacher, sampling: PointSampling | None = None
     ) -> None:
         super().__init__()
+        check_width(model.prompt_head, teacher)
         self.decoder = copy.deepcopy(teacher.sam.mask_decoder).requires_grad_(True)
         self._wish = (model.eval().requires_grad_(False), teacher)  # a tuple: not a submodule
         self.sampling = sampling or model.segmenter.sampling

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from wsislib.data.sample import Label, LabelKind
 from wsislib.models.prompts import Prompts, Size
-from wsislib.models.sam import Candidates, Embedded
+from wsislib.models.sam import Candidates, Embedded, Teacher
 
 Tokens = Literal["mean", "both", "by-kind"]
 Sees = Literal["state", "mask"]
@@ -89,7 +89,7 @@ class PromptHead(nn.Module):
         super().__init__()
         if tokens not in get_args(Tokens):
             raise ValueError(f"prompt tokens {tokens!r}: use 'mean', 'both' or 'by-kind'")
-        self.tokens, self.sees = tokens, sees
+        self.tokens, self.sees, self.token_width = tokens, sees, token_width
         self.count = 1 if tokens == "mean" else 2
         own = OWN_TOKENS * token_width if sees == "mask" else 0
         self.layers = nn.Sequential(
@@ -182,3 +182,17 @@ def in_place(rows: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
 def entries_with_box(label: Label) -> Tensor:
     """(K,) bool: which entries are of kind BOX or MASK."""
     return label.entry_kinds >= int(LabelKind.BOX)
+
+
+def check_width(head: PromptHead, teacher: Teacher) -> None:
+    """Refuse a teacher that does not read tokens of the width that a prompt head says.
+
+    Raises:
+        ValueError: the widths differ; names both.
+    """
+    if head.token_width != teacher.width:
+        raise ValueError(
+            f"the prompt head says tokens of width {head.token_width}, but teacher "
+            f"{teacher.name!r} reads tokens of width {teacher.width}; take the teacher that this "
+            "WISH was trained with"
+        )

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torchvision.ops import masks_to_boxes
 
 from wsislib.data.sample import Detections
+from wsislib.models.prompt_head import check_width
 from wsislib.models.prompts import Prompts
 from wsislib.models.query_inference import detect
 from wsislib.models.sam import Candidates, Embedded, Teacher
@@ -33,6 +34,9 @@ class SamDrawn(nn.Module):
         prompted: with what; "embedding" are the prompt head's tokens, "boxes" the tight boxes of
             the masks that WISH has itself.
         decoder: for embeddings another mask decoder, such as a tuned one; None is the teacher's.
+
+    Raises:
+        ValueError: embeddings of another width than the teacher's.
     """
 
     def __init__(
@@ -43,6 +47,8 @@ class SamDrawn(nn.Module):
         decoder: MaskDecoder | None = None,
     ) -> None:
         super().__init__()
+        if prompted == "embedding":
+            check_width(model.prompt_head, teacher)
         self.model, self.decoder = model, decoder
         self.teacher, self.prompted = teacher, prompted
 
