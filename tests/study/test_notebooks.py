@@ -9,11 +9,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from wsislib.study.notebook_inputs import inputs_digest
 from wsislib.study.notebook_parameters import check_parameters, notebook_parameters
 from wsislib.study.notebook_run import NotebookFailedError, require_executed
 from wsislib.study.notebooks import executed_facts, find_notebooks
 from wsislib.study.run import execute
+from wsislib.study.spec import load_study
 from wsislib.study.status import notebook_frame
+from wsislib.study.store import open_store
 
 PARAMETERS = "scale = 'lab'\nsteps: int = 3\nrate = 0.5"
 
@@ -133,6 +136,24 @@ def test_the_book_is_executed_and_faults_are_named(
     execute("tiny", "low", 0, "smoke")
     after_run = run_all(wsis, "--scale", "smoke")
     assert "done      part/good" in after_run.stdout, "it shows the table whose run is new"
+
+
+def test_a_change_of_an_included_study_file_makes_a_page_new(
+    study_root: Path, change_study: Callable
+) -> None:
+    file = notebook(study_root / "book/a.ipynb", "print(1)")
+    change_study("tables:\n", "include: [more.yml]\ntables:\n")
+    more = study_root / "book/more.yml"
+
+    def digest() -> str:
+        study = load_study()
+        return inputs_digest(study, open_store("lab", study.root), "lab", file, {})
+
+    more.write_text("tables: {}\n")
+    before = digest()
+    assert digest() == before
+    more.write_text("tables: {} # changed\n")
+    assert digest() != before
 
 
 def test_an_unknown_parameter_stops_before_anything_runs(study_root: Path, wsis: list[str]) -> None:

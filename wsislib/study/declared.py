@@ -137,11 +137,24 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """The whole of `book/study.yml`."""
+    """The whole of `book/study.yml`.
+
+    Attributes:
+        file: the file that was asked for; messages name it.
+        scales: scale name -> its seeds.
+        tables: table name -> its declaration.
+        included: the further files that tables were read from.
+    """
 
     file: Path
     scales: Mapping[str, Scale]
     tables: Mapping[str, Table]
+    included: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the study was read from."""
+        return (self.file, *self.included)
 
     @property
     def root(self) -> Path:

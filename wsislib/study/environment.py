@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +16,20 @@ LIBRARIES = (
     "torch", "torchvision", "numpy", "pycocotools", "faster-coco-eval", "safetensors", "scipy",
     "opencv-python-headless",
 )  # fmt: skip
-_CODE = ("wsislib", ":(glob)book/**/study.yml")
+_CODE = ("wsislib",)
 
 
-def code_version(root: Path) -> dict[str, Any]:
-    """The git commit, and whether library or study files differ from it.
+def code_version(root: Path, study_files: Iterable[Path]) -> dict[str, Any]:
+    """The git commit, and whether the code or the study's files differ from it.
 
     Both are None outside a git repository.
+
+    Args:
+        root: the repository.
+        study_files: every file that the study was read from (`Study.files`).
     """
     commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", *_CODE)
+    changed = _git(root, "status", "--porcelain", "--", *_CODE, *map(str, study_files))
     return {"commit": commit or None, "dirty": None if changed is None else bool(changed)}
 
 

@@ -26,7 +26,7 @@ def inputs_digest(
         {
             "notebook": file_digest(notebook),
             "library": library_digest(Path(__file__).resolve().parents[1]),
-            "study": file_digest(study.file),
+            "study": _files_digest(study.files),
             "papers": _files_digest((study.root / "papers").rglob("*")),
             "versions": library_versions(),
             "parameters": dict(parameters),

@@ -11,7 +11,7 @@ from pandas.io.formats.style import Styler
 
 from wsislib.study.costs import duration
 from wsislib.study.environment import code_version, library_versions, machine_text
-from wsislib.study.paths import repository_root
+from wsislib.study.spec import load_study
 from wsislib.study.store import now
 
 # A notebook imports this module in its first cell, so that its clock is the notebook's.
@@ -26,7 +26,8 @@ def notebook_provenance(**facts: Any) -> Styler:
     """
     from wsislib.engine.device import describe_device, pick_device
 
-    code = code_version(repository_root())
+    study = load_study()
+    code = code_version(study.root, study.files)
     commit = str(code["commit"] or "not in a git repository")[:10]
     shown = {
         **facts,

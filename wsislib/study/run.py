@@ -163,7 +163,7 @@ class _Execution:
         memory = [outcome.peak_memory_mib, peak_memory_mib()]
         return {
             "date": now(),
-            **code_version(self.study.root),
+            **code_version(self.study.root, self.study.files),
             "parts": run.parts,
             "versions": library_versions(),
             "device": outcome.device,

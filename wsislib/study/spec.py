@@ -68,7 +68,8 @@ def load_study(file: Path | None = None) -> Study:
         for name, body in need(top, "scales", path.name, dict).items()
     }
     bodies = _bodies(top, path.name)
-    for name in need({"include": [], **top}, "include", path.name, list):
+    included = need({"include": [], **top}, "include", path.name, list)
+    for name in included:
         further = only_keys(read_yaml(path.parent / name), ("tables",), name)
         for table, body in _bodies(further, name).items():
             if table in bodies:
@@ -78,7 +79,8 @@ def load_study(file: Path | None = None) -> Study:
         name: _table(name, likened(name, bodies), f"{file}: tables.{name}", scales)
         for name, (_, file) in bodies.items()
     }
-    study = Study(path.resolve(), scales, tables)
+    files = tuple((path.parent / name).resolve() for name in included)
+    study = Study(path.resolve(), scales, tables, files)
     _check_references(study)
     return study
 
