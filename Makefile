@@ -72,7 +72,7 @@ book: $(STAMP)
 	@if [ $(SCALE) = smoke ]; then $(BIN)/wsis reproduce --scale smoke --yes --jobs $(WORKERS); fi
 	$(BIN)/wsis tables --scale $(SCALE)
 	$(BIN)/wsis notebooks --scale $(SCALE) --jobs $(WORKERS)
-	cp -R book/. $(SITE)/source && rm -rf $(SITE)/source/_build
+	cp -R book/. $(SITE)/source && rm -rf $(SITE)/source/_build $(SITE)/source/wsisbook
 	cp -R build/book/. $(SITE)/source
 	$(BIN)/wsis pages --scale $(SCALE) --output $(SITE)/source
 	$(BIN)/jupyter-book build $(SITE)/source --config jupyter_book.yml --path-output $(SITE) \

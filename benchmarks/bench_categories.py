@@ -26,9 +26,9 @@ from record import record
 from torch import Tensor, nn
 
 from wsislib.engine.device import pick_device
-from wsislib.models.builders_maskx import maskx_rcnn_lab
-from wsislib.models.mask_rcnn import MaskRCNN
-from wsislib.models.transfer import TransferPredictor
+from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
+from wsislib.models.maskrcnn.transfer import TransferPredictor
 
 SIZES = (80, 300, 1000, 3000)
 REGIONS = 96

@@ -29,8 +29,8 @@ from record import record
 
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.device import pick_device
-from wsislib.models.builders_mask2former import mask2former_lab, mask2former_r50
-from wsislib.models.mask2former import Mask2Former
+from wsislib.models.mask2former.builders import mask2former_lab, mask2former_r50
+from wsislib.models.mask2former.mask2former import Mask2Former
 
 REQUIRED = {"training step": 1.5, "matching and losses": 3.0}
 CATEGORIES = 20

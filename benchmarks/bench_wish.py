@@ -29,13 +29,13 @@ from wsislib.data.transforms import random_flip
 from wsislib.data.world import WorldDataset
 from wsislib.engine.device import autocast, pick_device
 from wsislib.labels.datasets import WeakDataset
-from wsislib.labels.teaching import TeachingDataset
-from wsislib.models.builders_mask2former import LOSS_WEIGHTS, mask2former_lab
-from wsislib.models.builders_wish import wish_lab, wish_loss_weights
-from wsislib.models.sam import Teacher
-from wsislib.models.sam_weights import load_sam
-from wsislib.models.tiny_sam import tiny_sam
-from wsislib.study.teach import teach
+from wsislib.models.mask2former.builders import LOSS_WEIGHTS, mask2former_lab
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.sam.sam_weights import load_sam
+from wsislib.models.sam.tiny_sam import tiny_sam
+from wsislib.models.wish.builders import wish_lab, wish_loss_weights
+from wsislib.teacher.teach import teach
+from wsislib.teacher.teaching import TeachingDataset
 
 ALLOWED_OVERHEAD = 1.15  # with a warm cache
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 
 import torch
+from hf_weights import load_hf_weights
 from torch import Tensor, nn
 from transformers import Mask2FormerConfig, Mask2FormerForUniversalSegmentation, ResNetConfig
 from transformers.models.mask2former.modeling_mask2former import Mask2FormerPixelLevelModuleOutput
@@ -15,12 +16,11 @@ from wsislib.data.sample import LabelKind, Sample
 from wsislib.engine.config import Precision
 from wsislib.engine.device import autocast
 from wsislib.losses.targets import mask_targets
-from wsislib.models.builders_mask2former import LOSS_WEIGHTS
-from wsislib.models.hf_weights import load_hf_weights
-from wsislib.models.mask2former import Mask2Former
-from wsislib.models.padding import Padding
-from wsislib.models.pixel_decoder import DeformablePixelDecoder
-from wsislib.models.query_inference import detect
+from wsislib.models.mask2former.builders import LOSS_WEIGHTS
+from wsislib.models.mask2former.mask2former import Mask2Former
+from wsislib.models.mask2former.padding import Padding
+from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
+from wsislib.models.mask2former.query_inference import detect
 
 Step = Callable[[], object]
 

@@ -34,8 +34,8 @@ from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.batches import epoch_order
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.train import fit
-from wsislib.models.builders import mask_rcnn_lab
-from wsislib.models.mask_rcnn import MaskRCNN
+from wsislib.models.maskrcnn.builders import mask_rcnn_lab
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 ALLOWED = 1.05
 CATEGORIES = 80

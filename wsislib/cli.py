@@ -11,29 +11,29 @@ import os
 import sys
 from collections.abc import Sequence
 
-from wsislib.study.strict import near
+from wsislib.strict import near
 
 # Command -> (module, function, what it does).
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "data check": ("wsislib.commands.data", "check", "report every problem of a data set at once"),
     "data make": ("wsislib.commands.data", "make", "draw scenes of the world as a COCO folder"),
-    "train": ("wsislib.commands.photos", "train", "train a model on your own photographs"),
-    "evaluate": ("wsislib.commands.photos", "evaluate", "COCO's twelve numbers of a model"),
-    "predict": ("wsislib.commands.photos", "predict", "overlay pictures and COCO results"),
+    "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
+    "evaluate": ("wsislib.photos.commands", "evaluate", "COCO's twelve numbers of a model"),
+    "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),
     "teach": ("wsislib.commands.teach", "teach", "a teacher's candidate masks for weak labels"),
     "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
-    "run": ("wsislib.commands.study", "run", "do one run: a row of a table, one seed"),
-    "reproduce": ("wsislib.commands.study", "reproduce", "do all unfinished runs of some tables"),
-    "plan": ("wsislib.commands.plan", "plan", "what runs would cost: files, hours, disk"),
-    "dry-run": ("wsislib.commands.plan", "dry_run", "try a row for one step on made-up images"),
-    "status": ("wsislib.commands.study", "status", "which runs are done, stale, missing, failed"),
-    "tables": ("wsislib.commands.study", "tables", "write and show the tables of finished runs"),
-    "notebooks": ("wsislib.commands.book", "notebooks", "execute the book's notebooks"),
-    "pages": ("wsislib.commands.book", "pages", "generate the book's claims and status pages"),
-    "teacher train": ("wsislib.commands.teacher", "train", "train the weights of the package"),
-    "teacher install": ("wsislib.commands.teacher", "install", "put them into the package"),
-    "teacher measure": ("wsislib.commands.teacher", "measure", "IoU of a teacher's candidates"),
-    "devices": ("wsislib.commands.study", "devices", "which devices this machine has"),
+    "run": ("wsisbook.commands.study", "run", "do one run: a row of a table, one seed"),
+    "reproduce": ("wsisbook.commands.study", "reproduce", "do all unfinished runs of some tables"),
+    "plan": ("wsisbook.commands.plan", "plan", "what runs would cost: files, hours, disk"),
+    "dry-run": ("wsisbook.commands.plan", "dry_run", "try a row for one step on made-up images"),
+    "status": ("wsisbook.commands.study", "status", "which runs are done, stale, missing, failed"),
+    "tables": ("wsisbook.commands.study", "tables", "write and show the tables of finished runs"),
+    "notebooks": ("wsisbook.commands.book", "notebooks", "execute the book's notebooks"),
+    "pages": ("wsisbook.commands.book", "pages", "generate the book's claims and status pages"),
+    "teacher train": ("wsisbook.commands.teacher", "train", "train the weights of the package"),
+    "teacher install": ("wsisbook.commands.teacher", "install", "put them into the package"),
+    "teacher measure": ("wsisbook.commands.teacher", "measure", "IoU of a teacher's candidates"),
+    "devices": ("wsisbook.commands.study", "devices", "which devices this machine has"),
 }
 
 DONE, FAILED, WRONG_USE, BUSY, INTERRUPTED = 0, 1, 2, 75, 130
@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except (ValueError, OSError, RuntimeError) as error:
         # A RuntimeError that is not ours is a bug: show it whole.
-        ours = not isinstance(error, RuntimeError) or type(error).__module__.startswith("wsislib")
+        ours = not isinstance(error, RuntimeError) or type(error).__module__.startswith(("wsislib", "wsisbook"))
         if os.environ.get("WSIS_DEBUG") or not ours:
             raise
         print(f"wsis: error: {_one_line(error)}", file=sys.stderr)
@@ -116,7 +116,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _exit_code(error: Exception) -> int:
-    from wsislib.study.store import RunBusyError
+    from wsisbook.runs.store import RunBusyError
 
     if isinstance(error, RunBusyError):
         return BUSY

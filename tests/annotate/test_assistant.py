@@ -12,7 +12,7 @@ from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.outlines import outline_of, outline_of_segmentation
 from wsislib.data.images import read_image
 from wsislib.data.rle import decode_segmentation, encode_mask
-from wsislib.models.sam_weights import load_tiny_sam
+from wsislib.models.sam.sam_weights import load_tiny_sam
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from wsislib.annotate import page as page_module
 from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
-from wsislib.models.sam_weights import load_tiny_sam
+from wsislib.models.sam.sam_weights import load_tiny_sam
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
 NAMES = ["rose", "thistle"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.annotate.folder import SIZE, make_folder
 from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.work import Work
-from wsislib.data.coco import CocoDataset
+from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.sample import LabelKind
 
 NAMES = ["rose", "thistle"]

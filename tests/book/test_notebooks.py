@@ -12,10 +12,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 BOOK = ROOT / "book"
 GENERATED = {"claims", "status"}
-LONGEST_CELL = 20
+LONGEST_CELL = 20  # lines besides imports
 WIDEST_LINE = 79  # a page shows no more without a scroll bar
 STANDARD = {"inspect", "pathlib", "tempfile", "time"}
-MAY_IMPORT = {"wsislib", "matplotlib", "numpy", "pandas", "torch", "IPython", *STANDARD}
+MAY_IMPORT = {"wsislib", "wsisbook", "matplotlib", "numpy", "pandas", "torch", "IPython", *STANDARD}
 
 
 def notebooks() -> list[Path]:
@@ -99,8 +99,13 @@ def test_parameters_are_literals(path: Path) -> None:
 def test_cells_fit_on_a_screen_and_hold_no_magic(path: Path) -> None:
     for cell in code_cells(path):
         lines = cell.source.splitlines()
-        assert len(lines) <= LONGEST_CELL, f"{len(lines)} lines: {lines[0]}"
-        ast.parse(cell.source)  # a magic or a shell line is not Python
+        tree = ast.parse(cell.source)  # a magic or a shell line is not Python
+        imports = sum(
+            node.end_lineno - node.lineno + 1
+            for node in tree.body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        )
+        assert len(lines) - imports <= LONGEST_CELL, f"{len(lines)} lines: {lines[0]}"
         assert [line for line in lines if len(line) > WIDEST_LINE] == []
 
 

@@ -1,15 +1,12 @@
 """`wsis data check` and `wsis data make`: exit codes and output."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.miniatures import coco, voc
 from wsislib.commands.data import check, make
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from miniatures import coco, voc
 
 
 def test_a_good_file_ends_with_0(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

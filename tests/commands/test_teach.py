@@ -11,19 +11,18 @@ import torch
 from pycocotools.coco import COCO
 from torch import Tensor, nn
 
-from wsislib.commands import recipe
 from wsislib.commands.export import export
 from wsislib.commands.teach import teach
-from wsislib.commands.weak_data import read_weak
-from wsislib.data.coco import CocoDataset
+from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.sample import Detections
 from wsislib.data.world import WorldDataset, WorldSpec, export_coco
-from wsislib.labels import teacher_cache
-from wsislib.labels.teacher_cache import TeacherCache
-from wsislib.labels.teaching import TeachingDataset, pseudo_masks
-from wsislib.models import sam_weights
-from wsislib.models.sam import Teacher
-from wsislib.models.tiny_sam import tiny_sam
+from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam.tiny_sam import tiny_sam
+from wsislib.photos import recipe
+from wsislib.photos.weak_data import read_weak
+from wsislib.teacher import teacher_cache
+from wsislib.teacher.teacher_cache import TeacherCache
+from wsislib.teacher.teaching import TeachingDataset, pseudo_masks
 
 SCENES = 6
 

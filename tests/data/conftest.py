@@ -1,13 +1,11 @@
 """Generated miniatures of each format, and the real photographs where they are there."""
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(TESTS))  # so that tests can say `from miniatures import coco`
 
 
 @pytest.fixture(scope="session")
@@ -23,7 +21,7 @@ def coco_mini() -> Path:
 @pytest.fixture
 def genome_root(tmp_path: Path) -> Path:
     """The miniature of Visual Genome."""
-    from miniatures import visual_genome
+    from tests.miniatures import visual_genome
 
     return visual_genome.write(tmp_path)
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from miniatures import coco
 from PIL import Image
 
+from tests.miniatures import coco
 from wsislib.data.images import (
     ImageReadError,
     image_tensor,

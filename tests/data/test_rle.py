@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from miniatures import coco
 from pycocotools import mask as mask_api
 
+from tests.miniatures import coco
 from wsislib.data.rle import (
     MAX_PIXELS,
     MAX_VERTICES,

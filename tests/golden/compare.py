@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from wsisbook.runs.parts import PART_VERSIONS
+
 from wsislib.atomic import read_json
-from wsislib.study.parts import PART_VERSIONS
 
 Numbers = Mapping[str, float | str]
 FOLDER = Path(__file__).parent
@@ -45,12 +46,13 @@ def advice(part: str, changes: list[str]) -> str:
         f"raise it to {PART_VERSIONS[part] + 1}"
         if part in PART_VERSIONS
         else (
-            "and no part's own numbers moved, then study/mask_rcnn.py did: raise part 'mask_rcnn'"
+            "and no part's own numbers moved, then experiments/mask_rcnn.py did: "
+            "raise part 'mask_rcnn'"
         )
     )
     shown = "; ".join(changes[:5]) + (f"; and {len(changes) - 5} more" if len(changes) > 5 else "")
     return (
         f"numbers of part {part!r} moved ({shown}). If that is meant, {what} "
-        "in wsislib/study/parts.py, which makes the runs that use it stale, and run "
+        "in book/wsisbook/runs/parts.py, which makes the runs that use it stale, and run "
         "`python -m tests.golden.update`. If not, the change broke something."
     )

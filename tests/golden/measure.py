@@ -1,6 +1,6 @@
 """Tiny runs of every part, and the numbers that they give.
 
-Each function measures one part of `wsislib.study.parts` and uses no other part where it can, so
+Each function measures one part of `wsisbook.runs.parts` and uses no other part where it can, so
 that a moved number points at the part that moved. Things that must be equal to the last digit
 (names, ids) go in as digests.
 """

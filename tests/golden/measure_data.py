@@ -42,7 +42,7 @@ def coco() -> Numbers:
     from PIL import Image
     from pycocotools import mask as mask_api
 
-    from wsislib.data.coco import CocoDataset
+    from wsislib.data.photographs.coco import CocoDataset
 
     triangle = [2.5, 3.0, 30.0, 4.0, 10.0, 25.5]
     code = {"size": [32, 40], "counts": [40, 10, 22, 10, 1198]}

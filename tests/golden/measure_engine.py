@@ -120,8 +120,8 @@ def _truth_and_results() -> tuple[dict, list[dict]]:
 
 def pipeline() -> Numbers:
     """The experiment `mask_rcnn` from data to AP in two steps: how the parts are joined."""
-    from wsislib.study.experiments import Context
-    from wsislib.study.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
+    from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
+    from wsisbook.runs.experiments import Context
 
     numbers: Numbers = {}
     for masks in ("A", "all"):

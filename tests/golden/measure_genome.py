@@ -8,7 +8,7 @@ def visual_genome() -> dict[str, float | str]:
     """Categories, parts, labels and truth of the miniature in tests/miniatures."""
     from tests.golden.golden_numbers import exact
     from tests.miniatures import visual_genome as miniature
-    from wsislib.data.visual_genome import VisualGenome
+    from wsislib.data.visual_genome.dataset import VisualGenome
 
     numbers: dict[str, float | str] = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -10,7 +10,7 @@ from wsislib.data.sample import Sample
 
 def mask_rcnn() -> Numbers:
     """Losses of the lab model over three plain steps, its size, and what it then predicts."""
-    from wsislib.models.builders import mask_rcnn_lab
+    from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 
     numbers: Numbers = {}
     batch = scenes()
@@ -27,9 +27,9 @@ def mask_rcnn() -> Numbers:
 
 def transfer() -> Numbers:
     """Losses of Mask^X R-CNN and of heads side by side over plain steps, and T's output."""
-    from wsislib.models.builders import mask_rcnn_lab
-    from wsislib.models.builders_maskx import give_mlp, maskx_rcnn_lab, transfer_predictor
-    from wsislib.models.mask_heads import MaskHeads
+    from wsislib.models.maskrcnn.builders import mask_rcnn_lab
+    from wsislib.models.maskrcnn.builders_maskx import give_mlp, maskx_rcnn_lab, transfer_predictor
+    from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
     numbers: Numbers = {}
     batch = scenes()

@@ -8,11 +8,11 @@ from wsislib.data.sample import Label, LabelKind, Sample
 
 def wish() -> dict[str, float | str]:
     """Losses of two steps, what the teacher offers, and what is detected after them."""
-    from wsislib.models.builders_mask2former import mask2former_lab
-    from wsislib.models.builders_wish import wish_lab, wish_loss_weights
-    from wsislib.models.prompts import Prompts
-    from wsislib.models.sam import Teacher
-    from wsislib.models.tiny_sam import tiny_sam
+    from wsislib.models.mask2former.builders import mask2former_lab
+    from wsislib.models.sam.prompts import Prompts
+    from wsislib.models.sam.sam import Teacher
+    from wsislib.models.sam.tiny_sam import tiny_sam
+    from wsislib.models.wish.builders import wish_lab, wish_loss_weights
 
     sam = tiny_sam(0, 8, 32, (4, 4, 4, 4))
     with torch.no_grad():
@@ -62,8 +62,8 @@ def _drawn(kind: LabelKind) -> Sample:
 def pseudo_points() -> dict[str, float | str]:
     """Peaks of fixed maps, which of them are merged, and which candidates they leave."""
     from wsislib.data.sample import Candidates
-    from wsislib.models.candidate_choice import Gate
-    from wsislib.models.pseudo_points import PeakRule, find_peaks, merged_points
+    from wsislib.models.wish.candidate_choice import Gate
+    from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, merged_points
 
     y, x = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
     maps = torch.stack([(0.9 * x + c).sin() + (0.7 * y * (c + 1)).cos() for c in range(3)])

@@ -1,19 +1,14 @@
 """Golden tiny runs: a part whose numbers move must raise its version, or runs lie about being
 fresh."""
 
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # for `tests.golden`, as update.py
+from wsisbook.runs.parts import PART_VERSIONS, version_changes, versions_of
 
 from tests.golden.compare import advice, moved, recorded, version_of
 from tests.golden.golden_numbers import exact
 from tests.golden.measure import MEASURES, TOLERANCES
 from wsislib.data.world import WORLD_VERSION
-from wsislib.study.parts import PART_VERSIONS, version_changes, versions_of
 
 
 @pytest.mark.parametrize("part", MEASURES)
@@ -48,7 +43,7 @@ def test_moves_beyond_the_tolerance_are_named_with_the_way_out() -> None:
     assert [change.partition(":")[0] for change in changes] == ["a", "gone", "new", "zero"]
     text = advice("world", changes)
     assert (
-        f"raise it to {PART_VERSIONS['world'] + 1} in wsislib/study/parts.py" in text
+        f"raise it to {PART_VERSIONS['world'] + 1} in book/wsisbook/runs/parts.py" in text
         and "a: 1 -> 1.5" in text
     )
     assert "raise part 'mask_rcnn'" in advice("pipeline", changes)

@@ -7,7 +7,7 @@ message that must be reported for it.
 import copy
 from collections.abc import Callable
 
-from miniatures import coco
+from tests.miniatures import coco
 
 Edit = Callable[[dict], None]
 NAN, INFINITY = float("nan"), float("inf")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from wsislib.data.visual_genome import VisualGenome
+from wsislib.data.visual_genome.dataset import VisualGenome
 
 NAMES = ("person", "tv", "dog", "traffic light", "hair drier", "orange")
 VAL_IDS = (900, 901, 555)  # 555 is a COCO image that Visual Genome lacks

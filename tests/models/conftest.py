@@ -1,17 +1,13 @@
 """Small labelled images for the model tests."""
 
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.labels.weaken import weaken
-
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests can share drawn_wish_for_tests
 
 MakeSample = Callable[..., Sample]
 
@@ -54,7 +50,7 @@ def same_points(monkeypatch):
 @pytest.fixture
 def make(make_sample):
     """A sample with a label of the wanted kind, made from masks."""
-    from drawn_wish_for_tests import CATEGORIES, SIDE
+    from tests.models.wish.drawn_wish_for_tests import CATEGORIES, SIDE
 
     def one(kind, seed=0, count=3, height=SIDE, width=SIDE):
         sample = make_sample(seed, count, height, width, CATEGORIES)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from wsislib.data.images import image_tensor
 from wsislib.data.rle import encode_mask, rle_area, rle_box
-from wsislib.models.prompts import Prompts
-from wsislib.models.sam import Embedded, Teacher
+from wsislib.models.sam.prompts import Prompts
+from wsislib.models.sam.sam import Embedded, Teacher
 
 SAME = 0.95  # IoU above which two candidates are one to the eye
 

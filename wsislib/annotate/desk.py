@@ -16,8 +16,8 @@ from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.messages import place_of, seconds_of, shown, with_time
 from wsislib.annotate.outlines import outline_of
 from wsislib.annotate.work import Work
-from wsislib.data.coco_labels import clip_box, numbers
 from wsislib.data.images import read_image, resolve_image
+from wsislib.data.photographs.coco_labels import clip_box, numbers
 from wsislib.viz.palette import colour
 
 SHOWN_SIDE = 1600  # pixels; a larger picture is sent scaled down, its coordinates are not

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from wsislib.annotate.work import Entry, Work
-from wsislib.data.coco_labels import numbers
+from wsislib.data.photographs.coco_labels import numbers
+from wsislib.data.photographs.validate_report import Report
+from wsislib.data.photographs.validate_structure import check_structure, read_document
 from wsislib.data.rle import checked_rle
-from wsislib.data.validate_report import Report
-from wsislib.data.validate_structure import check_structure, read_document
 
 _IMAGE_KEYS = ("id", "file_name", "width", "height", "seconds")
 

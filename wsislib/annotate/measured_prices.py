@@ -7,7 +7,7 @@ from dataclasses import fields
 import pandas as pd
 
 from wsislib.annotate.label_file import LabelFile
-from wsislib.data.coco_labels import annotation_kind
+from wsislib.data.photographs.coco_labels import annotation_kind
 from wsislib.data.sample import LabelKind
 from wsislib.labels.prices import Prices
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from wsislib.annotate.outlines import outline_of_segmentation
 from wsislib.annotate.work import Entry, Work
-from wsislib.data.coco_labels import annotation_kind, clip_box, numbers
+from wsislib.data.photographs.coco_labels import annotation_kind, clip_box, numbers
 from wsislib.data.rle import checked_rle, rle_area, rle_box
 
 LONGEST = 120.0  # seconds between two actions that count as work; a longer gap is a break

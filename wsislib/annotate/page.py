@@ -74,7 +74,7 @@ def label(
     assistant = None
     labels = LabelFile(Path(file), Path(images), names)
     if str(sam):
-        from wsislib.models.sam_weights import load_sam
+        from wsislib.models.sam.sam_weights import load_sam
 
         assistant = SamAssistant(load_sam(sam))
     return LabelPage(Desk(labels, assistant))

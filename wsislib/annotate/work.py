@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wsislib.data.coco_labels import label_of
+from wsislib.data.photographs.coco_labels import label_of
 
 Entry = Mapping[str, Any]
 """A COCO annotation without `image_id`: `id`, `category_id` and what its kind has (see
-`wsislib.data.coco_labels`), and `seconds`, what it took to make."""
+`wsislib.data.photographs.coco_labels`), and `seconds`, what it took to make."""
 
 
 @dataclass(frozen=True)

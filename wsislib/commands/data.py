@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from wsislib.data.validate_report import Report
+    from wsislib.data.photographs.validate_report import Report
 
 Kind = Literal["tag", "point", "box", "mask"]
 
@@ -39,7 +39,7 @@ def check(
             report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
-    from wsislib.data.mend import curable
+    from wsislib.data.photographs.mend import curable
 
     report = _report(path, images, kind, least, split)
     if mend is not None:
@@ -78,7 +78,7 @@ def _mended(
     report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
 ) -> Report:
     """Write the mended copy and report on it; the same report where nothing can be mended."""
-    from wsislib.data.mend import curable, write_mended
+    from wsislib.data.photographs.mend import curable, write_mended
 
     if not report.source.endswith(".json"):
         raise ValueError(f"{path}: --mend is for a COCO JSON file")
@@ -101,8 +101,8 @@ def _report(
     Raises:
         ValueError: an argument does not belong to what `path` is.
     """
+    from wsislib.data.photographs.validate import check_coco, check_voc
     from wsislib.data.sample import LabelKind
-    from wsislib.data.validate import check_coco, check_voc
 
     annotations = path / "annotations.json" if path.is_dir() else path
     if path.is_dir() and not annotations.is_file():

@@ -40,12 +40,17 @@ def export(
         device: of the model: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import read_json
-    from wsislib.commands.photo_data import require_same_categories
-    from wsislib.commands.recipe import load_model
-    from wsislib.commands.weak_data import read_weak
-    from wsislib.labels.teacher_cache import TeacherCache
-    from wsislib.labels.teaching import TeachingDataset
-    from wsislib.study.pseudo_labels import as_document, model_masks, teacher_masks, write_document
+    from wsislib.photos.photo_data import require_same_categories
+    from wsislib.photos.recipe import load_model
+    from wsislib.photos.weak_data import read_weak
+    from wsislib.teacher.pseudo_labels import (
+        as_document,
+        model_masks,
+        teacher_masks,
+        write_document,
+    )
+    from wsislib.teacher.teacher_cache import TeacherCache
+    from wsislib.teacher.teaching import TeachingDataset
 
     if (cache is None) == (model is None):
         raise ValueError("give either --cache (a teacher's masks) or --model (a trained model's)")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from wsislib.cli import DONE
 
 if TYPE_CHECKING:
-    from wsislib.commands.weak_data import WeakKind
     from wsislib.data.sample import Dataset
+    from wsislib.photos.weak_data import WeakKind
 
 SamModel = Literal["vit_b", "vit_l", "vit_h"]
 
@@ -53,8 +53,8 @@ def teach(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.engine.device import describe_device, pick_device
-    from wsislib.models.sam_weights import load_sam
-    from wsislib.study.teach import teach as fill
+    from wsislib.models.sam.sam_weights import load_sam
+    from wsislib.teacher.teach import teach as fill
 
     share = _share(shard)
     if sam is None and sam_model is not None:
@@ -95,10 +95,10 @@ def _dataset(
     size: int,
 ) -> Dataset:
     """The images and weak labels to teach."""
-    from wsislib.commands.weak_data import read_weak
     from wsislib.data.sample import LabelKind
     from wsislib.data.world import WorldDataset, WorldSpec
     from wsislib.labels.datasets import WeakDataset
+    from wsislib.photos.weak_data import read_weak
 
     if (annotations is None) == (world is None):
         raise ValueError("give either a COCO JSON file or --world with a number of scenes")

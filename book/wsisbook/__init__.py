@@ -1,0 +1,1 @@
+"""The study: what turns declared rows into runs, tables, claims and pages."""

@@ -1,0 +1,1 @@
+"""The study's commands: thin functions from which the command line is made."""

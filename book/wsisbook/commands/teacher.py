@@ -1,0 +1,99 @@
+"""`wsis teacher`: make, judge and install the weights that ship with the package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+from tyro.conf import Positional
+from wsislib.cli import DONE
+
+Name = Literal["tiny-sam", "lab-backbone"]
+
+
+def train(
+    name: Positional[Name],
+    /,
+    *,
+    out: Path | None = None,
+    scale: Literal["lab", "smoke"] = "lab",
+    device: str = "auto",
+) -> int:
+    """Train weights by their recipe, judge them and write them with a manifest.
+
+    Stopped at any moment, the same command goes on where it was. Nothing of the package changes
+    until `wsis teacher install`.
+
+    Args:
+        name: tiny-sam, the embedded teacher; lab-backbone, the start of lab models (and of the
+            tiny SAM: train and install it first).
+        out: folder for checkpoints and weights; build/teacher/<name> if not given.
+        scale: lab follows the recipe; smoke goes through the same steps in seconds.
+        device: auto, cpu, cuda or mps.
+    """
+    folder = out or _folder(name, scale)
+    if name == "tiny-sam":
+        from wsislib.recipes import tiny_sam_recipe as tiny
+
+        recipe = tiny.TinySamRecipe() if scale == "lab" else tiny.smoke_recipe()
+        path = tiny.train_tiny_sam(recipe, folder, device)
+    else:
+        from wsislib.recipes import lab_backbone_recipe as backbone
+
+        start = backbone.LabBackboneRecipe() if scale == "lab" else backbone.smoke_recipe()
+        path = backbone.train_lab_backbone(start, folder, device)
+    print(f"written: {path} with its manifest; `wsis teacher install {name}` puts them to use")
+    return DONE
+
+
+def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
+    """Put trained weights and their manifest into the package.
+
+    Args:
+        name: tiny-sam or lab-backbone.
+        out: the folder that they were trained in; build/teacher/<name> if not given.
+    """
+    from wsislib.recipes.package_weights import install as put
+
+    print(f"installed: {put(out or _folder(name, 'lab'), name.replace('-', '_'))}")
+    return DONE
+
+
+def measure(
+    teacher: Positional[Annotated[str, tyro.conf.arg(metavar="TEACHER")]] = "tiny",
+    /,
+    *,
+    scenes: int = 100,
+    device: str = "auto",
+) -> int:
+    """Judge a teacher on held-out scenes: IoU of its candidates for boxes and for points.
+
+    Args:
+        teacher: tiny, or the path of a published SAM checkpoint.
+        scenes: how many, in each of two worlds.
+        device: auto, cpu, cuda or mps.
+    """
+    from dataclasses import replace
+
+    from wsislib.engine.device import pick_device
+    from wsislib.models.sam.sam_weights import load_sam
+    from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, judge
+
+    chosen = load_sam(teacher).to(pick_device(device))
+    for world, found in judge(chosen, replace(TinySamRecipe(), held_out=scenes)).items():
+        print(f"{world} world".ljust(16) + "best of three   chosen by score   masks")
+        for kind in ("box", "point"):
+            for level, row in found[kind].items():
+                print(f"  {kind} of {level}".ljust(18) + _row(row))
+    return DONE
+
+
+def _row(row: dict[str, Any]) -> str:
+    return f"{row['best']:11.3f} {row['chosen']:17.3f} {row['masks']:9d}"
+
+
+def _folder(name: str, scale: str) -> Path:
+    from wsisbook.runs.paths import build_folder
+
+    return build_folder() / "teacher" / (name if scale == "lab" else f"{name}-{scale}")

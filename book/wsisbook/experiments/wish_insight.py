@@ -1,0 +1,105 @@
+"""Why a weak training went as it did: teacher and activation maps against the truth.
+
+Only the study asks this: it knows the masks that the labels were made from. Training does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.teacher.teaching import best_candidates
+
+if TYPE_CHECKING:
+    from wsislib.models.wish.wish import WISH
+
+
+@torch.no_grad()
+def teacher_quality(pairs: Iterable[tuple[Sample, Sample]]) -> dict[str, dict[str, float]]:
+    """IoU of cached candidates with the masks that the labels were made from.
+
+    Args:
+        pairs: an image with candidates, and the same one with its masks, entries in one order but
+            for tags, which stand last.
+
+    Returns:
+        By kind ("point", "box"): `best`, the mean IoU of the best candidate; `chosen`, of the one
+        with the highest predicted IoU; `instances`.
+    """
+    found: dict[str, list[Tensor]] = {}
+    for weak, true in pairs:
+        label, truth = weak.label, true.label
+        if label.candidates is None or truth.masks is None or len(label) == 0:
+            continue
+        placed = label.entry_kinds != int(LabelKind.TAG)  # a tag's category has no other entry
+        same = ~torch.isin(truth.categories, label.categories[~placed])
+        offered, masks = label.candidates.masks[placed], truth.masks[same].unsqueeze(1)
+        both = (offered & masks).flatten(2).sum(2)
+        iou = both / (offered | masks).flatten(2).sum(2).clamp(min=1)  # (K, M)
+        chosen = iou.gather(1, best_candidates(label)[0][placed].unsqueeze(1)).squeeze(1)
+        values, kinds = torch.stack([iou.amax(1), chosen]), label.entry_kinds[placed]
+        for kind in (LabelKind.POINT, LabelKind.BOX):
+            if bool((kinds == int(kind)).any()):
+                own = values[:, kinds == int(kind)]
+                found.setdefault(kind.name.lower(), []).append(own)
+    means = {kind: torch.cat(parts, 1) for kind, parts in found.items()}
+    return {
+        kind: {
+            "best": float(values[0].mean()),
+            "chosen": float(values[1].mean()),
+            "instances": float(values.shape[1]),
+        }
+        for kind, values in means.items()
+    }
+
+
+@torch.no_grad()
+def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
+    """How often pseudo points lie on an object of their category, and how many objects they find.
+
+    Args:
+        model: trained; its activation maps are asked for the categories that an image holds.
+        scenes: with masks.
+
+    Returns:
+        `hits`: the share of points on an object of their category. `found`: the share of objects
+        with a point of their category on them. `points`, `objects` an image.
+    """
+    from wsislib.models.wish.cam import Cams
+    from wsislib.models.wish.live_teacher import taught
+
+    was = model.training
+    model.eval()
+    hits = points = found = objects = images = 0
+    for sample in scenes:
+        masks = sample.label.masks
+        if masks is None or len(masks) == 0:
+            continue
+        framed = model.segmenter.framing([sample.image], True)
+        cams: Cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+        tags = Label(LabelKind.TAG, sample.label.categories.unique())
+        tagged = Sample(sample.image, sample.image_id, tags)
+        (done,) = taught([tagged], cams, model.teacher, model.peaks)
+        on = _on(done.label, masks) & (done.label.categories[:, None] == sample.label.categories)
+        hits, points = hits + int(on.any(1).sum()), points + len(on)
+        found, objects = found + int(on.any(0).sum()), objects + len(masks)
+        images += 1
+    model.train(was)
+    return {
+        "hits": hits / max(points, 1),
+        "found": found / max(objects, 1),
+        "points": points / max(images, 1),
+        "objects": objects / max(images, 1),
+    }
+
+
+def _on(label: Label, masks: Tensor) -> Tensor:
+    """(P, K) bool: which points of the label lie on which masks (K, H, W)."""
+    points = label.points
+    assert points is not None
+    x = points[:, 0].long().clamp(0, masks.shape[2] - 1)
+    y = points[:, 1].long().clamp(0, masks.shape[1] - 1)
+    return masks[:, y, x].t()

@@ -1,0 +1,69 @@
+"""What a budget bought and what that was worth, for the chapter on budgets."""
+
+from __future__ import annotations
+
+import pandas as pd
+from wsislib.data.sample import LabelKind
+from wsislib.labels.budget import Mix, cost
+from wsislib.labels.prices import Prices
+
+from wsisbook.experiments.voc_data import LIST_LENGTHS
+from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
+from wsisbook.tables.show import run_config, table_result
+
+
+def bought_mix(config: WeakLabelConfig) -> Mix:
+    """The mix that settings buy; all training images where they name one kind for all.
+
+    Raises:
+        ValueError: `labels` are a mix that was written down: nothing was bought. Or they are of
+            all images, and how many there are is known only once the data are read.
+    """
+    if config.labels == BUDGET:
+        return bought(config)
+    if config.labels not in KINDS:
+        raise ValueError(f"labels {config.labels!r} are no budget's; they were written down")
+    if config.data == "world":
+        return Mix(**{config.labels: config.train_count})
+    if config.data == "voc" and config.train_list in LIST_LENGTHS:
+        return Mix(**{config.labels: LIST_LENGTHS[config.train_list]})
+    raise ValueError(f"how many images {config.data!r} has is known only once they are read")
+
+
+def mix_table(table: str, scale: str = "lab") -> pd.DataFrame:
+    """A line a row: how many images of each kind it has, and what they cost."""
+    lines = {}
+    for row in table_result(table, scale).table.rows.values():
+        config = run_config(table, row.name, 0, scale)
+        mix = bought_mix(config)
+        counts = {name: mix.count(LabelKind(k)) for k, name in enumerate(KINDS)}
+        lines[row.title] = {**counts, "cost": cost(mix, Prices(mask=config.mask_price))}
+    frame = pd.DataFrame.from_dict(lines, orient="index")
+    return frame.astype(dict.fromkeys(KINDS, int)).rename_axis("row")
+
+
+def cost_points(table: str, scale: str = "lab", metric: str = "AP") -> pd.DataFrame:
+    """A line a row that was run: what its labels cost and what it reached.
+
+    Args:
+        table: whose rows are labelled by budgets.
+        scale: of the runs.
+        metric: a column of the table.
+
+    Returns:
+        Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
+        labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
+    """
+    result, lines = table_result(table, scale), []
+    for row in result.table.rows.values():
+        cell = result.cell(row.name, metric)
+        if not cell.values:
+            continue
+        config = run_config(table, row.name, 0, scale)
+        mix = bought_mix(config)
+        counts = [mix.count(LabelKind(k)) for k in range(len(KINDS))]
+        kinds = " + ".join(name for name, count in zip(KINDS, counts, strict=True) if count)
+        kinds += ", by kind" if getattr(config, "prompt_tokens", "") == "by-kind" else ""
+        paid = cost(mix, Prices(mask=config.mask_price))
+        lines.append((row.name, kinds, paid, sum(counts), cell.mean, cell.std))
+    return pd.DataFrame(lines, columns=["row", "name", "cost", "images", "ap", "std"])

@@ -1,0 +1,209 @@
+"""Pictures of prompt tokens: where they lie, how far they are from one another, what that costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import hsv_to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
+from wsislib.viz.palette import INK, PALE, colour, line, marker
+
+Floats = NDArray[np.float64]
+Box = Sequence[float]
+SEQUENTIAL = "viridis"
+
+
+def place_colours(places: Floats, side: float) -> Floats:
+    """(N, 3) RGB of places (N, 2) xy: hue says where from the middle, value how far."""
+    offset = (places - side / 2) / (side / 2)  # -1..1
+    hue = (np.arctan2(offset[:, 1], offset[:, 0]) / (2 * np.pi)) % 1.0
+    far = np.clip(np.hypot(offset[:, 0], offset[:, 1]) / np.sqrt(2), 0, 1)
+    return hsv_to_rgb(np.stack([hue, 0.25 + 0.75 * far, 0.95 - 0.25 * far], 1))
+
+
+def space_figure(
+    places: Floats, points: Floats, kinds: Floats, names: Sequence[str], shares: Floats, side: float
+) -> Figure:
+    """Tokens in the directions in which they differ most.
+
+    Args:
+        places: (N, 2) xy in pixels of the points.
+        points: (N, 2) coordinates of the points' tokens.
+        kinds: (M N, 2) coordinates of the tokens of M kinds of prompts, one after the other.
+        names: M names.
+        shares: of the variance of the points' tokens by direction, largest first.
+        side: of the image, pixels.
+    """
+    figure = BookFigure(PAGE_WIDTH, 2.2)
+    legend, scatter, together, curve = figure.subplots(1, 4)
+    tones = place_colours(places, side)
+    legend.scatter(places[:, 0], places[:, 1], c=tones, s=7, marker="s")
+    legend.set(xlim=(0, side), ylim=(side, 0), aspect="equal")
+    _bare(legend, "places in the image")
+    scatter.scatter(points[:, 0], points[:, 1], c=tones, s=7)
+    _bare(scatter, "tokens of points")
+    for index, (name, part) in enumerate(zip(names, np.split(kinds, len(names)), strict=True)):
+        together.scatter(
+            part[:, 0], part[:, 1], s=5, color=colour(index), marker=marker(index), label=name
+        )
+    _bare(together, "points and corners")
+    together.legend(fontsize=6, frameon=False, loc="best", handletextpad=0.1, borderpad=0)
+    plain_axes(curve)
+    curve.plot(np.arange(1, len(shares) + 1), 100 * np.cumsum(shares), color=colour(5))
+    curve.set_title("variance of points (%)", fontsize=8)
+    curve.set_xlabel("directions", fontsize=8)
+    curve.set_ylim(0, 102)
+    return figure
+
+
+def likeness_figure(far: Floats, cosine: Floats, expected: Floats, pixels: Floats) -> Figure:
+    """Likeness of pairs of tokens against their distance, with what is expected.
+
+    Args:
+        far: (N,) distances in pixels.
+        cosine: (N,) of each pair.
+        expected: (M,) at `pixels`.
+        pixels: (M,) ascending.
+    """
+    figure = BookFigure(PAGE_WIDTH, 2.3)
+    ax = plain_axes(figure.subplots())
+    ax.scatter(far, cosine, s=3, color=colour(1), alpha=0.35, linewidth=0, label="pairs of points")
+    ax.plot(pixels, expected, color=INK, linewidth=1.6, label="mean over random frequencies")
+    ax.set_xlabel("distance in the image (px)", fontsize=8)
+    ax.set_ylabel("cosine of their tokens", fontsize=8)
+    ax.legend(fontsize=7, frameon=False)
+    return figure
+
+
+def maps_figure(
+    rows: Mapping[str, Mapping[str, Floats]], side: float, marks: Mapping[str, Sequence[Box]]
+) -> Figure:
+    """Maps over the image, a line for each of `rows`; every map has its own scale, written below.
+
+    Args:
+        rows: title -> title of the map -> (h, w) from 0.
+        side: of the image, pixels.
+        marks: title of the line -> places xy that are marked in it.
+    """
+    columns = max(len(row) for row in rows.values())
+    wide = PAGE_WIDTH / columns
+    figure = BookFigure(PAGE_WIDTH, (wide + 0.38) * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes, (title, row) in zip(grid, rows.items(), strict=True):
+        for ax, (name, values) in zip(axes, row.items(), strict=True):
+            ax.imshow(values, cmap=SEQUENTIAL, vmin=0, extent=(0, side, side, 0))
+            for x, y in marks[title]:
+                ax.plot(x, y, "o", color="white", markeredgecolor=INK, markersize=3.5)
+            _bare(ax, name)
+            ax.set_xlabel(f"0 to {values.max():.2g}", fontsize=6.5, labelpad=2)
+        axes[0].set_ylabel(title, fontsize=7.5)
+    return figure
+
+
+def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) -> Figure:
+    """Maps of where a box's token says that there are corners, with the box over each."""
+    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH / len(maps) + 0.1)
+    grid = figure.subplots(1, len(maps), squeeze=False)[0]
+    top = max(float(values.max()) for values in maps)
+    for ax, values, box in zip(grid, maps, boxes, strict=True):
+        ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=top, extent=(0, side, side, 0))
+        _box(ax, box, "white")
+        _bare(ax, f"{box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} px")
+    return figure
+
+
+def shapes_figure(
+    panels: Mapping[str, Floats], sides: Sequence[float], own: Sequence[tuple[float, float]]
+) -> Figure:
+    """Distance of one box from boxes of other widths and heights; a line where IoU is one half.
+
+    Args:
+        panels: title -> (S, S), rows are heights, columns widths.
+        sides: S lengths in pixels.
+        own: width and height of each panel's box.
+    """
+    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH / len(panels) + 0.45)
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    length = np.asarray(sides, dtype=float)
+    for ax, (title, values), (width, height) in zip(grid, panels.items(), own, strict=True):
+        ax.pcolormesh(length, length, values, cmap=SEQUENTIAL, vmin=0, shading="nearest")
+        both = np.minimum.outer(length, [height])[:, 0][:, None] * np.minimum(length, width)
+        iou = both / (length[:, None] * length + width * height - both)
+        ax.contour(length, length, iou, levels=[0.5], colors="white", linewidths=1.2)
+        ax.plot(width, height, "o", color="white", markeredgecolor=INK, markersize=4)
+        ax.set_title(title, fontsize=7.5)
+        ax.set_xlabel(f"width (px)\n0 to {values.max():.2g}", fontsize=7)
+        ax.tick_params(labelsize=7)
+        ax.set_aspect("equal")
+    grid[0].set_ylabel("height (px)", fontsize=7)
+    return figure
+
+
+def pairs_figure(rows: Mapping[str, Sequence[tuple[Box, Box, str]]]) -> Figure:
+    """Pairs of boxes xyxy with a line of text each, a line of panels for each of `rows`."""
+    columns = max(len(row) for row in rows.values())
+    wide = PAGE_WIDTH / columns
+    figure = BookFigure(PAGE_WIDTH, (wide + 0.25) * len(rows))
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes, (title, row) in zip(grid, rows.items(), strict=True):
+        for ax, (one, other, text) in zip(axes, row, strict=True):
+            x, y, half = _window(one, other)
+            ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
+            _box(ax, one, colour(5))
+            _box(ax, other, colour(2), "--")
+            _bare(ax, "", frame=True)
+            ax.set_title(text, fontsize=6.5, pad=3)
+        axes[0].set_ylabel(title, fontsize=8)
+    return figure
+
+
+def scale_figure(values: Mapping[str, Mapping[str, float]], stress: int, label: str) -> Figure:
+    """Marks on a logarithmic scale, a panel for each of `values`.
+
+    Args:
+        values: title -> term -> how much, above 0; the same terms in each.
+        stress: how many of the first terms are set apart by colour, shape and a line.
+        label: of the axis.
+    """
+    names = list(next(iter(values.values())))
+    figure = BookFigure(PAGE_WIDTH, 0.7 + 0.17 * len(names))
+    grid = figure.subplots(1, len(values), squeeze=False, sharey=True)[0]
+    rows = np.arange(len(names))
+    for ax, (title, bars) in zip(grid, values.items(), strict=True):
+        plain_axes(ax)
+        for part, tone, shape in ((rows[:stress], 2, "D"), (rows[stress:], 5, "o")):
+            shown = [bars[names[place]] for place in part]
+            ax.plot(shown, part, shape, color=colour(tone), markersize=5)
+        ax.axhline(stress - 0.5, color=PALE, linewidth=0.8, linestyle=line(7))
+        ax.set_xscale("log")
+        ax.set_title(title, fontsize=8)
+        ax.set_xlabel(label, fontsize=8)
+    grid[0].set_yticks(rows, names, fontsize=7)
+    grid[0].invert_yaxis()
+    return figure
+
+
+def _window(one: Box, other: Box) -> tuple[float, float, float]:
+    """Middle xy and half the side of a square around two boxes."""
+    x0, y0 = min(one[0], other[0]), min(one[1], other[1])
+    x1, y1 = max(one[2], other[2]), max(one[3], other[3])
+    return (x0 + x1) / 2, (y0 + y1) / 2, 0.7 * max(x1 - x0, y1 - y0)
+
+
+def _box(ax: Axes, box: Box, tone: str, style: str = "-") -> None:
+    x0, y0, x1, y1 = (float(value) for value in box)
+    ax.add_patch(
+        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=tone, linewidth=1.3, ls=style)
+    )
+
+
+def _bare(ax: Axes, title: str, frame: bool = False) -> None:
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(frame)
+    ax.spines[:].set_color(PALE)
+    ax.set_title(title, fontsize=8 if len(title) < 20 else 6.5, pad=3)

@@ -1,0 +1,139 @@
+"""What the chapters on WISH show of its runs: moments, statistics by kind, what a batch holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import Tensor
+from wsislib.data.sample import Dataset, LabelKind, Sample
+from wsislib.labels.weaken import weaken
+
+from wsisbook.experiments.watched_wish import MOMENTS
+from wsisbook.experiments.wish_moments import Moment, read_moments
+from wsisbook.runs.declared import RunKey
+from wsisbook.runs.resolve import source_key
+from wsisbook.runs.spec import load_study
+from wsisbook.runs.store import open_store
+
+if TYPE_CHECKING:
+    from wsislib.models.wish.wish import WISH
+
+KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
+
+
+def moments_of(
+    table: str, row: str, seed: int = 0, scale: str = "lab"
+) -> dict[int, dict[int, Moment]]:
+    """Step -> image id -> what the run of a row said of a validation scene; empty if not run."""
+    study = load_study()
+    key = source_key(study, RunKey(scale, table, row, seed))
+    file = open_store(scale, study.root).folder(key) / MOMENTS
+    return read_moments(file) if file.is_file() else {}
+
+
+def moment_frame(
+    table: str, rows: Mapping[str, str], seed: int = 0, scale: str = "lab"
+) -> pd.DataFrame:
+    """Numbers of every moment, a line each.
+
+    Args:
+        table: of the rows.
+        rows: what to call a row -> its name.
+        seed: of the runs.
+        scale: of the runs.
+
+    Returns:
+        Columns `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP`
+        and `AP50`. Rows that were not run are not there.
+    """
+    study = load_study()
+    store = open_store(scale, study.root)
+    lines: list[dict[str, Any]] = []
+    for title, row in rows.items():
+        key = source_key(study, RunKey(scale, table, row, seed))
+        metrics = store.read(key, "metrics.json") or {}
+        for step, found in metrics.get("moments", {}).items():
+            if step != "last":
+                lines.append({"row": title, "step": int(step), **found["cam"], **found["segm"]})
+    columns = ["row", "step", "hits", "found", "points", "objects", "AP", "AP50"]
+    return pd.DataFrame(lines, columns=columns)
+
+
+def one_of_each(data: Dataset, first: int = 0, seed: int = 0) -> list[Sample]:
+    """Four images in a row, told by a tag, points, boxes and masks."""
+    generator = torch.Generator().manual_seed(seed)
+    found = []
+    for place, kind in enumerate(LabelKind):
+        sample = data[first + place]
+        label = weaken(sample.label, kind, generator)
+        found.append(Sample(sample.image, sample.image_id, label))
+    return found
+
+
+def batch_table(batch: Iterable[Sample]) -> pd.DataFrame:
+    """Every tensor that a batch holds, a line an image: the shape of each field, or nothing."""
+    lines = []
+    for sample in batch:
+        line = {"image": sample.image_id, "told by": KIND_NAMES[sample.label.kind]}
+        for name in ("categories", "points", "boxes", "masks", "candidates"):
+            line[name] = _shape(getattr(sample.label, name))
+        lines.append(line)
+    return pd.DataFrame(lines).set_index("image")
+
+
+def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
+    """What the labels of a batch become before queries are matched: a line an instance.
+
+    Args:
+        model: its activation maps give tags their points, whatever its count of steps.
+        batch: labels of any kind.
+    """
+    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.targets import wish_targets
+
+    with torch.no_grad():
+        framed = model.segmenter.framing([sample.image for sample in batch], True)
+        cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+        complete = taught(batch, cams, model.teacher, model.peaks)
+        wanted = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
+    targets = wanted.targets
+    assert targets.allowed is not None
+    owners = [
+        image_id
+        for image_id, count in zip(targets.image_ids, targets.counts, strict=True)
+        for _ in range(count)
+    ]
+    masks = [own for masks in targets.masks for own in masks]  # N of (M, H, W)
+    return pd.DataFrame(
+        {
+            "image": owners,
+            "told by": [KIND_NAMES[LabelKind(kind)] for kind in wanted.kinds.tolist()],
+            "category": targets.categories.tolist(),
+            "candidates that may be learnt": targets.allowed.sum(1).tolist(),
+            "their pixels": [
+                ", ".join(str(int(mask.sum())) for mask in own[allowed])
+                for own, allowed in zip(masks, targets.allowed, strict=True)
+            ],
+            "numbers in Z": [token.numel() for token in wanted.prompts],
+        }
+    )
+
+
+def kind_columns(history: pd.DataFrame, statistic: str) -> dict[str, pd.Series]:
+    """Kind of label -> a logged statistic of it by step, for the kinds that have it."""
+    found = {}
+    for name in KIND_NAMES.values():
+        column = f"{name}.{statistic}"
+        if column in history:
+            found[name] = history.set_index("step")[column].dropna()
+    return found
+
+
+def _shape(field: Any) -> str:
+    if field is None:
+        return "nothing"
+    tensor: Tensor = field if isinstance(field, Tensor) else field.masks
+    return " x ".join(str(side) for side in tensor.shape)

@@ -1,0 +1,72 @@
+"""What an executed notebook was made from, as one digest that decides on a re-run."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import wsislib
+from wsislib.atomic import read_json
+
+import wsisbook
+from wsisbook.runs.config import digest
+from wsisbook.runs.declared import Study
+from wsisbook.runs.environment import library_versions
+from wsisbook.runs.resolve import keys_of
+from wsisbook.runs.store import RunStore, file_digest
+
+_SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")
+
+
+def inputs_digest(
+    study: Study, store: RunStore, scale: str, notebook: Path, parameters: Mapping[str, Any]
+) -> str:
+    """Digest of notebook, library, libraries' versions, parameters and the results it uses."""
+    return digest(
+        {
+            "notebook": file_digest(notebook),
+            "library": library_digest(Path(wsislib.__file__).resolve().parent),
+            "study's code": library_digest(Path(wsisbook.__file__).resolve().parent),
+            "study": _files_digest(study.files),
+            "papers": _files_digest((study.root / "papers").rglob("*")),
+            "versions": library_versions(),
+            "parameters": dict(parameters),
+            "results": _results_digest(study, store, scale, used_tables(study, notebook)),
+        }
+    )
+
+
+@functools.cache
+def library_digest(package: Path) -> str:
+    """Digest of a package's own files."""
+    return _files_digest(file for pattern in _SOURCES for file in package.rglob(pattern))
+
+
+def _files_digest(files: Iterable[Path]) -> str:
+    seen = hashlib.sha256()
+    for file in sorted(set(files)):
+        if file.is_file() and "__pycache__" not in file.parts:
+            seen.update(f"{file.name}:{file_digest(file)}\n".encode())
+    return seen.hexdigest()
+
+
+def used_tables(study: Study, notebook: Path) -> list[str]:
+    """The tables that a notebook's code names; all, if it uses the study and names none."""
+    cells = read_json(notebook)["cells"]
+    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    named = [name for name in study.tables if name in code]
+    return named or (list(study.tables) if "wsisbook" in code else [])
+
+
+def _results_digest(study: Study, store: RunStore, scale: str, tables: Iterable[str]) -> str:
+    """Digest of the status files of the tables' runs; they name the digests of all the rest."""
+    seen = {}
+    for table in tables:
+        if scale in study.table(table).scales:
+            for key in keys_of(study, scale, [table]):
+                file = store.folder(key) / "status.json"
+                seen[str(key)] = file_digest(file) if file.is_file() else None
+    return digest(seen)

@@ -1,0 +1,175 @@
+"""From a row of study.yml to everything that defines its run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from wsisbook.runs.config import RunConfig, as_settings, config_from, digest, identity
+from wsisbook.runs.declared import Row, RunKey, Study, Table
+from wsisbook.runs.experiments import Experiment, experiment
+from wsisbook.runs.parts import versions_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, resolved.
+
+    Attributes:
+        key: its name.
+        experiment_name: as study.yml has it.
+        experiment: what does it.
+        config: its settings.
+        needs: name -> the run whose files it needs.
+        parts: part name -> version now, of the run itself and of all that it needs.
+        need_hashes: name -> parameter hash of each needed run.
+    """
+
+    key: RunKey
+    experiment_name: str
+    experiment: Experiment
+    config: RunConfig
+    needs: dict[str, RunKey] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)
+    need_hashes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name, as JSON holds it."""
+        return as_settings(self.config)
+
+    @property
+    def default_settings(self) -> dict[str, Any]:
+        """What the settings are where study.yml says nothing."""
+        return as_settings(self.experiment.config())
+
+    @property
+    def params_hash(self) -> str:
+        """Hex digest of experiment, settings, seed and the needed runs' parameters."""
+        return digest(
+            {
+                "experiment": self.experiment_name,
+                "settings": identity(self.settings),
+                "seed": self.key.seed,
+                "needs": self.need_hashes,
+            }
+        )
+
+    @property
+    def work_hash(self) -> str:
+        """Hex digest of all that a half-done training may be continued under."""
+        return digest({"params": self.params_hash, "parts": self.parts})
+
+    def record(self) -> dict[str, Any]:
+        """What params.json holds."""
+        return {
+            "table": self.key.table,
+            "row": self.key.row,
+            "seed": self.key.seed,
+            "scale": self.key.scale,
+            "experiment": self.experiment_name,
+            "hash": self.params_hash,
+            "settings": self.settings,
+            "needs": {
+                name: {"run": str(key), "hash": self.need_hashes[name]}
+                for name, key in self.needs.items()
+            },
+            "parts": self.parts,
+        }
+
+
+def resolve(study: Study, key: RunKey) -> Run:
+    """Everything that defines the run `key`; for a row with `view`, the run it shows.
+
+    Raises:
+        ValueError: unknown table, row, scale, experiment or setting; a scale that the table
+            does not have.
+    """
+    key = source_key(study, key)
+    table, row = study.table(key.table), study.table(key.table).row(key.row)
+    study.scale(key.scale)
+    if key.scale not in table.scales:
+        has = ", ".join(table.scales) or "none"
+        raise ValueError(f"table {table.name!r} has no {key.scale!r} scale; it has {has}")
+    name = row.experiment or table.experiment
+    kind = experiment(name)
+    where = f"{study.file.name}: tables.{table.name}.rows.{row.name} at scale {key.scale}"
+    config = config_from(kind.config, _settings(table, row, key.scale), where)
+    needs = {
+        label: RunKey(key.scale, need.table, need.row, key.seed if need.seed is None else need.seed)
+        for label, need in row.needs.items()
+    }
+    needed = {label: resolve(study, need) for label, need in needs.items()}
+    parts = versions_of(kind.parts(config))
+    for run in needed.values():
+        parts |= run.parts
+    return Run(
+        key=key,
+        experiment_name=name,
+        experiment=kind,
+        config=config,
+        needs=needs,
+        parts=parts,
+        need_hashes={label: run.params_hash for label, run in needed.items()},
+    )
+
+
+def _settings(table: Table, row: Row, scale: str) -> dict[str, Any]:
+    """Later ones win: table, table at the scale, row, row at the scale."""
+    return {
+        **table.settings,
+        **table.scales[scale],
+        **row.change,
+        **row.scales.get(scale, {}),
+    }
+
+
+def source_key(study: Study, key: RunKey) -> RunKey:
+    """The run that fills a row: its own, or for a row with `view` the other row's."""
+    view = study.table(key.table).row(key.row).view
+    return key if view is None else RunKey(key.scale, view.table, view.row, key.seed)
+
+
+def keys_of(study: Study, scale: str, tables: Iterable[str] = ()) -> list[RunKey]:
+    """The runs that fill `tables` (all that have this scale if empty), each once, in order.
+
+    Raises:
+        ValueError: unknown table, or one that was asked for and lacks the scale.
+    """
+    study.scale(scale)
+    names = list(tables)
+    for name in names:
+        if scale not in study.table(name).scales:
+            raise ValueError(
+                f"table {name!r} has no {scale!r} scale; it has "
+                + (", ".join(study.table(name).scales) or "none")
+            )
+    chosen = names or [name for name, table in study.tables.items() if scale in table.scales]
+    found: dict[RunKey, None] = {}
+    for name in chosen:
+        for row in study.table(name).rows:
+            for seed in study.seeds(name, row, scale):
+                found[source_key(study, RunKey(scale, name, row, seed))] = None
+    return list(found)
+
+
+def with_needs(study: Study, keys: Iterable[RunKey]) -> list[RunKey]:
+    """`keys` and all that they need, directly or not, each once, what is needed first."""
+    ordered: dict[RunKey, None] = {}
+
+    def visit(key: RunKey) -> None:
+        if key not in ordered:
+            for need in resolve(study, key).needs.values():
+                visit(need)
+            ordered[key] = None
+
+    for key in keys:
+        visit(source_key(study, key))
+    return list(ordered)
+
+
+def runs_of_row(study: Study, table: str, row: str, scale: str) -> Iterator[RunKey]:
+    """The runs that fill one row, over its seeds."""
+    for seed in study.seeds(table, row, scale):
+        yield source_key(study, RunKey(scale, table, row, seed))

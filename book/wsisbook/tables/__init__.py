@@ -1,0 +1,1 @@
+"""From recorded runs to tables, claims and verdicts, and what notebooks read."""

@@ -1,0 +1,267 @@
+"""The papers as data: published numbers with the source of each, and claims to be tested.
+
+`papers/<paper>/published.csv` holds one number per line with a `source_tag` that
+`papers/<paper>/sources.csv` explains; `papers/<paper>/claims.yml` holds what the paper says that
+a run can agree or disagree with. A claim never repeats a number: it names a line of the CSV.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import pandas as pd
+import yaml
+
+PAPERS_ROOT = Path(__file__).resolve().parents[3] / "papers"
+_KEYS = ("table", "row", "direction", "dataset", "backbone", "metric")
+PUBLISHED_COLUMNS = (*_KEYS, "value", "source_tag", "note")
+CLAIM_KINDS = ("ordering", "value", "gap")
+CHECK_TYPES = ("greater", "greater_by", "close")
+_CLAIM_KEYS = ("id", "kind", "statement", "source", "published", "check")
+_CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
+
+
+@dataclass(frozen=True)
+class PublishedValue:
+    """One number that a paper gives.
+
+    Attributes:
+        paper: folder name under `papers/`.
+        table, row, metric: where it stands; `direction` ("voc-to-nonvoc", "nonvoc-to-voc"),
+            `dataset` and `backbone` are "" where the paper has only one.
+        value: AP in 0..100, relative gains in percent.
+        source_tag: key into the paper's `sources.csv`.
+        note: what a reader must know beside the number.
+    """
+
+    paper: str
+    table: str
+    row: str
+    direction: str
+    dataset: str
+    backbone: str
+    metric: str
+    value: float
+    source_tag: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a run answers a claim.
+
+    Attributes:
+        type: "greater" (each row of `chain` above the one before it), "greater_by" (last row
+            above the first by `by`), "close" (rows within `within` of each other).
+        table: id of a table of the study; where the study has none yet, the claim is not run.
+        metric: name of the metric in the runs.
+        chain: row ids, lowest to highest.
+        also: further chains that must hold as well, such as that of the other direction.
+        by: AP points, for "greater_by".
+        within: AP points, for "close".
+    """
+
+    type: str
+    table: str
+    metric: str
+    chain: tuple[str, ...]
+    by: float = 0.0
+    within: float = 0.0
+    also: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def chains(self) -> tuple[tuple[str, ...], ...]:
+        """`chain` and then `also`."""
+        return (self.chain, *self.also)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One sentence of a paper that a run can agree or disagree with."""
+
+    id: str
+    paper: str
+    kind: str
+    statement: str
+    source: str
+    published: tuple[PublishedValue, ...]
+    check: Check
+
+
+def papers(root: Path | None = None) -> tuple[str, ...]:
+    """Names of the papers that have published numbers, sorted."""
+    return tuple(sorted(file.parent.name for file in (root or PAPERS_ROOT).glob("*/published.csv")))
+
+
+def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
+    """Return every published number of a paper.
+
+    Args:
+        paper: folder name under `papers/`.
+        root: the `papers/` folder; None for the one of this repository.
+
+    Returns:
+        One line per number with the columns `PUBLISHED_COLUMNS`; text columns hold "" for
+        nothing, `value` is float.
+
+    Raises:
+        ValueError: unknown paper, missing columns, a value that is no number, a source tag that
+            `sources.csv` does not explain, or the same cell twice.
+    """
+    file = _paper_file(paper, "published.csv", root)
+    frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if tuple(frame.columns) != PUBLISHED_COLUMNS:
+        raise ValueError(
+            f"{file}: columns are {list(frame.columns)}; they must be {list(PUBLISHED_COLUMNS)}"
+        )
+    frame["value"] = [_number(file, line, text) for line, text in enumerate(frame["value"], 2)]
+    unexplained = sorted(set(frame["source_tag"]) - set(load_sources(paper, root)["tag"]))
+    if unexplained:
+        raise ValueError(f"{file}: source tags {unexplained} are not in sources.csv; add them")
+    doubled = frame[frame.duplicated(list(_KEYS))]
+    if len(doubled):
+        first = doubled.iloc[0]
+        raise ValueError(f"{file}: {dict(first[list(_KEYS)])} is given twice; keep one line")
+    return frame
+
+
+def load_sources(paper: str, root: Path | None = None) -> pd.DataFrame:
+    """Return what each source tag of a paper stands for: columns tag, what, address, standing."""
+    file = _paper_file(paper, "sources.csv", root)
+    return pd.read_csv(file, dtype=str, keep_default_na=False)
+
+
+def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame:
+    """Return the points of a published figure from `papers/<paper>/<name>.csv`."""
+    return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
+
+
+def load_peers(root: Path | None = None) -> pd.DataFrame:
+    """Return published numbers of other methods: method, supervision, metric, value, source, ..."""
+    return pd.read_csv((root or PAPERS_ROOT) / "peers.csv", keep_default_na=False)
+
+
+def published_value(
+    paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
+) -> PublishedValue:
+    """Return one published number.
+
+    Args:
+        paper: folder name under `papers/`.
+        table: the paper's table, as "table-2".
+        row: row id within it.
+        metric: "AP", "AP50", ...
+        root: the `papers/` folder; None for the one of this repository.
+        where: `direction`, `dataset`, `backbone`, needed where the cell is not unique without.
+
+    Raises:
+        ValueError: no such number, several of them, or an unknown key.
+    """
+    wanted = {"table": table, "row": row, "metric": metric, **where}
+    return _look_up(paper, load_published(paper, root), wanted, f"papers/{paper}/published.csv")
+
+
+def load_claims(root: Path | None = None) -> list[Claim]:
+    """Return the claims of all papers, in the order of the files.
+
+    Raises:
+        ValueError: names file and claim for an unknown or missing key, an unknown kind or check
+            type, a chain that is too short, a source tag or published cell that does not exist,
+            or an id used twice.
+    """
+    claims: list[Claim] = []
+    for paper in papers(root):
+        file = _paper_file(paper, "claims.yml", root)
+        published = load_published(paper, root)
+        tags = set(load_sources(paper, root)["tag"])
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8")) or []:
+            claim = _read_claim(file, paper, entry, published)
+            where = f"{file}: claim {claim.id!r}"
+            if claim.source not in tags:
+                raise ValueError(f"{where}: source {claim.source!r} is not in sources.csv; add it")
+            if any(claim.id == other.id for other in claims):
+                raise ValueError(f"{where}: this id is used twice; give each claim its own")
+            claims.append(claim)
+    return claims
+
+
+def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
+    where = f"{file}: claim {entry.get('id') if isinstance(entry, Mapping) else entry!r}"
+    _demand_keys(where, entry, required=_CLAIM_KEYS, allowed=_CLAIM_KEYS)
+    if entry["kind"] not in CLAIM_KINDS:
+        raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
+    values = tuple(_look_up(paper, published, item, where) for item in entry["published"])
+    return Claim(
+        id=str(entry["id"]),
+        paper=paper,
+        kind=entry["kind"],
+        statement=" ".join(str(entry["statement"]).split()),
+        source=str(entry["source"]),
+        published=values,
+        check=_read_check(where, entry["check"]),
+    )
+
+
+def _read_check(where: str, entry: Any) -> Check:
+    where = f"{where}: check"
+    _demand_keys(where, entry, required=_CHECK_KEYS[:4], allowed=_CHECK_KEYS)
+    kind, also = entry["type"], entry.get("also", [])
+    if kind not in CHECK_TYPES:
+        raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
+    if not isinstance(also, list):
+        raise ValueError(f"{where}: also is {also!r}; it must list chains")
+    chains = [_chain(where, chain) for chain in (entry["chain"], *also)]
+    for key, owner in (("by", "greater_by"), ("within", "close")):
+        if (key in entry) != (kind == owner):
+            raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
+    return Check(**{**entry, "chain": chains[0], "also": tuple(chains[1:])})
+
+
+def _chain(where: str, rows: Any) -> tuple[str, ...]:
+    if not isinstance(rows, list) or len(set(rows)) < 2:
+        raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
+    return tuple(str(row) for row in rows)
+
+
+def _demand_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where}: is {type(entry).__name__}; it must be a mapping of keys")
+    for key in entry:
+        if key not in allowed:
+            near = difflib.get_close_matches(str(key), allowed, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {list(allowed)}"
+            raise ValueError(f"{where}: unknown key {key!r}{hint}")
+    missing = [key for key in required if key not in entry]
+    if missing:
+        raise ValueError(f"{where}: lacks {missing}; add them")
+
+
+def _look_up(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
+    _demand_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
+    found = frame
+    for key, value in wanted.items():
+        found = found[found[key] == value]
+    if len(found) != 1:
+        what = "no published number" if len(found) == 0 else f"{len(found)} published numbers"
+        raise ValueError(f"{where}: {what} for {dict(wanted)}; look into published.csv of {paper}")
+    line = cast(dict[str, Any], found.iloc[0].to_dict())
+    return PublishedValue(paper=paper, **line)
+
+
+def _paper_file(paper: str, name: str, root: Path | None) -> Path:
+    file = (root or PAPERS_ROOT) / paper / name
+    if not file.is_file():
+        known = ", ".join(papers(root)) or "none"
+        raise ValueError(f"{file}: no such file; papers with published numbers: {known}")
+    return file
+
+
+def _number(file: Path, line: int, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{file}: line {line}: value {text!r} is not a number") from error

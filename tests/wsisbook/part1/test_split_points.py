@@ -1,0 +1,66 @@
+"""The points of figure 3."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+from wsisbook.part1 import split_points
+from wsisbook.part1.split_points import COLUMNS, main_points, mean_points, published_points
+
+from wsislib.labels.splits import world_split
+
+METRICS = {
+    "category_instances": list(range(6)),
+    "splits": {
+        "s": {
+            "a_count": 2,
+            "instances": 10.0,
+            "class-agnostic": {"AP": 4.0},
+            "transfer": {"AP": 5.0},
+            "relative_gain": 25.0,
+        },
+        "none": {
+            "a_count": 3,
+            "instances": 9.0,
+            "class-agnostic": {"AP": 0.0},
+            "transfer": {"AP": 1.0},
+            "relative_gain": None,
+        },
+    },
+}
+
+
+def test_points_are_those_of_every_seed_and_their_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = {"splits": {"s": {**METRICS["splits"]["s"], "relative_gain": 35.0}}}
+    monkeypatch.setattr(split_points, "seed_metrics", lambda *_: {0: METRICS, 2: other})
+    points = split_points.split_points("table", "row")
+    assert tuple(points.columns) == COLUMNS and points["seed"].tolist() == [0, 0, 2]
+    means = mean_points(points)
+    assert means["split"].tolist() == ["s", "none"]
+    assert means.loc[0, "relative_gain"] == 30 and math.isnan(means.loc[1, "relative_gain"])
+    assert means.loc[0, ["instances", "class-agnostic", "transfer"]].tolist() == [10, 4, 5]
+    monkeypatch.setattr(split_points, "seed_metrics", lambda *_: {})
+    assert mean_points(split_points.split_points("table", "row")).empty
+
+
+def test_the_split_of_table_1_is_counted_like_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = {"class-agnostic": 10.0, "cls-box": 12.0, "class-agnostic-reversed": math.nan}
+    result = SimpleNamespace(cell=lambda row, _: SimpleNamespace(mean=values.get(row, 5.0)))
+    config = SimpleNamespace(split="world", a_count=2, split_seed=0, categories=6)
+    monkeypatch.setattr(split_points, "seed_metrics", lambda *_: {0: METRICS})
+    monkeypatch.setattr(split_points, "table_result", lambda *_: result)
+    monkeypatch.setattr(split_points, "run_config", lambda *_: config)
+    (line,) = main_points("table", "row").to_dict("records")
+    split = world_split(6, 2, 0)
+    assert line["split"] == "voc-20" and line["a_count"] == 2
+    assert line["instances"] == sum(split.a) / 2
+    assert line["relative_gain"] == pytest.approx(20)
+    monkeypatch.setattr(split_points, "seed_metrics", lambda *_: {})
+    assert main_points("table", "row").empty
+
+
+def test_the_papers_points_have_the_same_columns() -> None:
+    published = published_points()
+    assert len(published) == 27
+    assert {"voc-20", "nonvoc-60"} < set(published["split"])
+    assert published.set_index("split").loc["voc-20", "instances"] == 24641

@@ -1,0 +1,76 @@
+"""What the chapters on SAM show: the right prompts asked, the right answers beside them."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from wsisbook.part2.teacher_show import ask, ask_point, deepest, points_that_mean
+
+from tests.models.drawn_teacher import DrawnTeacher, drawn_teacher
+from wsislib.data.world import WorldSpec
+from wsislib.data.world.levels import LevelScenes
+from wsislib.models.sam.sam import Teacher
+
+
+@pytest.fixture(scope="module")
+def scenes() -> LevelScenes:
+    return LevelScenes(WorldSpec(), seed=2, count=60)
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Teacher:
+    return drawn_teacher()
+
+
+@pytest.mark.parametrize("meanings", [1, 2, 3])
+def test_points_mean_as_many_masks_as_was_asked(scenes: LevelScenes, meanings: int) -> None:
+    found = points_that_mean(scenes, meanings, 3)
+    assert len({sample.image_id for sample, _ in found}) == 3
+    for sample, entry in found:
+        masks = sample.label.masks
+        assert masks is not None
+        x, y = (int(value) for value in deepest(masks[entry]))
+        held = masks[masks[:, y, x]].flatten(1).sum(1).sort().values
+        assert len(held) == meanings and held[0] == masks[entry].sum()
+        assert all(b >= 1.5 * a for a, b in zip(held, held[1:], strict=False))
+
+
+def test_too_few_scenes_are_told(scenes: LevelScenes) -> None:
+    few = LevelScenes(WorldSpec(), seed=2, count=1)
+    with pytest.raises(ValueError, match="1 scenes hold only"):
+        points_that_mean(few, 3, 4)
+
+
+def test_an_answer_is_judged_by_what_was_asked(scenes: LevelScenes, teacher: Teacher) -> None:
+    ((sample, entry),) = points_that_mean(scenes, 1, 1)
+    assert sample.label.boxes is not None and sample.label.masks is not None
+    (boxed,) = ask(teacher, sample, [entry], "box")
+    assert list(boxed.prompt) == sample.label.boxes[entry].tolist()
+    assert list(boxed.scores) == pytest.approx(DrawnTeacher.scores)
+    mask = sample.label.masks[entry].numpy()
+    for found, said in zip(boxed.masks, boxed.truths, strict=True):
+        assert said == pytest.approx((found & mask).sum() / (found | mask).sum(), abs=1e-6)
+    point = ask_point(teacher, sample, entry)
+    assert list(point.prompt) == deepest(sample.label.masks[entry]).tolist()
+    assert boxed.image.shape == (96, 96, 3)
+
+
+def test_a_point_is_judged_by_the_nearest_thing_it_may_mean(
+    scenes: LevelScenes, teacher: Teacher
+) -> None:
+    ((sample, entry),) = points_that_mean(scenes, 3, 1)
+    answer, (own,) = ask_point(teacher, sample, entry), ask(teacher, sample, [entry], "point")
+    assert all(a >= b for a, b in zip(answer.truths, own.truths, strict=True))
+    alone = replace(sample.label, **{
+        name: getattr(sample.label, name)[[entry]] for name in ("categories", "boxes", "masks")
+    })  # fmt: skip
+    same = ask_point(teacher, replace(sample, label=alone), 0)
+    assert same.truths == pytest.approx(own.truths)
+
+
+def test_the_deepest_pixel_of_a_frame_lies_on_it() -> None:
+    mask = torch.zeros(12, 12, dtype=torch.bool)
+    mask[1:11, 1:11] = True
+    mask[3:9, 2:6] = False
+    x, y = deepest(mask).tolist()
+    assert mask[int(y), int(x)] and (x, y) == (8.5, pytest.approx(y)) and 3 <= y <= 9

@@ -1,0 +1,112 @@
+"""What the chapters on WISH show, from a study with one watched run written by hand."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from wsisbook.experiments.wish_moments import Watch
+from wsisbook.part2.wish_show import (
+    batch_table,
+    instance_table,
+    kind_columns,
+    moment_frame,
+    moments_of,
+    one_of_each,
+)
+
+from wsislib.atomic import write_json
+from wsislib.data.sample import LabelKind
+from wsislib.data.world import WorldDataset, WorldSpec
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.sam.tiny_sam import tiny_sam
+from wsislib.models.wish.builders import wish_lab
+
+STUDY = """
+scales: {smoke: {seeds: [0]}}
+tables:
+  moments:
+    title: Moments
+    experiment: watched_wish
+    columns: {AP: {metric: moments.last.segm.AP, title: AP}}
+    scales: {smoke: {}}
+    rows:
+      one: {title: one}
+      other: {title: other}
+      shown: {view: {table: moments, row: one}}
+"""
+
+
+@pytest.fixture
+def model():
+    teacher = Teacher(tiny_sam(0, 8, 48, (4, 4, 4, 4)), "random", "0")
+    model = wish_lab(5, teacher, cam_warmup=0, seed=1).eval()
+    torch.nn.init.constant_(model.cam_head.classify.weight, 0.05)
+    return model
+
+
+@pytest.fixture
+def scenes() -> WorldDataset:
+    return WorldDataset(WorldSpec(categories=5), seed=3, count=5, size=64)
+
+
+def test_moments_are_read_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model, scenes: WorldDataset
+) -> None:
+    (tmp_path / "book").mkdir()
+    (tmp_path / "book" / "study.yml").write_text(STUDY, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WSIS_RESULTS", raising=False)
+    assert moments_of("moments", "one", 0, "smoke") == {}
+    empty = moment_frame("moments", {"a": "one"}, 0, "smoke")
+    assert len(empty) == 0 and "hits" in empty
+    watch = Watch(model, scenes, [3, 1], tmp_path / "work")
+    for step in range(1, 4):
+        watch(step)
+    folder = tmp_path / "build" / "smoke" / "runs" / "moments" / "one" / "seed-0"
+    folder.mkdir(parents=True)
+    watch.gather().replace(folder / "moments.safetensors")
+    write_json(folder / "metrics.json", {"moments": watch.metrics()})
+    for row in ("one", "shown"):
+        seen = moments_of("moments", row, 0, "smoke")
+        assert list(seen) == [1, 3] and set(seen[1]) == set(scenes.image_ids)
+    frame = moment_frame("moments", {"a": "one", "b": "shown", "c": "other"}, 0, "smoke")
+    assert frame["row"].tolist() == ["a", "a", "b", "b"]
+    assert frame["step"].tolist() == [1, 3, 1, 3]
+    assert (frame["objects"] > 0).all() and frame["AP"].notna().all()
+
+
+def test_a_batch_of_all_kinds_holds_what_was_told(model, scenes: WorldDataset) -> None:
+    batch = one_of_each(scenes, first=1, seed=2)
+    assert [sample.label.kind for sample in batch] == list(LabelKind)
+    assert [sample.image_id for sample in batch] == [2, 3, 4, 5]
+    table = batch_table(batch)
+    held = table.drop(columns=["told by", "categories"]) != "nothing"
+    assert held.to_numpy().tolist() == [
+        [False, False, False, False],
+        [True, False, False, False],
+        [False, True, False, False],
+        [False, True, True, False],
+    ]
+    count = len(batch[3].label)
+    assert table.loc[5, "masks"] == f"{count} x 64 x 64"
+    frame = instance_table(model, batch)
+    assert (frame["told by"] == "mask").sum() == count
+    masks = frame[frame["told by"] == "mask"]
+    assert (masks["candidates that may be learnt"] == 1).all()
+    assert masks["their pixels"].tolist() == [
+        str(int(mask.sum())) for mask in scenes[4].label.masks
+    ]
+    others = frame[frame["told by"] != "mask"]
+    assert others["candidates that may be learnt"].between(1, 3).all()
+    assert set(frame["told by"]) == {"tag", "point", "box", "mask"}
+    assert set(frame["numbers in Z"]) == {8}
+
+
+def test_columns_of_a_history_by_kind() -> None:
+    history = pd.DataFrame(
+        {"step": [2, 4, 6], "tag.matched_share": [None, 0.5, 0.7], "box.matched_share": [1, 1, 1]}
+    )
+    found = kind_columns(history, "matched_share")
+    assert list(found) == ["tag", "box"]
+    assert found["tag"].to_dict() == {4: 0.5, 6: 0.7}

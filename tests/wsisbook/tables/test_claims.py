@@ -1,0 +1,185 @@
+"""Verdicts: gaps against the pooled spread, and the pages that show them."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from wsisbook.publish.generate import claims_page, escape, write_pages
+from wsisbook.runs.declared import Column
+from wsisbook.runs.run import execute
+from wsisbook.runs.spec import load_study
+from wsisbook.runs.store import open_store
+from wsisbook.tables.claims import counts, judge, judge_claims, pooled_std, worst
+from wsisbook.tables.published import Check
+from wsisbook.tables.tables import Cell
+
+CLAIMS = """
+- id: high-above-low
+  kind: ordering
+  statement: The high row is above the low one | really.
+  source: S1
+  published:
+    - {table: table-1, row: low, metric: AP}
+  check: {type: greater, table: tiny, metric: AP_B, chain: [low, high]}
+- id: of-another-table
+  kind: ordering
+  statement: A table that is not there yet.
+  source: S1
+  published: []
+  check: {type: greater, table: later, metric: AP, chain: [a, b]}
+"""
+
+
+def cell(*values: float, state: str = "done") -> Cell:
+    column = Column("AP", "AP", "AP")
+    return Cell("row", column, values, (), len(values), "done" if values else "not run")
+
+
+def greater(*cells: Cell) -> str:
+    return judge(Check("greater", "t", "AP", ("a", "b")), cells)
+
+
+def test_pooled_deviation_is_the_formula() -> None:
+    first, second = cell(1.0, 2.0, 3.0), cell(10.0, 14.0)
+    # s1 = 1 over 3 seeds, s2 = sqrt(8) over 2: sqrt((2 * 1 + 1 * 8) / 3)
+    assert pooled_std(first, second) == pytest.approx(math.sqrt(10 / 3))
+    assert pooled_std(cell(1.0), second) == pytest.approx(math.sqrt(8))
+    assert math.isnan(pooled_std(cell(1.0), cell(2.0)))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        ((10.0, 10.2), (11.0, 11.2), "reproduced"),
+        ((10.0, 10.2), (10.2, 10.4), "within noise"),
+        ((10.0, 10.2), (9.9, 10.1), "within noise"),
+        ((10.0, 10.2), (9.0, 9.2), "not reproduced"),
+        ((10.0,), (20.0,), "within noise"),
+        ((), (20.0, 20.1), "not run"),
+    ],
+)
+def test_an_order(low: tuple, high: tuple, verdict: str) -> None:
+    assert greater(cell(*low), cell(*high)) == verdict
+
+
+def test_a_chain_is_as_good_as_its_weakest_link() -> None:
+    a, b, c = cell(1.0, 1.1), cell(2.0, 2.1), cell(2.05, 2.1)
+    assert greater(a, b, c) == "within noise"
+    assert greater(a, c, cell(1.0, 1.1)) == "not reproduced"
+    assert greater(a, b, cell()) == "not run"
+
+
+def test_a_gap_of_a_given_size() -> None:
+    check = Check("greater_by", "t", "AP", ("a", "b"), by=4.5)
+    assert judge(check, (cell(1.0, 1.1), cell(6.0, 6.1))) == "reproduced"
+    assert judge(check, (cell(1.0, 1.1), cell(5.4, 5.5))) == "within noise"
+    assert judge(check, (cell(1.0, 1.1), cell(3.0, 3.1))) == "not reproduced"
+
+
+def test_closeness() -> None:
+    check = Check("close", "t", "AP", ("a", "b"), within=1.0)
+    assert judge(check, (cell(1.0, 1.1), cell(1.9, 2.0))) == "reproduced"
+    assert judge(check, (cell(1.0, 1.1), cell(2.1, 2.2))) == "within noise"
+    assert judge(check, (cell(1.0, 1.1), cell(4.0, 4.1))) == "not reproduced"
+    assert judge(check, (cell(1.0), cell(1.0))) == "within noise"
+
+
+scores = st.lists(st.floats(0, 100), min_size=2, max_size=4)
+
+
+@settings(deadline=None, max_examples=50)
+@given(scores, scores)
+def test_an_order_and_its_opposite_are_never_both_reproduced(a: list, b: list) -> None:
+    first, second = cell(*a), cell(*b)
+    verdicts = {greater(first, second), greater(second, first)}
+    assert verdicts in ({"reproduced", "not reproduced"}, {"within noise"})
+    assert counts(first, second) == (greater(first, second) == "reproduced")
+
+
+def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callable) -> None:
+    (study_root / "papers/a-paper/claims.yml").write_text(CLAIMS, encoding="utf-8")
+    study, store = load_study(), open_store("lab")
+    assert [j.verdict for j in judge_claims(study, store, "lab")] == ["not run", "not run"]
+    for row in ("low", "high"):
+        for seed in (0, 1):
+            execute("tiny", row, seed, "lab")
+    first, later = judge_claims(study, store, "lab")
+    assert (first.verdict, first.notebook, first.stale) == ("reproduced", "part/tiny", False)
+    assert "low: 10.1 ± 0.1 (2 of 3 seeds)" in first.ours
+    assert later.verdict == "not run" and later.notebook == ""
+    assert judge_claims(study, store, "lab", ["later"]) == [later]
+    assert judge_claims(study, store, "lab", []) == []
+
+    change_study("lab: {steps: 10}", "lab: {steps: 11}")
+    assert judge_claims(load_study(), store, "lab")[0].stale
+    change_study("[3, 4]", "[3]")
+    claims = CLAIMS.replace("[low, high]", "[low, hihg]")
+    (study_root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"claims.yml: 'high-above-low': .*no row 'hihg'.*'high'"):
+        judge_claims(load_study(), store, "lab")
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict"),
+    [
+        (["reproduced", "reproduced"], "reproduced"),
+        (["reproduced", "within noise"], "within noise"),
+        (["not reproduced", "within noise", "reproduced"], "not reproduced"),
+        (["not reproduced", "not run"], "not run"),
+    ],
+)
+def test_a_claim_is_as_good_as_its_weakest_chain(answers: list, verdict: str) -> None:
+    assert worst(answers) == worst(reversed(answers)) == verdict
+
+
+def judged(root: Path, also: str) -> tuple[str, str, bool]:
+    """Verdict, numbers and staleness of the first claim with `also` in its check."""
+    claims = CLAIMS.replace("chain: [low, high]", f"chain: [low, high], also: {also}")
+    (root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
+    first = judge_claims(load_study(), open_store("lab"), "lab")[0]
+    return first.verdict, first.ours, first.stale
+
+
+def test_all_chains_of_a_claim_must_hold(study_root: Path, change_study: Callable) -> None:
+    for table, row in (("tiny", "low"), ("tiny", "high"), ("stage-one", "detector")):
+        for seed in (0, 1):
+            execute(table, row, seed, "lab")
+    verdict, ours, _ = judged(study_root, "[[shown, low], [shown, high]]")
+    assert verdict == "reproduced"
+    # Rows by chain, each chain from its lowest, so a reader can follow the verdict.
+    assert [part.split(":")[0] for part in ours.split(", ")] == [
+        "low", "high", "shown", "low", "shown", "high",
+    ]  # fmt: skip
+    assert judged(study_root, "[[shown, low], [high, shown]]")[0] == "not reproduced"
+    assert judged(study_root, "[[shown, low], [low, high-3]]")[:2] == ("not run", "")
+    assert not judged(study_root, "[[shown, low]]")[2]
+    change_study("{value: 5.0}", "{value: 5.5}")
+    assert judged(study_root, "[[shown, low]]")[2], "a stale number in any chain is said"
+    with pytest.raises(ValueError, match=r"'high-above-low': .*no row 'lwo'.*'low'"):
+        judged(study_root, "[[shown, lwo]]")
+
+
+def test_the_pages_are_generated(study_root: Path) -> None:
+    (study_root / "papers/a-paper/claims.yml").write_text(CLAIMS, encoding="utf-8")
+    execute("tiny", "low", 0, "lab")
+    study, store = load_study(), open_store("lab")
+    book = study_root / "book"
+    files = write_pages(study, store, "lab", study_root / "build/book", book)
+    assert files == [book / "claims.md", book / "status.md"]
+    claims, status = (file.read_text(encoding="utf-8") for file in files)
+    assert "[notebook](part/tiny.ipynb)" in claims and "no table yet" in claims
+    assert "The high row is above the low one \\| really." in claims
+    assert "| tiny/low/seed-0 | done |" in status and "| tiny/low/seed-1 | missing |" in status
+    for line in (claims + status).splitlines():
+        if line.startswith("|"):
+            cells = line.replace("\\|", "").count("|") - 1
+            assert cells in (5, 7), line
+    assert str(study_root) not in claims + status
+    assert claims == claims_page(judge_claims(study, store, "lab"), "lab")
+
+
+def test_markdown_shows_text_as_it_is() -> None:
+    assert escape("Mask^X *a* | $b$") == r"Mask\^X \*a\* \| \$b\$"

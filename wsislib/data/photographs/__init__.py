@@ -1,0 +1,1 @@
+"""Photographs on disk: COCO and VOC folders, their checks and repairs."""

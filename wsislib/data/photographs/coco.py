@@ -1,0 +1,184 @@
+"""COCO-format data sets: one JSON file and a folder of images."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from wsislib.data.images import image_tensor, read_image, resolve_image
+from wsislib.data.photographs.coco_labels import annotation_kind, box_of, label_of
+from wsislib.data.photographs.validate_report import Report
+from wsislib.data.photographs.validate_structure import check_structure, read_document
+from wsislib.data.rle import checked_rle, rle_area
+from wsislib.data.sample import Category, LabelKind, Sample
+
+
+class CocoDataset:
+    """A COCO JSON file with its images, read lazily.
+
+    What is read of a file that mixes masks, boxes, points and tags is said in
+    `wsislib.data.photographs.coco_labels`. Crowd regions are no instances: they are left out of
+    labels and stand in the ground truth with `iscrowd` 1. Images without annotations are kept.
+    Sizes and coordinates refer to the stored pixels, as in COCO itself: EXIF orientation is not
+    applied.
+
+    Attributes:
+        categories: in the order of their ids, which may have gaps.
+        image_ids: in the order of the file.
+    """
+
+    def __init__(
+        self,
+        annotation_file: Path,
+        image_root: Path,
+        *,
+        kind: LabelKind = LabelKind.MASK,
+        image_ids: Sequence[int] | None = None,
+    ) -> None:
+        """Read the JSON file; images and masks are decoded when they are asked for.
+
+        Args:
+            annotation_file: COCO JSON.
+            image_root: the folder that `file_name` is relative to.
+            kind: the dearest kind to read. MASK reads what is there; BOX, POINT or TAG leave out
+                what goes beyond it, for labels (never for the ground truth).
+            image_ids: only these images, in this order; None reads all.
+
+        Raises:
+            ValueError: the file's skeleton is broken; lists every such problem.
+        """
+        self.annotation_file = Path(annotation_file)
+        self.image_root = Path(image_root)
+        self.kind = LabelKind(kind)
+        document, problems = read_document(self.annotation_file)
+        if document is not None:
+            problems = list(check_structure(document, self.annotation_file))
+        report = Report.of(str(self.annotation_file), problems)
+        if document is None or not report.may_train:
+            raise ValueError(report.text())
+        ordered = sorted(document["categories"], key=lambda record: record["id"])
+        self.categories = tuple(Category(record["id"], record["name"]) for record in ordered)
+        self._category_index = {category.id: i for i, category in enumerate(self.categories)}
+        self._records = _chosen(document["images"], image_ids, self.annotation_file)
+        self.image_ids = tuple(self._records)
+        self._annotations: dict[int, list[dict[str, Any]]] = {i: [] for i in self.image_ids}
+        for annotation in document["annotations"]:
+            if annotation["image_id"] in self._annotations:
+                self._annotations[annotation["image_id"]].append(annotation)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at `index`.
+
+        Raises:
+            ValueError: image or annotation cannot be read; names both.
+        """
+        record = self._records[self.image_ids[index]]
+        height, width = record["height"], record["width"]
+        try:
+            array = read_image(resolve_image(self.image_root, record["file_name"]))
+            if array.shape[:2] != (height, width):
+                raise ValueError(
+                    f"{record['file_name']} has {array.shape[1]} x {array.shape[0]} pixels, the "
+                    f"record says {width} x {height}"
+                )
+            instances = self.instances(index)
+            label = label_of(instances, height, width, self._category_index, self.kind)
+        except ValueError as error:
+            raise ValueError(
+                f"{self.annotation_file}, image {record['id']}: {error} "
+                "(`wsis data check` lists everything that is wrong)"
+            ) from None
+        return Sample(image_tensor(array), record["id"], label)
+
+    def instances(self, index: int) -> list[dict[str, Any]]:
+        """The file's annotations of the image at `index`, as they stand, without crowds."""
+        return [a for a in self._annotations[self.image_ids[index]] if not a.get("iscrowd")]
+
+    def ground_truth(self) -> dict[str, Any]:
+        """Every true mask as RLE, whatever kind the labels are read as.
+
+        Annotation ids are numbered from 1 again. `bbox` and `area` are the file's where it has
+        them, so that areas S, M and L are those of other evaluators.
+
+        Raises:
+            ValueError: an annotation has no mask; its place in an evaluation is unknown.
+        """
+        images = [
+            {key: record[key] for key in ("id", "file_name", "width", "height")}
+            for record in self._records.values()
+        ]
+        annotations: list[dict[str, Any]] = []
+        for image_id, members in self._annotations.items():
+            for annotation in members:
+                record = self._records[image_id]
+                truth = _truth(annotation, record["height"], record["width"], self.annotation_file)
+                annotations.append({"id": len(annotations) + 1, **truth})
+        categories = [{"id": category.id, "name": category.name} for category in self.categories]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def fingerprint(self) -> str:
+        """Hex digest of categories, chosen images (their bytes) and annotations.
+
+        The JSON file's layout, its `info` and the files' times do not enter.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        names = [(category.id, category.name) for category in self.categories]
+        digest.update(json.dumps([int(self.kind), names]).encode())
+        keys = ("id", "category_id", "iscrowd", "bbox", "area", "segmentation", "point")
+        for image_id, record in self._records.items():
+            members = [{key: a.get(key) for key in keys} for a in self._annotations[image_id]]
+            content = [image_id, record["width"], record["height"], members]
+            digest.update(json.dumps(content, sort_keys=True).encode())
+            path = resolve_image(self.image_root, record["file_name"])
+            with path.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+
+def _chosen(
+    records: list[dict[str, Any]], image_ids: Sequence[int] | None, path: Path
+) -> dict[int, dict[str, Any]]:
+    """Image records by id, all or the wanted ones."""
+    known = {record["id"]: record for record in records}
+    if image_ids is None:
+        return known
+    unknown = [image_id for image_id in image_ids if image_id not in known]
+    if unknown:
+        raise ValueError(f"{path}: no image {unknown[0]}, which image_ids asks for")
+    return {image_id: known[image_id] for image_id in image_ids}
+
+
+def _truth(annotation: dict[str, Any], height: int, width: int, path: Path) -> dict[str, Any]:
+    """One ground-truth annotation, without its id."""
+    place = f"{path}, image {annotation['image_id']}, annotation {annotation['id']}"
+    if annotation_kind(annotation) != LabelKind.MASK:
+        raise ValueError(f"{place}: has no mask, and an evaluation needs every true mask")
+    try:
+        rle = checked_rle(annotation["segmentation"], height, width)
+        x0, y0, x1, y1 = box_of(annotation, height, width)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    area = annotation.get("area")
+    return {
+        "image_id": annotation["image_id"],
+        "category_id": annotation["category_id"],
+        "iscrowd": int(annotation.get("iscrowd", 0)),
+        "area": rle_area(rle) if area is None else area,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
+        "segmentation": {"size": rle["size"], "counts": _text(rle["counts"])},
+    }
+
+
+def _text(counts: str | bytes) -> str:
+    return counts.decode("ascii") if isinstance(counts, bytes) else counts

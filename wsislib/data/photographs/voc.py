@@ -1,0 +1,194 @@
+"""PASCAL VOC 2012 for instance segmentation.
+
+What counts as an instance, and what becomes of `difficult` objects: the devkit says that the void
+label 255 of its segmentations marks borders *and masks difficult objects* (Everingham and Winn,
+"VOC2012 Development Kit", section 2.6, Segmentation Ground Truth). The weakly supervised
+literature evaluates on exactly the objects painted in `SegmentationObject` and does not read the
+`difficult` flags of the XML files: IRNet (Ahn et al., CVPR 2019) scores with chainercv's
+`VOCInstanceSegmentationDataset`, which takes every value but 0 and 255, and the COCO-style VOC
+files of later work are made from the same pictures. We do the same. So an object that the
+annotators painted counts, whatever its flag, and one that they covered with void is nowhere in
+labels or ground truth: a prediction on it is a false positive.
+
+The category is the one that covers most of the object's pixels in `SegmentationClass`; boxes are
+the tight boxes of the masks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wsislib.data.images import image_tensor, read_image
+from wsislib.data.photographs.voc_folder import (
+    VOID,
+    files_of,
+    find_split_file,
+    find_voc_folder,
+    read_index_picture,
+    read_split,
+)
+from wsislib.data.rle import encode_mask
+from wsislib.data.sample import Category, Label, LabelKind, Sample
+from wsislib.data.transforms import tight_boxes
+
+VOC_NAMES = (
+    "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow",
+    "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
+    "tvmonitor",
+)  # fmt: skip
+"""The 20 categories; category id i is VOC_NAMES[i - 1]."""
+
+
+@dataclass(frozen=True)
+class VocInstance:
+    """One object of an image: its number in SegmentationObject, category id and (H, W) mask."""
+
+    number: int
+    category_id: int
+    mask: npt.NDArray[np.bool_]
+
+
+class VocDataset:
+    """A split of VOC 2012, fully labelled (kind MASK), read lazily.
+
+    Attributes:
+        categories: the 20, ids 1..20.
+        image_ids: the digits of the image's name as one number where all names are numeric
+            (2007_000032 is 2007000032), else the line number in the list.
+        names: the image's names, in the order of `image_ids`.
+    """
+
+    def __init__(self, root: Path, split: str) -> None:
+        """Find the folder and read the split's list.
+
+        Args:
+            root: see `wsislib.data.photographs.voc_folder` for the layouts.
+            split: train, val, trainval or trainaug (10,582 images), or any list that is there.
+
+        Raises:
+            ValueError: folder or list is missing or broken; says what is expected.
+        """
+        self.folder = find_voc_folder(Path(root))
+        self.split = split
+        split_file = find_split_file(self.folder, split)
+        self.names = tuple(read_split(split_file))
+        self.image_ids = numbers_of(self.names)
+        if len(set(self.image_ids)) < len(self.image_ids):
+            raise ValueError(f"{split_file}: an image is listed twice")
+        self.categories = tuple(Category(i, name) for i, name in enumerate(VOC_NAMES, start=1))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at `index`.
+
+        Raises:
+            ValueError: a file of it cannot be read; names the file.
+        """
+        name, image_id = self.names[index], self.image_ids[index]
+        array = read_image(files_of(self.folder, name, self.split).image)
+        instances = self._instances(name)
+        height, width = array.shape[:2]
+        masks = torch.zeros(len(instances), height, width, dtype=torch.bool)
+        for entry, instance in enumerate(instances):
+            if instance.mask.shape != (height, width):
+                raise ValueError(f"{self.folder}, image {name}: masks have another size")
+            masks[entry] = torch.from_numpy(instance.mask)
+        categories = torch.tensor([instance.category_id - 1 for instance in instances]).long()
+        label = Label(LabelKind.MASK, categories, boxes=tight_boxes(masks), masks=masks)
+        return Sample(image_tensor(array), image_id, label)
+
+    def ground_truth(self) -> dict[str, Any]:
+        """COCO dictionary with every mask as RLE; reads all mask pictures of the split."""
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
+        for name, image_id in zip(self.names, self.image_ids, strict=True):
+            files = files_of(self.folder, name, self.split)
+            objects = read_index_picture(files.objects)
+            height, width = objects.shape
+            images.append(
+                {"id": image_id, "file_name": files.image.name, "width": width, "height": height}
+            )
+            for instance in self._instances(name):
+                x0, y0, x1, y1 = tight_boxes(torch.from_numpy(instance.mask)[None])[0].tolist()
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": image_id,
+                        "category_id": instance.category_id,
+                        "iscrowd": 0,
+                        "area": int(instance.mask.sum()),
+                        "bbox": [x0, y0, x1 - x0, y1 - y0],
+                        "segmentation": encode_mask(instance.mask),
+                    }
+                )
+        categories = [{"id": category.id, "name": category.name} for category in self.categories]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def fingerprint(self) -> str:
+        """Hex digest of the images' names and of the bytes of images and masks."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256(json.dumps(self.names).encode())
+        for name in self.names:
+            files = files_of(self.folder, name, self.split)
+            for path in (files.image, files.objects, files.classes):
+                with path.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+    def _instances(self, name: str) -> list[VocInstance]:
+        files = files_of(self.folder, name, self.split)
+        objects, classes = read_index_picture(files.objects), read_index_picture(files.classes)
+        try:
+            return instances_of(objects, classes)
+        except ValueError as error:
+            raise ValueError(f"{files.objects}: {error}") from None
+
+
+def instances_of(
+    objects: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8]
+) -> list[VocInstance]:
+    """The objects of an image, by their number.
+
+    Args:
+        objects: (H, W) SegmentationObject: 0 background, 255 void, else the object's number.
+        classes: (H, W) SegmentationClass: 0 background, 255 void, else the category id.
+
+    Raises:
+        ValueError: the sizes differ, or an object has no pixel of a category 1..20.
+    """
+    if objects.shape != classes.shape:
+        raise ValueError(
+            f"objects have {objects.shape[1]} x {objects.shape[0]} pixels, classes "
+            f"{classes.shape[1]} x {classes.shape[0]}"
+        )
+    found = []
+    for number in np.unique(objects[(objects != 0) & (objects != VOID)]).tolist():
+        mask = objects == number
+        votes = np.bincount(classes[mask], minlength=256)[1 : len(VOC_NAMES) + 1]
+        if votes.max() == 0:
+            raise ValueError(f"object {number} lies on no pixel of a category 1..20")
+        found.append(VocInstance(number, int(votes.argmax()) + 1, mask))
+    return found
+
+
+def numbers_of(names: Sequence[str]) -> tuple[int, ...]:
+    """A positive id per image name (see `VocDataset.image_ids`)."""
+    digits = [name.replace("_", "") for name in names]
+    if all(text.isascii() and text.isdigit() and int(text) > 0 for text in digits):
+        return tuple(int(text) for text in digits)
+    return tuple(range(1, len(names) + 1))

@@ -1,0 +1,1 @@
+"""Visual Genome: its files, its classes and its data set."""

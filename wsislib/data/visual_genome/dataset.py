@@ -1,0 +1,246 @@
+"""Visual Genome with boxes of 3,000 categories, as in Learning to Segment Every Thing (2018).
+
+    genome = VisualGenome(root, read_coco_ids(minival_json))
+    train, val = genome.dataset("train"), genome.dataset("val")
+
+`root` holds Visual Genome's own files: objects.json (release 1.2 or later), image_data.json and
+the photographs in VG_100K and VG_100K_2. Its class list is `wsislib.data.visual_genome.classes`.
+There are no masks: labels are of kind BOX, and so is the ground truth.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from wsislib.atomic import read_json
+from wsislib.data.images import image_tensor, read_image, resolve_image
+from wsislib.data.sample import Category, Label, LabelKind, Sample
+from wsislib.data.visual_genome.classes import (
+    CLASS_COUNT,
+    COCO_NAMES,
+    class_layout,
+    coco_synsets,
+    most_frequent,
+    read_mappings,
+)
+from wsislib.data.visual_genome.files import ImageRecord, read_images, read_objects
+
+Part = Literal["train", "val", "test"]
+TEST_COUNT = 5000
+_NEEDED = ("objects.json", "image_data.json", "VG_100K", "VG_100K_2")
+
+
+class VisualGenome:
+    """Visual Genome's annotations, read once for all three parts.
+
+    val: the images whose `coco_id` is one of COCO's validation images. test: the last
+    `test_count`, in the order of image_data.json, that are not in COCO. train: the rest.
+
+    Attributes:
+        categories: ids 1, 2, ... and synsets as names; COCO's first.
+        coco_count: how many of the first categories are COCO's.
+        parts: images of each part, in the order of image_data.json.
+        dropped: objects that are in no label, by reason.
+        kept: objects that are in a label.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        coco_val_ids: Collection[int],
+        *,
+        class_count: int = CLASS_COUNT,
+        mapping_file: Path | None = None,
+        test_count: int = TEST_COUNT,
+        coco_names: Sequence[str] = COCO_NAMES,
+    ) -> None:
+        """Read both JSON files; photographs are read when they are asked for.
+
+        Args:
+            root: the folder of Visual Genome.
+            coco_val_ids: COCO image ids of the validation part (the paper: minival).
+            class_count: how many of the most frequent synsets are categories.
+            mapping_file: JSON object of COCO category to synset, before the built-in ones.
+            test_count: images of the test part.
+            coco_names: COCO's categories, in its order.
+
+        Raises:
+            ValueError: names the file, the entry, what is wrong and the way out.
+        """
+        self.root = Path(root)
+        missing = [name for name in _NEEDED if not (self.root / name).exists()]
+        if missing:
+            raise ValueError(
+                f"{self.root}: Visual Genome lacks {', '.join(missing)}; unpack it there"
+            )
+        images = read_images(self.root / "image_data.json")
+        objects = read_objects(self.root / "objects.json", images)
+        counts = dict(zip(objects.synsets, objects.counts.tolist(), strict=True))
+        own = read_mappings(Path(mapping_file), counts, coco_names) if mapping_file else {}
+        try:
+            listed = most_frequent(counts, class_count)
+            coco = coco_synsets(listed, coco_names, own)
+        except ValueError as error:
+            raise ValueError(f"{self.root / 'objects.json'}: {error}") from None
+        layout = class_layout(listed, coco)
+        self.categories = tuple(Category(i, name) for i, name in enumerate(layout, start=1))
+        self.coco_count = len(coco)
+        place = {name: index for index, name in enumerate(layout)}
+        own_place = np.array([place.get(name, -1) for name in objects.synsets], dtype=np.int32)
+        category = own_place[objects.synset]
+        inside = category >= 0
+        self.kept = int(inside.sum())
+        self.dropped = {**objects.dropped, "rarer synset": len(inside) - self.kept}
+        ahead = np.concatenate([[0], np.cumsum(inside)])  # rows kept before each row
+        self._starts = ahead[objects.starts]
+        self._category, self._boxes = category[inside], objects.boxes[inside]
+        self._place = {image_id: index for index, image_id in enumerate(images)}
+        self.parts = _parts(images, frozenset(coco_val_ids), test_count, self.root)
+
+    def dataset(self, part: Part) -> VisualGenomeDataset:
+        """The images of one part behind the data set protocol.
+
+        Raises:
+            ValueError: no such part.
+        """
+        if part not in self.parts:
+            raise ValueError(f"Visual Genome has no part {part!r}; use {', '.join(self.parts)}")
+        return VisualGenomeDataset(self, self.parts[part])
+
+    def entries(self, image_id: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """Category indices (K,) and boxes (K, 4) xyxy in pixels of one image."""
+        index = self._place[image_id]
+        rows = slice(self._starts[index], self._starts[index + 1])
+        return self._category[rows], self._boxes[rows]
+
+
+class VisualGenomeDataset:
+    """Some images of Visual Genome, with boxes of all categories.
+
+    Sizes and coordinates refer to the stored pixels: EXIF orientation is not applied.
+    """
+
+    def __init__(self, genome: VisualGenome, records: Sequence[ImageRecord]) -> None:
+        """Show `records` of `genome`."""
+        self.genome, self.records = genome, tuple(records)
+        self.categories = genome.categories
+        self.image_ids = tuple(record.image_id for record in self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The sample at `index`; its label is of kind BOX.
+
+        Raises:
+            ValueError: the photograph cannot be read or has another size; names the image.
+        """
+        record = self.records[index]
+        try:
+            array = read_image(resolve_image(self.genome.root, record.file_name))
+            if array.shape[:2] != (record.height, record.width):
+                raise ValueError(
+                    f"{record.file_name} has {array.shape[1]} x {array.shape[0]} pixels, "
+                    f"image_data.json says {record.width} x {record.height}; download it again"
+                )
+        except ValueError as error:
+            raise ValueError(f"Visual Genome, image {record.image_id}: {error}") from None
+        category, boxes = self.genome.entries(record.image_id)
+        label = Label(
+            LabelKind.BOX,
+            torch.from_numpy(category.astype(np.int64)),
+            boxes=torch.from_numpy(boxes.copy()),
+        )
+        return Sample(image_tensor(array), record.image_id, label)
+
+    def ground_truth(self) -> dict[str, Any]:
+        """COCO dictionary with boxes only, to be evaluated with `iou_type="bbox"`."""
+        images = [
+            {"id": r.image_id, "file_name": r.file_name, "width": r.width, "height": r.height}
+            for r in self.records
+        ]
+        annotations: list[dict[str, Any]] = []
+        for record in self.records:
+            category, boxes = self.genome.entries(record.image_id)
+            for index, (x0, y0, x1, y1) in zip(category.tolist(), boxes.tolist(), strict=True):
+                annotations.append(
+                    {
+                        "id": len(annotations) + 1,
+                        "image_id": record.image_id,
+                        "category_id": self.categories[index].id,
+                        "iscrowd": 0,
+                        "area": (x1 - x0) * (y1 - y0),
+                        "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    }
+                )
+        categories = [{"id": c.id, "name": c.name} for c in self.categories]
+        return {"images": images, "annotations": annotations, "categories": categories}
+
+    def fingerprint(self) -> str:
+        """Hex digest of categories, images (their bytes) and boxes."""
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        digest = hashlib.sha256()
+        digest.update(json.dumps([(c.id, c.name) for c in self.categories]).encode())
+        for record in self.records:
+            category, boxes = self.genome.entries(record.image_id)
+            size = [record.image_id, record.width, record.height, len(category)]
+            digest.update(json.dumps(size).encode())
+            digest.update(category.astype("<i4").tobytes() + boxes.astype("<f4").tobytes())
+            with resolve_image(self.genome.root, record.file_name).open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+
+def read_coco_ids(path: Path) -> frozenset[int]:
+    """Image ids of a COCO JSON file, or of a JSON list of ids.
+
+    Raises:
+        ValueError: the file is neither, or holds no id.
+    """
+    try:
+        content = read_json(Path(path))
+        if isinstance(content, dict):
+            content = [record["id"] for record in content["images"]]
+        ids = frozenset(content)
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except (KeyError, TypeError):
+        ids = frozenset()
+    if not ids or not all(type(image_id) is int for image_id in ids):
+        raise ValueError(f"{path}: must be a COCO JSON file with 'images', or a list of image ids")
+    return ids
+
+
+def _parts(
+    images: dict[int, ImageRecord], coco_val_ids: frozenset[int], test_count: int, root: Path
+) -> dict[str, tuple[ImageRecord, ...]]:
+    """train, val and test; each image is in one of them."""
+    outside = [image_id for image_id, record in images.items() if record.coco_id is None]
+    if not 0 <= test_count <= len(outside):
+        raise ValueError(
+            f"{root / 'image_data.json'}: {len(outside)} images are not in COCO, the test part "
+            f"wants {test_count}; ask for 0 to {len(outside)}"
+        )
+    test = frozenset(outside[len(outside) - test_count :])
+    parts: dict[str, list[ImageRecord]] = {"train": [], "val": [], "test": []}
+    for image_id, record in images.items():
+        part = "test" if image_id in test else "train"
+        parts["val" if record.coco_id in coco_val_ids else part].append(record)
+    if not parts["val"]:
+        raise ValueError(
+            f"{root / 'image_data.json'}: no image has a 'coco_id' among the {len(coco_val_ids)} "
+            "ids of the validation part; give the image ids of COCO's minival or val2017"
+        )
+    return {name: tuple(members) for name, members in parts.items()}

@@ -1,0 +1,1 @@
+"""Mask2Former: pixel decoder, query decoder and inference, in plain PyTorch."""

@@ -1,0 +1,121 @@
+"""One builder per Mask2Former, holding all its numbers."""
+
+from __future__ import annotations
+
+import torch
+
+from wsislib.losses.points import PointSampling
+from wsislib.models.backbone import ResNetName, SmallResNet, resnet_fpn
+from wsislib.models.mask2former.framing import Framing
+from wsislib.models.mask2former.mask2former import Mask2Former
+from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
+from wsislib.models.mask2former.query_decoder import QueryDecoder
+from wsislib.models.maskrcnn.builders import IMAGENET_MEAN, IMAGENET_STD
+
+# The authors' weights of matching costs and of losses, which are the same numbers. The engine
+# applies those of the losses: `TrainConfig(loss_weights=LOSS_WEIGHTS)`.
+COST_WEIGHTS = {"class": 2.0, "mask": 5.0, "dice": 5.0}
+LOSS_WEIGHTS = {f"loss_{name}": weight for name, weight in COST_WEIGHTS.items()}
+
+
+def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
+    """The lab's Mask2Former: 1.4 M parameters, for scenes of 96 px with up to 16 objects.
+
+    Trained with AdamW, learning rate 5e-4, batch 16.
+
+    Args:
+        category_count: C, "no object" not counted.
+        seed: of the initial weights.
+    """
+    widths = (32, 64, 96, 128)
+    framing = Framing(IMAGENET_MEAN, IMAGENET_STD, 16)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _small(category_count, widths, queries=16, framing=framing, points=1024)
+
+
+def mask2former_small(
+    category_count: int, seed: int = 0, image_side: tuple[int, int] = (240, 320)
+) -> Mask2Former:
+    """A Mask2Former for photographs on a machine without a GPU: the lab's with one more level.
+
+    Args:
+        category_count: C, "no object" not counted.
+        seed: of the initial weights.
+        image_side: shortest side wanted and longest side allowed, pixels, in training too.
+    """
+    widths = (32, 64, 96, 128, 192)
+    framing = Framing(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _small(category_count, widths, queries=40, framing=framing, points=4096)
+
+
+def mask2former_r50(
+    category_count: int,
+    seed: int = 0,
+    pretrained: bool = True,
+    image_side: tuple[int, int] = (800, 1333),
+    fetch: bool = True,
+) -> Mask2Former:
+    """Mask2Former R-50 as in the authors' instance segmentation configuration.
+
+    Trained on crops of 1024 px from large-scale jitter; `image_side` is for prediction. Pretrained
+    means ImageNet weights with batch norm frozen; nothing else is frozen.
+
+    Args:
+        category_count: C, "no object" not counted.
+        seed: of the initial weights.
+        pretrained: start from ImageNet weights.
+        image_side: shortest side wanted and longest side allowed, pixels.
+        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
+    """
+    return _paper("resnet50", category_count, seed, pretrained, image_side, fetch)
+
+
+def mask2former_r101(
+    category_count: int,
+    seed: int = 0,
+    pretrained: bool = True,
+    image_side: tuple[int, int] = (800, 1333),
+    fetch: bool = True,
+) -> Mask2Former:
+    """Mask2Former R-101; arguments as of `mask2former_r50`."""
+    return _paper("resnet101", category_count, seed, pretrained, image_side, fetch)
+
+
+def _paper(
+    name: ResNetName,
+    category_count: int,
+    seed: int,
+    pretrained: bool,
+    image_side: tuple[int, int],
+    fetch: bool,
+) -> Mask2Former:
+    """100 queries, 9 layers and a first answer, width 256, 6 rounds of deformable attention."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = resnet_fpn(name, pretrained, fetch).body
+        backbone.requires_grad_(True)  # Mask R-CNN's start frozen; the authors' FREEZE_AT is 0
+        return Mask2Former(
+            Framing(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "predicting"),
+            backbone,
+            DeformablePixelDecoder((256, 512, 1024, 2048)),
+            QueryDecoder(category_count),
+            PointSampling(),
+            COST_WEIGHTS,
+        )
+
+
+def _small(
+    category_count: int, widths: tuple[int, ...], queries: int, framing: Framing, points: int
+) -> Mask2Former:
+    """Three decoder layers of width 96, mask features at stride 2."""
+    return Mask2Former(
+        framing,
+        SmallResNet(widths),
+        FPNDecoder(widths, 96, 96),
+        QueryDecoder(category_count, queries, 96, 96, layers=3, heads=8, hidden=512),
+        PointSampling(points),
+        COST_WEIGHTS,
+    )

@@ -1,0 +1,46 @@
+"""Sine and cosine embeddings of the place of a map's cells (DETR, section A.4; no parameters)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from wsislib.models.mask2former.padding import Padding
+
+_TEMPERATURE = 10000.0
+_NO_ZERO = 1e-6
+
+
+def sine_positions(
+    channels: int, height: int, width: int, padding: Padding, device: torch.device
+) -> Tensor:
+    """Embeddings of the cells of a map; each image's own map runs from 0 to 2 pi on both axes.
+
+    Args:
+        channels: of the embedding, a multiple of 4: the first half says y, the second x.
+        height: of the map, cells.
+        width: of the map, cells.
+        padding: says which part of the map each image covers.
+        device: where to.
+
+    Returns:
+        (B or 1, height * width, channels) float32; 1 where all images cover the whole map.
+    """
+    cells = padding.cells(height, width) if padding.matters else [(height, width)]
+    ends = torch.tensor(cells, device=device)  # (B or 1, 2)
+    y = _waves(height, ends[:, :1], channels // 2)  # (B, height, channels / 2)
+    x = _waves(width, ends[:, 1:], channels // 2)  # (B, width, channels / 2)
+    y = y[:, :, None].expand(-1, -1, width, -1)
+    x = x[:, None].expand(-1, height, -1, -1)
+    return torch.cat([y, x], -1).flatten(1, 2)
+
+
+def _waves(cells: int, ends: Tensor, channels: int) -> Tensor:
+    """(B, cells, channels): sine and cosine in turn, of wavelengths that grow geometrically."""
+    place = torch.arange(1, cells + 1, device=ends.device, dtype=torch.float32)
+    angle = place / (ends + _NO_ZERO) * (2 * math.pi)  # (B, cells)
+    step = torch.arange(channels // 2, device=ends.device, dtype=torch.float32) * 2 / channels
+    phase = angle[..., None] / _TEMPERATURE**step  # (B, cells, channels / 2)
+    return torch.stack([phase.sin(), phase.cos()], -1).flatten(-2)

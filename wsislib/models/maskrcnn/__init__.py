@@ -1,0 +1,1 @@
+"""Mask R-CNN and Mask^X R-CNN: detector, mask heads and the weight transfer function."""

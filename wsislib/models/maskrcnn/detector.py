@@ -1,0 +1,246 @@
+"""The two-stage detector under every model of part one: backbone, RPN and box head, no masks.
+
+Faster R-CNN with a feature pyramid, from torchvision's own parts. Models add mask heads to it:
+one (`mask_rcnn.py`) or several side by side (`mask_heads.py`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+from wsislib.data.sample import Detections, LabelKind, Sample
+from wsislib.models.maskrcnn.mask_branch import mask_targets
+
+Target = dict[str, Tensor]
+Features = OrderedDict[str, Tensor]
+Sizes = list[tuple[int, int]]
+
+MANY_CATEGORIES = 1000  # from here on a table of proposals x categories is worth avoiding
+
+
+class Float32RPNHead(RPNHead):
+    """torchvision's RPN head whose answers leave in float32.
+
+    Under bf16 autocast the deltas would otherwise carry 8 bits, too few to place a box.
+    """
+
+    def forward(self, x: list[Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """Per level: objectness (B, A, H, W) and box deltas (B, 4 A, H, W), float32."""
+        logits, deltas = super().forward(x)
+        return [t.float() for t in logits], [t.float() for t in deltas]
+
+
+@dataclass(frozen=True)
+class SampledRegions:
+    """The regions of a training batch of B images, background included.
+
+    Attributes:
+        features: name -> (B, channels, H / s, W / s).
+        sizes: B pairs (height, width) before padding.
+        boxes: B tensors (R_b, 4) xyxy in pixels of the padded batch.
+        labels: B tensors (R_b,) int64, 0 background, 1..C categories.
+        matched: B tensors (R_b,) int64, which instance each region belongs to.
+        targets: what is known about each image.
+    """
+
+    features: Features
+    sizes: Sizes
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    matched: list[Tensor]
+    targets: list[Target]
+
+    def with_masks(self, side: int) -> tuple[list[Tensor], Tensor, Tensor]:
+        """The foreground regions whose instance carries a mask.
+
+        Returns:
+            B tensors (R_b, 4) of boxes, labels (R,) int64, true masks (R, side, side) in 0..1.
+        """
+        boxes, labels, truth = [], [], []
+        for region, label, match, target in zip(
+            self.boxes, self.labels, self.matched, self.targets, strict=True
+        ):
+            keep = label > 0
+            if len(target["has_mask"]):
+                keep = keep & target["has_mask"][match]
+            boxes.append(region[keep])
+            labels.append(label[keep])
+            if keep.any():
+                truth.append(mask_targets(target["masks"], region[keep], match[keep], side))
+        own = torch.cat(labels)
+        cut = torch.cat(truth) if truth else boxes[0].new_zeros(0, side, side)
+        return boxes, own, cut
+
+
+@dataclass(frozen=True)
+class DetectedRegions:
+    """What the box head found in B images, before any mask.
+
+    Attributes:
+        features: name -> (B, channels, H / s, W / s).
+        sizes: B pairs (height, width) of the resized images before padding.
+        originals: B pairs (height, width) of the images as given.
+        boxes: B tensors (N_b, 4) xyxy in pixels of the resized images.
+        scores: B tensors (N_b,) in 0..1.
+        labels: B tensors (N_b,) int64 in 1..C.
+    """
+
+    features: Features
+    sizes: Sizes
+    originals: Sizes
+    boxes: list[Tensor]
+    scores: list[Tensor]
+    labels: list[Tensor]
+
+
+class Detector(nn.Module):
+    """Boxes of all categories; its subclasses predict masks for them.
+
+    Args:
+        transform: normalises, resizes and pads images; maps answers back.
+        backbone: (B, 3, H, W) -> ordered dict of feature maps.
+        rpn: proposes regions.
+        rpn_levels: names of the maps that the RPN looks at.
+        roi: torchvision's box part of the RoI heads (its mask part is unused).
+    """
+
+    def __init__(
+        self,
+        transform: GeneralizedRCNNTransform,
+        backbone: nn.Module,
+        rpn: RegionProposalNetwork,
+        rpn_levels: Sequence[str],
+        roi: RoIHeads,
+    ) -> None:
+        """Keep the parts; they are built outside (see `wsislib.models.maskrcnn.builders`)."""
+        super().__init__()
+        self.transform, self.backbone, self.rpn = transform, backbone, rpn
+        self.rpn_levels = tuple(rpn_levels)
+        self.roi = roi
+        self.detector_frozen = False
+
+    def freeze_detector(self) -> Self:
+        """Leave only the masks to learn, as in the paper's stage-wise training.
+
+        The detector then stands still altogether: no gradients, and no batch norm statistics.
+        """
+        self.detector_frozen = True
+        for part in (self.backbone, self.rpn, self.roi):
+            part.requires_grad_(False)
+        return self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, except that a frozen detector stays in evaluation mode."""
+        super().train(mode)
+        if self.detector_frozen:
+            for part in (self.backbone, self.rpn, self.roi):
+                part.eval()
+        return self
+
+    def sample_regions(self, batch: Sequence[Sample]) -> tuple[SampledRegions, dict[str, Tensor]]:
+        """Regions to learn masks on, and the detector's own losses (none where it is frozen).
+
+        Raises:
+            ValueError: a label has no boxes.
+        """
+        targets = [_target(sample) for sample in batch]
+        images, targets = self.transform([s.image for s in batch], targets)
+        with torch.set_grad_enabled(not self.detector_frozen):
+            features = self.backbone(images.tensors)
+            proposals, losses = self._propose(images, features, targets)
+            with torch.no_grad():
+                regions, matched, labels, deltas = self.roi.select_training_samples(
+                    proposals, targets
+                )
+            if not self.detector_frozen:
+                seen = self._look(features, regions, images.image_sizes)
+                class_logits, box_deltas = self._classify(seen)
+                classifier, box = fastrcnn_loss(class_logits, box_deltas, labels, deltas)
+                losses = {**losses, "loss_classifier": classifier, "loss_box_reg": box}
+        sizes = images.image_sizes
+        return SampledRegions(features, sizes, regions, labels, matched, targets), losses
+
+    @torch.no_grad()
+    def detect(self, images: Sequence[Tensor]) -> DetectedRegions:
+        """Boxes, scores and labels for images (3, H, W) float32 in 0..1; sizes may differ."""
+        originals = [(int(i.shape[-2]), int(i.shape[-1])) for i in images]
+        batch, _ = self.transform(list(images))
+        features = self.backbone(batch.tensors)
+        proposals, _ = self._propose(batch, features, None)
+        boxes, scores, labels = self._find(features, proposals, batch.image_sizes)
+        return DetectedRegions(features, batch.image_sizes, originals, boxes, scores, labels)
+
+    def paint(self, found: DetectedRegions, logits: Tensor) -> list[Detections]:
+        """Detections at the size of each image, from mask logits (N, M, M) of all regions."""
+        masks = logits.sigmoid().unsqueeze(1).split([len(b) for b in found.boxes])  # (N_b, 1, M, M)
+        entries = [
+            {"boxes": b, "scores": s, "labels": c, "masks": m}
+            for b, s, c, m in zip(found.boxes, found.scores, found.labels, masks, strict=True)
+        ]
+        entries = self.transform.postprocess(entries, found.sizes, found.originals)
+        return [
+            Detections(f["boxes"], f["scores"], f["labels"] - 1, f["masks"][:, 0] > 0.5)
+            for f in entries
+        ]
+
+    def _propose(
+        self, images: ImageList, features: Features, targets: list[Target] | None
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Regions B x (R, 4) and, in training, the two RPN losses."""
+        levels = OrderedDict((name, features[name]) for name in self.rpn_levels)
+        return self.rpn(images, levels, targets)
+
+    def _find(
+        self, features: Features, proposals: list[Tensor], sizes: Sizes
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        """Boxes, scores and labels of each image's detections, by torchvision's own steps.
+
+        They hold a box of every category for every proposal several times over, so with very many
+        categories the images take turns.
+        """
+        seen = self._look(features, proposals, sizes)  # (R, D)
+        if self.roi.box_predictor.cls_score.out_features <= MANY_CATEGORIES:
+            return self.roi.postprocess_detections(*self._classify(seen), proposals, sizes)
+        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = [], [], []
+        parts = seen.split([len(boxes) for boxes in proposals])
+        for part, boxes, size in zip(parts, proposals, sizes, strict=True):
+            answer = self.roi.postprocess_detections(*self._classify(part), [boxes], [size])
+            for whole, own in zip(found, answer, strict=True):
+                whole.extend(own)
+        return found
+
+    def _look(self, features: Features, regions: list[Tensor], sizes: Sizes) -> Tensor:
+        """What the box head sees in each region, (R, D)."""
+        return self.roi.box_head(self.roi.box_roi_pool(features, regions, sizes))
+
+    def _classify(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """Class logits (R, C + 1) and box deltas (R, 4 (C + 1)), float32."""
+        logits, deltas = self.roi.box_predictor(seen)
+        return logits.float(), deltas.float()
+
+
+def _target(sample: Sample) -> Target:
+    """Our label as torchvision's target; categories become 1..C, 0 being background.
+
+    Images without any mask get an empty stack, so that nothing is resized for nothing.
+    """
+    label = sample.label
+    if label.boxes is None or label.kind < LabelKind.BOX:
+        raise ValueError(
+            f"image {sample.image_id}: Mask R-CNN learns from boxes (and masks), but its label is "
+            f"of kind {label.kind.name}. Give boxes, or train a model that takes such labels."
+        )
+    target = {"boxes": label.boxes, "labels": label.categories + 1, "has_mask": label.has_mask}
+    if label.masks is not None and bool(label.has_mask.any()):
+        target["masks"] = label.masks.to(torch.uint8)
+    return target

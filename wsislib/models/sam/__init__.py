@@ -1,0 +1,1 @@
+"""SAM as a teacher: one interface to the tiny SAM of the package and to published ones."""

@@ -1,0 +1,1 @@
+"""One's own photographs: train, evaluate and predict."""

@@ -1,0 +1,233 @@
+"""`wsis train`, `evaluate` and `predict`: one's own COCO-format photographs, end to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wsislib.photos.recipe import (
+    MaskHead,
+    ModelName,
+    Recipe,
+    Size,
+    load_model,
+    read_recipe,
+    recipe_for,
+)
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from wsislib.data.folder import ImageFolder
+    from wsislib.data.sample import Dataset
+    from wsislib.engine.config import TrainConfig
+
+
+def train(
+    annotations: Path,
+    /,
+    *,
+    out: Path,
+    images: Path | None = None,
+    first: int | None = None,
+    model: ModelName = "mask-rcnn",
+    labels: str = "file",
+    teacher: str = "tiny",
+    size: Size = "small",
+    mask_head: MaskHead = "class-agnostic",
+    from_scratch: bool = False,
+    image_side: tuple[int, int] | None = None,
+    steps: int = 3000,
+    batch_size: int = 4,
+    learning_rate: float | None = None,
+    seed: int = 0,
+    checkpoint_every: int = 100,
+    device: str = "auto",
+) -> int:
+    """Check a COCO-format data set, then train a model on it.
+
+    A Mask R-CNN learns from masks. WISH learns from tags, points, boxes and masks, whatever an
+    image has. Stopped at any moment, the same command goes on where it was.
+
+    Args:
+        annotations: COCO JSON file.
+        out: folder for the model; made where it is missing.
+        images: folder that the file names are relative to; `images` beside the annotations
+            where not given.
+        first: train on the first N images that have instances, for a quick check.
+        model: mask-rcnn or wish.
+        labels: of WISH: file takes labels as they are; tags, points, boxes or masks weakens all of
+            them; "40 tags + 8 boxes" draws a mix and leaves the other images out.
+        teacher: of WISH: tiny, or the path of a published SAM checkpoint.
+        size: small trains without a GPU; r50 and r101 are the published ones (WISH: r50).
+        mask_head: of a Mask R-CNN: one mask for all categories, or one each.
+        from_scratch: r50 and r101 start from random weights instead of ImageNet's.
+        image_side: shortest side wanted and longest allowed, in pixels.
+        steps: training steps in all.
+        batch_size: images a step.
+        learning_rate: after warm-up; it falls to nothing along a cosine. 0.02 where not given; of
+            WISH 0.0005, and 0.0001 for r50.
+        seed: of weights, order and augmentation.
+        checkpoint_every: steps between checkpoints.
+        device: auto, cpu, cuda or mps.
+    """
+    settings = (size, mask_head, from_scratch, image_side, seed)
+    if model == "wish":
+        if mask_head != "class-agnostic":
+            raise ValueError("--mask-head is of a Mask R-CNN; WISH has one mask for each query")
+        from wsislib.photos.photo_wish import prepare
+
+        data = (annotations, images, labels, first)
+        course = (steps, batch_size, learning_rate, checkpoint_every)
+        return _fit(*prepare(data, out, teacher, settings, course, device), out, device)
+    if labels != "file" or teacher != "tiny":
+        raise ValueError("--labels and --teacher are of WISH; add --model wish")
+    from wsislib.photos.photo_data import image_root, read_photographs, require_valid
+
+    root = image_root(annotations, images)
+    require_valid(annotations, root)
+    dataset = read_photographs(annotations, root, first)
+    recipe = recipe_for(dataset, *settings)
+    rate = 0.02 if learning_rate is None else learning_rate
+    config = _train_config(steps, batch_size, rate, seed, checkpoint_every)
+    return _fit(recipe, recipe.build(), dataset, config, out, device)
+
+
+def _fit(
+    recipe: Recipe, model: nn.Module, dataset: Dataset, config: TrainConfig, out: Path, device: str
+) -> int:
+    from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.train import fit
+
+    chosen = pick_device(device)
+    recipe.save(out)
+    print(f"{len(dataset)} images, {len(recipe.categories)} categories, {describe_device(chosen)}")
+    fitted = fit(model, dataset, config, out, device=chosen)
+    print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
+    return 0
+
+
+def evaluate(
+    model: Path,
+    annotations: Path,
+    /,
+    *,
+    images: Path | None = None,
+    first: int | None = None,
+    per_category: bool = False,
+    device: str = "auto",
+) -> int:
+    """Print COCO's twelve numbers, for masks and for boxes.
+
+    Args:
+        model: the folder that `wsis train` wrote.
+        annotations: COCO JSON file with the truth.
+        images: folder of the images; `images` beside the annotations where not given.
+        first: judge only the first N images that have instances.
+        per_category: also print the AP of every category.
+        device: auto, cpu, cuda or mps.
+    """
+    from wsislib.atomic import write_json
+    from wsislib.engine.device import pick_device
+    from wsislib.engine.evaluate import coco_ap, predict_all
+    from wsislib.photos.photo_data import (
+        image_root,
+        read_photographs,
+        require_same_categories,
+        require_valid,
+    )
+
+    root = image_root(annotations, images)
+    recipe = read_recipe(model)
+    require_valid(annotations, root)
+    dataset = read_photographs(annotations, root, first)
+    require_same_categories(dataset, recipe, annotations)
+    trained, _ = load_model(model)
+    results = predict_all(trained, dataset, device=pick_device(device))
+    truth = dataset.ground_truth()
+    scores = {kind: coco_ap(truth, results, iou_type=kind) for kind in ("segm", "bbox")}
+    name = f"evaluation-{annotations.stem}"
+    numbers = {kind: found.numbers() for kind, found in scores.items()}
+    write_json(model / f"{name}.json", numbers)
+    write_json(model / f"{name}-results.json", results)
+    print("      " + "".join(f"{name:>7s}" for name in numbers["segm"]))
+    for kind, twelve in numbers.items():
+        print(f"{kind:6s}" + "".join(f"{value:7.1f}" for value in twelve.values()))
+    if per_category:
+        for category, value in scores["segm"].per_category.items():
+            print(f"  {category:24s} {value:6.1f}")
+    print(f"written: {model / name}.json and -results.json (COCO results format)")
+    return 0
+
+
+def predict(
+    model: Path,
+    images: list[Path],
+    /,
+    *,
+    out: Path,
+    annotations: Path | None = None,
+    score: float = 0.5,
+    device: str = "auto",
+) -> int:
+    """Find instances in photographs: one overlay picture each, and COCO-format results.
+
+    Args:
+        model: the folder that `wsis train` wrote.
+        images: image files, or folders of them.
+        out: gets overlays/*.png, results.json and images.json (the ids used).
+        annotations: a COCO JSON file whose image ids to use, matched by file name.
+        score: least score of what is drawn; results.json holds everything.
+        device: auto, cpu, cuda or mps.
+    """
+    from wsislib.atomic import write_json
+    from wsislib.data.folder import ImageFolder, find_images
+    from wsislib.engine.device import pick_device
+    from wsislib.engine.evaluate import predict_all
+    from wsislib.photos.photo_data import ids_by_name
+
+    trained, recipe = load_model(model)
+    files = find_images(images)
+    folder = ImageFolder(files, recipe.known(), ids_by_name(files, annotations))
+    results = predict_all(trained, folder, device=pick_device(device))
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "results.json", results)
+    write_json(out / "images.json", folder.records())
+    _draw(folder, results, out / "overlays", score)
+    print(f"{len(results)} instances in {len(folder)} images: {out / 'results.json'}")
+    print(f"overlay pictures: {out / 'overlays'}")
+    return 0
+
+
+def _train_config(
+    steps: int, batch_size: int, learning_rate: float, seed: int, checkpoint_every: int
+) -> TrainConfig:
+    from wsislib.engine.config import TrainConfig
+
+    return TrainConfig(
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule="cosine",
+        warmup_steps=min(100, steps // 10),
+        warmup_factor=0.01,
+        clip_norm=5.0,
+        seed=seed,
+        checkpoint_every=checkpoint_every,
+        log_every=10,
+    )
+
+
+def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
+    """One overlay picture per photograph."""
+    from wsislib.viz.figure import save_figure
+    from wsislib.viz.overlay import Style, overlay
+    from wsislib.viz.pictures import read_detections
+
+    out.mkdir(parents=True, exist_ok=True)
+    for index, file in enumerate(folder.files):
+        sample = folder[index]
+        height, width = sample.image.shape[1:]
+        found = read_detections(results, sample.image_id, folder.categories, height, width)
+        figure = overlay(sample.image, found, folder.categories, style=Style(min_score=score))
+        save_figure(figure, out / f"{file.stem}.png")
