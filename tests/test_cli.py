@@ -8,20 +8,21 @@ import time
 from pathlib import Path
 
 import pytest
+from wsisbook import cli
 
-from wsislib import cli
+from wsislib.cli import DONE, WRONG_USE
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def wsis(*words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "wsislib.cli", *words]
+    command = [sys.executable, "-m", "wsisbook.cli", *words]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
 
 
 def test_help_lists_every_command_without_loading_torch() -> None:
     probe = (
-        "import sys; from wsislib.cli import main; main(['--help']); "
+        "import sys; from wsisbook.cli import main; main(['--help']); "
         "assert 'torch' not in sys.modules and 'pandas' not in sys.modules"
     )
     started = time.process_time()
@@ -61,7 +62,7 @@ def test_every_command_exists_and_explains_itself(name: str) -> None:
 def test_an_error_is_one_line(
     words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture
 ) -> None:
-    assert cli.main(words) == cli.WRONG_USE
+    assert cli.main(words) == WRONG_USE
     error = capsys.readouterr().err
     assert error.startswith(message) and error.count("\n") == 1
 
@@ -79,11 +80,11 @@ def test_debug_shows_the_whole_error(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_words_the_help_is_shown(capsys: pytest.CaptureFixture) -> None:
-    assert cli.main([]) == cli.WRONG_USE
+    assert cli.main([]) == WRONG_USE
     assert "usage: wsis COMMAND" in capsys.readouterr().out
-    assert cli.main(["--version"]) == cli.DONE
+    assert cli.main(["--version"]) == DONE
 
 
 def test_the_committed_study_has_a_status(capsys: pytest.CaptureFixture) -> None:
-    assert cli.main(["status", "--scale", "paper"]) == cli.DONE
+    assert cli.main(["status", "--scale", "paper"]) == DONE
     assert "maskx-end-to-end/oracle/seed-0" in capsys.readouterr().out

@@ -1,7 +1,8 @@
-"""`wsis`: a thin door to the library.
+"""`wsis`: the command line of the library.
 
-Each command is a typed function in `wsislib.commands`; tyro makes its options. A command's
-module is imported only when it is asked for, so that `wsis --help` answers at once.
+Each command is a typed function; tyro makes its options. A command's module is imported only when
+it is asked for, so that `wsis --help` answers at once. The study book adds its own commands in
+`wsisbook.cli`, which calls `main` with a longer list.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from wsislib.strict import near
 
 # Command -> (module, function, what it does).
-COMMANDS: dict[str, tuple[str, str, str]] = {
+Commands = Mapping[str, tuple[str, str, str]]
+
+COMMANDS: Commands = {
     "data check": ("wsislib.commands.data", "check", "report every problem of a data set at once"),
     "data make": ("wsislib.commands.data", "make", "draw scenes of the world as a COCO folder"),
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
@@ -22,24 +25,12 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),
     "teach": ("wsislib.commands.teach", "teach", "a teacher's candidate masks for weak labels"),
     "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
-    "run": ("wsisbook.commands.study", "run", "do one run: a row of a table, one seed"),
-    "reproduce": ("wsisbook.commands.study", "reproduce", "do all unfinished runs of some tables"),
-    "plan": ("wsisbook.commands.plan", "plan", "what runs would cost: files, hours, disk"),
-    "dry-run": ("wsisbook.commands.plan", "dry_run", "try a row for one step on made-up images"),
-    "status": ("wsisbook.commands.study", "status", "which runs are done, stale, missing, failed"),
-    "tables": ("wsisbook.commands.study", "tables", "write and show the tables of finished runs"),
-    "notebooks": ("wsisbook.commands.book", "notebooks", "execute the book's notebooks"),
-    "pages": ("wsisbook.commands.book", "pages", "generate the book's claims and status pages"),
-    "teacher train": ("wsisbook.commands.teacher", "train", "train the weights of the package"),
-    "teacher install": ("wsisbook.commands.teacher", "install", "put them into the package"),
-    "teacher measure": ("wsisbook.commands.teacher", "measure", "IoU of a teacher's candidates"),
-    "devices": ("wsisbook.commands.study", "devices", "which devices this machine has"),
 }
 
 DONE, FAILED, WRONG_USE, BUSY, INTERRUPTED = 0, 1, 2, 75, 130
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) -> int:
     """Run the command that `arguments` (the process's own if None) name; the exit code.
 
     Exit codes: 0 done; 1 something that was asked for failed; 2 wrong use or an error with one
@@ -47,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ("-h", "--help", "help"):
-        print(help_text())
+        print(help_text(commands))
         return DONE if words else WRONG_USE
     if words[0] == "--version":
         from wsislib import __version__
@@ -55,8 +46,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"wsis {__version__}")
         return DONE
     try:
-        name, rest = _command(words)
-        return _call(name, rest)
+        name, rest = _command(words, commands)
+        return _call(name, rest, commands)
     except KeyboardInterrupt as stop:
         print(f"wsis: {str(stop) or 'interrupted'}", file=sys.stderr)
         return INTERRUPTED
@@ -66,38 +57,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except (ValueError, OSError, RuntimeError) as error:
         # A RuntimeError that is not ours is a bug: show it whole.
-        ours = not isinstance(error, RuntimeError) or type(error).__module__.startswith(("wsislib", "wsisbook"))
-        if os.environ.get("WSIS_DEBUG") or not ours:
+        ours = {"wsislib"} | {module.partition(".")[0] for module, _, _ in commands.values()}
+        bug = isinstance(error, RuntimeError) and _package(error) not in ours
+        if os.environ.get("WSIS_DEBUG") or bug:
             raise
         print(f"wsis: error: {_one_line(error)}", file=sys.stderr)
         return _exit_code(error)
 
 
-def help_text() -> str:
+def help_text(commands: Commands) -> str:
     """The list of commands."""
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {what}" for name, (_, _, what) in COMMANDS.items()]
+    width = max(map(len, commands))
+    lines = [f"  {name:<{width}}  {what}" for name, (_, _, what) in commands.items()]
     return "\n".join(
         ["usage: wsis COMMAND [OPTIONS]", "", *lines, "", "wsis COMMAND --help shows its options"]
     )
 
 
-def _command(words: Sequence[str]) -> tuple[str, list[str]]:
+def _command(words: Sequence[str], commands: Commands) -> tuple[str, list[str]]:
     """Command name and the words after it."""
     for length in (2, 1):
         name = " ".join(words[:length])
-        if name in COMMANDS:
+        if name in commands:
             return name, list(words[length:])
-    inner = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    inner = [name for name in commands if name.startswith(f"{words[0]} ")]
     if inner:
         raise ValueError(f"`wsis {words[0]}` wants one more word: " + " or ".join(inner))
-    raise ValueError(f"unknown command {words[0]!r}{near(words[0], COMMANDS)}")
+    raise ValueError(f"unknown command {words[0]!r}{near(words[0], commands)}")
 
 
-def _call(name: str, rest: list[str]) -> int:
+def _call(name: str, rest: list[str], commands: Commands) -> int:
     import tyro
 
-    module_name, function_name, what = COMMANDS[name]
+    module_name, function_name, what = commands[name]
     try:
         function = getattr(importlib.import_module(module_name), function_name)
     except ModuleNotFoundError as error:
@@ -115,11 +107,14 @@ def _one_line(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _exit_code(error: Exception) -> int:
-    from wsisbook.runs.store import RunBusyError
+def _package(error: Exception) -> str:
+    return type(error).__module__.partition(".")[0]
 
-    if isinstance(error, RunBusyError):
-        return BUSY
+
+def _exit_code(error: Exception) -> int:
+    own = getattr(error, "exit_code", None)  # of an error class that has one
+    if own is not None:
+        return own
     return FAILED if isinstance(error, RuntimeError) else WRONG_USE
 
 

@@ -101,7 +101,7 @@ def change_study(study_root: Path) -> Callable[[str, str], None]:
 @pytest.fixture
 def wsis() -> list[str]:
     """The command line of `wsis`."""
-    return [sys.executable, "-m", "wsislib.cli"]
+    return [sys.executable, "-m", "wsisbook.cli"]
 
 
 @pytest.fixture

@@ -118,7 +118,7 @@ def _job(
 ) -> dict[str, object]:
     """Command and needs of one job, as the workflow reads them."""
     key = job.key
-    words = [sys.executable, "-m", "wsislib.cli", "run", key.table, key.row]
+    words = [sys.executable, "-m", "wsisbook.cli", "run", key.table, key.row]
     words += ["--seed", str(key.seed), "--scale", key.scale, "--device", device, "--no-progress"]
     # On this machine, time for a run of a batch that was just killed to save and leave. On a
     # cluster a job that was submitted twice must not sit idle.

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 from wsislib.atomic import read_json, write_json
+from wsislib.cli import BUSY
 
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.paths import results_root
@@ -40,6 +41,8 @@ LOCK_SECONDS = 2.0
 
 class RunBusyError(RuntimeError):
     """Another process is doing this run."""
+
+    exit_code = BUSY
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from wsisbook import cli
 from wsisbook.experiments.word_vectors import word_vectors
 from wsisbook.plan.disk import room
 from wsisbook.plan.dry_run import dry_runs
@@ -21,7 +22,7 @@ from wsisbook.runs.experiments import experiment
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 
-from wsislib import cli
+from wsislib.cli import DONE, WRONG_USE
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate import check_coco
 from wsislib.data.visual_genome.classes import COCO_NAMES
@@ -108,7 +109,7 @@ def test_full_size_on_photographs_in_cocos_format(
     study: Study, study_root: Path, capsys: pytest.CaptureFixture
 ) -> None:
     words = ["dry-run", "detectors", "shared", "--side", "64", "--device", "cpu", "--no-progress"]
-    assert cli.main(words) == cli.DONE
+    assert cli.main(words) == DONE
     said = capsys.readouterr().out
     assert said.startswith("detectors/shared/seed-0: 44.3 M parameters, a step of 1 image(s): ")
     assert "masks judged, weights 178 MB, a checkpoint 354 MB, peak memory " in said
@@ -147,7 +148,7 @@ def test_two_processes_train_as_one(study: Study, study_root: Path) -> None:
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "--no-python"]
     words = ["dry-run", "heads", "all", "--scale", "lab", "--steps", "2", "--device", "cpu"]
     done = subprocess.run(
-        [sys.executable, *launch, sys.executable, "-m", "wsislib.cli", *words],
+        [sys.executable, *launch, sys.executable, "-m", "wsisbook.cli", *words],
         capture_output=True, text=True, timeout=280, env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -232,7 +233,7 @@ def test_a_file_without_miniature_is_named(tmp_path: Path) -> None:
 def test_wrong_use_is_one_line(
     study_root: Path, words: tuple[str, ...], message: str, capsys: pytest.CaptureFixture
 ) -> None:
-    assert cli.main(["dry-run", *words, "--scale", "lab", "--device", "cpu"]) == cli.WRONG_USE
+    assert cli.main(["dry-run", *words, "--scale", "lab", "--device", "cpu"]) == WRONG_USE
     error = capsys.readouterr().err
     assert error.startswith(f"wsis: error: {message}") and error.count("\n") == 1
     assert not list((study_root / "build").glob("dry-run/*"))
@@ -242,7 +243,7 @@ def test_an_experiment_that_shows_no_model_is_tried_at_its_own_size(
     study_root: Path, capsys: pytest.CaptureFixture
 ) -> None:
     words = ["dry-run", "tiny", "--scale", "lab", "--device", "cpu"]
-    assert cli.main(words) == cli.DONE
+    assert cli.main(words) == DONE
     rows = [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()]
     assert rows == [
         "tiny/low/seed-0", "stage-one/detector/seed-0", "tiny/high/seed-0",

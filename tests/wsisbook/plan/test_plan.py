@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
+from wsisbook import cli
 from wsisbook.plan.costs import duration
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
 from wsisbook.plan.disk import room, size
@@ -18,7 +19,7 @@ from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
 
-from wsislib import cli
+from wsislib.cli import DONE
 
 ROOT = Path(__file__).resolve().parents[3]
 FAKE = "fake_experiment_for_tests:FAKE"
@@ -94,7 +95,7 @@ def test_a_run_that_was_done_counts_more_than_a_measured_step(
     measured: Callable[..., None], wsis: list[str]
 ) -> None:
     measured(step("tiny/low", {"experiment": FAKE, "value": 10.0}, 2.0))
-    assert cli.main(["run", "tiny", "low", "--scale", "lab", "--seed", "1"]) == cli.DONE
+    assert cli.main(["run", "tiny", "low", "--scale", "lab", "--seed", "1"]) == DONE
     plan = make_plan(load_study(), open_store("lab"), "lab", ["tiny"])
     costs = {str(job.key): job.cost.source for job in plan.jobs}
     assert costs["tiny/low/seed-0"] == "this row"
@@ -143,7 +144,7 @@ def test_files_are_there_or_missing_with_their_source(
     assert known["val2017"].present and known["val2017"].bytes == 1500
     assert not known["train2017"].present and known["train2017"].bytes == 19_336_861_798
     assert known["own.json"].bytes is None and known["own.json"].source is None
-    assert cli.main(["plan", "--scale", "paper"]) == cli.DONE
+    assert cli.main(["plan", "--scale", "paper"]) == DONE
     said = capsys.readouterr().out
     assert f"{study_root}/sets/coco/val2017 (there, 1.5 kB)" in said
     assert (
@@ -151,7 +152,7 @@ def test_files_are_there_or_missing_with_their_source(
         "http://images.cocodataset.org/zips/train2017.zip)"
     ) in said
     assert f"{study_root}/sets/own.json (missing)" in said
-    assert cli.main(["plan", "--scale", "paper", "--json"]) == cli.DONE
+    assert cli.main(["plan", "--scale", "paper", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert [job["run"] for job in told["jobs"]] == ["photographs/all/seed-0"]
     assert told["files"][3] | {"path": ""} == {
