@@ -33,7 +33,7 @@ from wsislib.models.mask2former.builders import LOSS_WEIGHTS, mask2former_lab
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_weights import load_sam
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.teacher.teach import Taught, teach
+from wsislib.teacher.teach import CacheStats, teach
 from wsislib.teacher.teaching import TeachingDataset, pseudo_masks
 
 ALLOWED_OVERHEAD = 1.05
@@ -50,7 +50,7 @@ def scenes_of(count: int, size: int) -> WorldDataset:
     return scenes
 
 
-def from_cache(scenes: WorldDataset, teacher: Teacher) -> tuple[TeachingDataset, Taught, float]:
+def from_cache(scenes: WorldDataset, teacher: Teacher) -> tuple[TeachingDataset, CacheStats, float]:
     """Box labels with candidates, what the pass did, and the seconds that it took."""
     boxes = WeakDataset(scenes, [LabelKind.BOX] * len(scenes), seed=0)
     folder = Path(tempfile.mkdtemp(prefix="teacher-cache-"))

@@ -26,13 +26,13 @@ from typing import Any
 import torch
 from record import RESULTS, record
 from torch import nn
+
 from wsisbook.plan.dry_run import DryRun, dry_runs
 from wsisbook.plan.dry_run_settings import DryRunOptions
 from wsisbook.plan.step_times import StepTime, kind_of, read_step_times
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import Run, keys_of, resolve
 from wsisbook.runs.spec import load_study
-
 from wsislib.data.sample import Sample
 from wsislib.engine.device import describe_device, pick_device
 from wsislib.models.maskrcnn.detector import Detector

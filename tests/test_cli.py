@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from wsisbook import cli
 
+from wsisbook import cli
 from wsislib.cli import DONE, WRONG_USE
 
 ROOT = Path(__file__).resolve().parents[1]

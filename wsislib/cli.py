@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 
-from wsislib.strict import near
+from wsislib.strict import did_you_mean
 
 # Command -> (module, function, what it does).
 Commands = Mapping[str, tuple[str, str, str]]
@@ -83,7 +83,7 @@ def _command(words: Sequence[str], commands: Commands) -> tuple[str, list[str]]:
     inner = [name for name in commands if name.startswith(f"{words[0]} ")]
     if inner:
         raise ValueError(f"`wsis {words[0]}` wants one more word: " + " or ".join(inner))
-    raise ValueError(f"unknown command {words[0]!r}{near(words[0], commands)}")
+    raise ValueError(f"unknown command {words[0]!r}{did_you_mean(words[0], commands)}")
 
 
 def _call(name: str, rest: list[str], commands: Commands) -> int:

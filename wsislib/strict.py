@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> Any:
         raise ValueError(f"{path}: {where}not valid YAML ({what})") from error
 
 
-def near(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str]) -> str:
     """'; did you mean ...?' where something in `known` is close to `name`, else the list."""
     names = [str(item) for item in known]
     close = difflib.get_close_matches(str(name), names, n=2, cutoff=0.6)
@@ -54,7 +54,7 @@ def near(name: str, known: Iterable[str]) -> str:
     return "; known: " + (", ".join(sorted(names)) if names else "none")
 
 
-def only_keys(mapping: Any, known: Iterable[str], where: str) -> Mapping[str, Any]:
+def reject_unknown(mapping: Any, known: Iterable[str], where: str) -> Mapping[str, Any]:
     """`mapping` as it is, after checking that it is one and has no unknown key.
 
     Raises:
@@ -67,11 +67,11 @@ def only_keys(mapping: Any, known: Iterable[str], where: str) -> Mapping[str, An
     allowed = list(known)
     for key in mapping:
         if key not in allowed:
-            raise ValueError(f"{where}: unknown key {key!r}{near(str(key), allowed)}")
+            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(str(key), allowed)}")
     return mapping
 
 
-def need(mapping: Mapping[str, Any], key: str, where: str, kind: type = str) -> Any:
+def require(mapping: Mapping[str, Any], key: str, where: str, kind: type = str) -> Any:
     """`mapping[key]`, which must be there and be of type `kind`.
 
     Raises:

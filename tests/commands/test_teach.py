@@ -16,7 +16,8 @@ from wsislib.commands.teach import teach
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.sample import Detections
 from wsislib.data.world import WorldDataset, WorldSpec, export_coco
-from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import recipe
 from wsislib.photos.weak_data import read_weak

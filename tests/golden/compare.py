@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from wsisbook.runs.parts import PART_VERSIONS
-
 from wsislib.atomic import read_json
 
 Numbers = Mapping[str, float | str]

@@ -28,13 +28,17 @@ def mask_rcnn() -> Numbers:
 def transfer() -> Numbers:
     """Losses of Mask^X R-CNN and of heads side by side over plain steps, and T's output."""
     from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-    from wsislib.models.maskrcnn.builders_maskx import give_mlp, maskx_rcnn_lab, transfer_predictor
+    from wsislib.models.maskrcnn.builders_maskx import (
+        add_mlp_branch,
+        maskx_rcnn_lab,
+        transfer_predictor,
+    )
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
     numbers: Numbers = {}
     batch = scenes()
     detector = mask_rcnn_lab(4, "class-agnostic", 0)
-    heads = {"agnostic": give_mlp(mask_rcnn_lab(4, "class-agnostic", 0), pool=4).mask}
+    heads = {"agnostic": add_mlp_branch(mask_rcnn_lab(4, "class-agnostic", 0), pool=4).mask}
     for inputs in ("cls", "box", "random"):
         heads[inputs] = mask_rcnn_lab(4, "class-agnostic", 0).mask
         heads[inputs].predictor = transfer_predictor(detector.roi.box_predictor, 64, inputs, 3)

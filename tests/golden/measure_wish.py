@@ -63,7 +63,7 @@ def pseudo_points() -> dict[str, float | str]:
     """Peaks of fixed maps, which of them are merged, and which candidates they leave."""
     from wsislib.data.sample import Candidates
     from wsislib.models.wish.candidate_choice import Gate
-    from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, merged_points
+    from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, mask_nms
 
     y, x = torch.meshgrid(torch.arange(12.0), torch.arange(12.0), indexing="ij")
     maps = torch.stack([(0.9 * x + c).sin() + (0.7 * y * (c + 1)).cos() for c in range(3)])
@@ -78,7 +78,7 @@ def pseudo_points() -> dict[str, float | str]:
         quality = 0.5 + 0.4 * (places.sum(1, keepdim=True) + torch.arange(3)).sin().abs()
         return Candidates(apart < reach, quality)
 
-    kept = merged_points(points, peaks.categories, ask, 0.5)
+    kept = mask_nms(points, peaks.categories, ask, 0.5)
     label = Label(LabelKind.POINT, kept.categories, points=kept.points)
     allowed = Gate()(label, kept.candidates, guessed=torch.ones(len(label)).bool())
     return {

@@ -3,11 +3,11 @@ fresh."""
 
 import pytest
 import torch
-from wsisbook.runs.parts import PART_VERSIONS, version_changes, versions_of
 
 from tests.golden.compare import advice, moved, recorded, version_of
 from tests.golden.golden_numbers import exact
 from tests.golden.measure import MEASURES, TOLERANCES
+from wsisbook.runs.parts import PART_VERSIONS, version_changes, versions_of
 from wsislib.data.world import WORLD_VERSION
 
 

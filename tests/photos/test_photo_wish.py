@@ -10,7 +10,8 @@ from wsislib.data.sample import LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec, export_coco
 from wsislib.engine.errors import RunBusy
 from wsislib.engine.weights import read_meta, read_tensors
-from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import commands as photos
 from wsislib.photos.photo_wish import build_wish, wish_config

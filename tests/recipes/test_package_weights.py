@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from wsisbook.cli import main
 
+from wsisbook.cli import main
 from wsislib.engine.weights import read_meta, read_tensors
 from wsislib.models.assets import assets_folder, read_asset
 from wsislib.recipes.lab_backbone_recipe import mean_average_precision

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from torch import Tensor
-from wsisbook.part2.teacher_show import deepest, heads_table, meanings_table, quality_table
 
+from wsisbook.part2.teacher_show import deepest, heads_table, meanings_table, quality_table
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Candidates

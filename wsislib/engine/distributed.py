@@ -44,7 +44,7 @@ class LossModule(nn.Module):
 
 
 @dataclass(frozen=True)
-class Team:
+class ProcessGroup:
     """The processes that train one model together.
 
     Attributes:
@@ -99,17 +99,17 @@ class Team:
         return run_folder(folder) if self.leads else nullcontext(folder)
 
 
-def join_team(device: torch.device) -> Team:
+def join_team(device: torch.device) -> ProcessGroup:
     """This process's team: the one that torchrun started, or itself alone.
 
     The processes stay connected until they end, so that one script may train several times.
     """
     if dist.is_available() and dist.is_initialized():
-        return Team(dist.get_rank(), dist.get_world_size(), device)
+        return ProcessGroup(dist.get_rank(), dist.get_world_size(), device)
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return Team(0, 1, device)
+        return ProcessGroup(0, 1, device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
     dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
     atexit.register(dist.destroy_process_group)
-    return Team(dist.get_rank(), dist.get_world_size(), device)
+    return ProcessGroup(dist.get_rank(), dist.get_world_size(), device)

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from torch import nn
 
 from wsislib.engine.record import Record
-from wsislib.engine.seeds import global_rng_kept
+from wsislib.engine.seeds import preserve_rng
 
 # Given how many steps are done.
 AfterStep = Callable[[int], None]
 
 
-def unnoticed(after_step: AfterStep | None, model: nn.Module, record: Record) -> AfterStep:
+def side_effect_free(after_step: AfterStep | None, model: nn.Module, record: Record) -> AfterStep:
     """`after_step`, after which modes, generators and the clock are as they were before.
 
     In a team the process that writes looks alone.
@@ -27,14 +27,14 @@ def unnoticed(after_step: AfterStep | None, model: nn.Module, record: Record) ->
         return lambda step: None
 
     def look(step: int) -> None:
-        with record.clock_stopped(), global_rng_kept(record.team.device), modes_kept(model):
+        with record.clock_stopped(), preserve_rng(record.team.device), preserve_modes(model):
             after_step(step)
 
     return look
 
 
 @contextmanager
-def modes_kept(model: nn.Module) -> Iterator[None]:
+def preserve_modes(model: nn.Module) -> Iterator[None]:
     """Every module after it in the mode, train or eval, that it was in before."""
     before = [(module, module.training) for module in model.modules()]
     try:

@@ -16,7 +16,7 @@ from torch import nn
 from wsislib.data.sample import Dataset
 from wsislib.engine.checkpoint import Progress, load_newest, save_checkpoint, save_weights
 from wsislib.engine.config import TrainConfig
-from wsislib.engine.distributed import Team
+from wsislib.engine.distributed import ProcessGroup
 from wsislib.engine.history import Row, read_history, write_history
 
 
@@ -36,7 +36,7 @@ class Record:
         optimiser: torch.optim.Optimizer,
         dataset: Dataset,
         config: TrainConfig,
-        team: Team,
+        team: ProcessGroup,
     ) -> None:
         self.folder = folder
         self.model = model

@@ -34,7 +34,7 @@ def generator_for(seed: int, purpose: Purpose, *counters: int) -> torch.Generato
 
 
 @contextmanager
-def global_rng_kept(device: torch.device) -> Iterator[None]:
+def preserve_rng(device: torch.device) -> Iterator[None]:
     """Leave torch's global generators (CPU and `device`) as they were found.
 
     Models may draw from them (torchvision's samplers do), so training reseeds them at each step.

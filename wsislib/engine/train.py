@@ -22,11 +22,11 @@ from wsislib.data.transforms import random_flip
 from wsislib.engine.batches import Augment, batches
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import autocast, pick_device
-from wsislib.engine.distributed import Team, join_team
+from wsislib.engine.distributed import ProcessGroup, join_team
 from wsislib.engine.errors import Interrupted, NonFiniteLoss
 from wsislib.engine.history import Row, median_speed
 from wsislib.engine.interrupt import stop_on_signal
-from wsislib.engine.looking import AfterStep, modes_kept, unnoticed
+from wsislib.engine.looking import AfterStep, preserve_modes, side_effect_free
 from wsislib.engine.optimise import (
     build_optimiser,
     clip_gradient,
@@ -34,7 +34,7 @@ from wsislib.engine.optimise import (
     set_learning_rate,
 )
 from wsislib.engine.record import Record
-from wsislib.engine.seeds import Purpose, derive_seed, global_rng_kept
+from wsislib.engine.seeds import Purpose, derive_seed, preserve_rng
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,11 @@ def fit(
     team = join_team(chosen)
     with ExitStack() as stack:
         stack.enter_context(team.hold(Path(folder)))
-        stack.enter_context(global_rng_kept(chosen))
+        stack.enter_context(preserve_rng(chosen))
         stack.enter_context(_train_mode(model))
         optimiser = build_optimiser(model.to(chosen), config)
         record = Record(Path(folder), model, optimiser, dataset, config, team)
-        look = unnoticed(after_step, model, record)
+        look = side_effect_free(after_step, model, record)
         _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress, look)
         record.finish()
     done = record.done
@@ -149,7 +149,7 @@ def _backward(
     optimiser: torch.optim.Optimizer,
     batch: Sequence[Sample],
     config: TrainConfig,
-    team: Team,
+    team: ProcessGroup,
 ) -> dict[str, float]:
     """Leave the clipped gradient of the weighted loss of `batch` in the parameters.
 
@@ -217,7 +217,7 @@ def _with_flip(augment: Augment | None, config: TrainConfig) -> Augment | None:
 @contextmanager
 def _train_mode(model: nn.Module) -> Iterator[None]:
     """Every module in train mode inside, in the mode it was in after."""
-    with modes_kept(model):
+    with preserve_modes(model):
         model.train()
         yield
 

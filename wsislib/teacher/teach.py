@@ -27,7 +27,7 @@ _AT_ONCE = 64  # prompts that the mask decoder takes together
 
 
 @dataclass(frozen=True)
-class Taught:
+class CacheStats:
     """What a pass has done for this process's share of a data set.
 
     Attributes:
@@ -56,7 +56,7 @@ def teach(
     folder: Path,
     share: tuple[int, int] = (1, 1),
     progress: bool = True,
-) -> Taught:
+) -> CacheStats:
     """Fill a cache with the candidates of every point and box label of a data set.
 
     Candidates of one image do not depend on which others are made beside it. What a GPU makes may
@@ -94,7 +94,7 @@ def teach(
         made = _Pass(dataset, teacher, cache, data, bar).run(missing)
     keys = [key for rows in blocks for key in cache.noted(data, rows) or ()]
     instances, stored = cache.amount(tuple(keys))
-    return Taught(cache, images, instances, made, stored)
+    return CacheStats(cache, images, instances, made, stored)
 
 
 def candidates_of(teacher: Teacher, sample: Sample) -> bytes:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 from tyro.conf import Positional
+
 from wsislib.cli import DONE, FAILED
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 from tyro.conf import Positional
+
 from wsislib.cli import BUSY, DONE, FAILED
 
 if TYPE_CHECKING:

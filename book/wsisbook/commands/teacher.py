@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 from tyro.conf import Positional
+
 from wsislib.cli import DONE
 
 Name = Literal["tiny-sam", "lab-backbone"]

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.sample import Dataset, Sample
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
 
 from wsisbook.runs.config import digest
+from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
 
 
 class DetectedBoxes:

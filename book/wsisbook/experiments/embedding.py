@@ -9,6 +9,7 @@ from wsisbook.experiments.partial_data import PartialDataConfig, data_file
 
 if TYPE_CHECKING:
     from torch import Tensor
+
     from wsislib.data.sample import Dataset
 
 

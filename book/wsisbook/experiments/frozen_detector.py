@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.atomic import read_json
-
 from wsisbook.runs.experiments import Context
+from wsislib.atomic import read_json
 
 if TYPE_CHECKING:
     from wsislib.models.maskrcnn.detector import Detector
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 _CATEGORIES = ("data", "categories", "world_seed")
 
 
-def take_detector(model: Detector, context: Context, freeze: bool = True) -> None:
+def load_detector(model: Detector, context: Context, freeze: bool = True) -> None:
     """Load the detector of the run that this one needs, and freeze it unless told otherwise.
 
     Raises:

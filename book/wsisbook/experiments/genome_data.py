@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 from wsisbook.runs.paths import data_folder
 
 if TYPE_CHECKING:
+    from wsisbook.experiments.partial_data import PartialDataConfig
     from wsislib.data.photographs.coco import CocoDataset
     from wsislib.data.visual_genome.dataset import VisualGenomeDataset
-
-    from wsisbook.experiments.partial_data import PartialDataConfig
 
 _OWN_FILES = ("objects.json", "image_data.json", "VG_100K", "VG_100K_2")
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsisbook.experiments.frozen_detector import take_detector
-from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, exchanged
+from wsisbook.experiments.frozen_detector import load_detector
+from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, swap_splits
 from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_files, data_sets
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 
@@ -51,14 +51,14 @@ def run_grabcut(context: Context) -> Outcome:
     split = chosen_split(config, len(val.categories))
     model = _detector(config, len(val.categories), context.seed)
     context.on_model(model)
-    take_detector(model, context)
+    load_detector(model, context)
     device = pick_device(context.device)
     found = predict_all(model, val, device=device, progress=context.progress)
     results = painted(val, found, context)
     metrics = average_precisions(val.ground_truth(), results, {"A": split.a, "B": split.b})
     return Outcome(
         # The detector knows no split, so the other direction has the same run.
-        metrics={**metrics, "reversed": exchanged(metrics)},
+        metrics={**metrics, "reversed": swap_splits(metrics)},
         data={"val": val.fingerprint()},
         device=describe_device(device),
         examples=examples_of(results, val.image_ids),
@@ -73,9 +73,8 @@ def painted(
 
     What is painted is kept in the run's folder, so that a run that was stopped goes on.
     """
-    from wsislib.labels.grabcut_dataset import GrabCutDataset
-
     from wsisbook.experiments.detected_boxes import DetectedBoxes
+    from wsislib.labels.grabcut_dataset import GrabCutDataset
 
     config: GrabCutConfig = context.config
     boxes = DetectedBoxes(dataset, results)

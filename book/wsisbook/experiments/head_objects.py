@@ -13,16 +13,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsislib.atomic import read_json
-
 from wsisbook.experiments.cases import Case, Pair, cases_of, of_categories, pairs_of
 from wsisbook.experiments.mask_heads import MaskHeadsConfig, build_heads, learnt_categories
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.runs.config import RunConfig, config_from
 from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsislib.atomic import read_json
 
 if TYPE_CHECKING:
     import torch
+
     from wsislib.data.sample import Category, Dataset, Sample
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
@@ -116,9 +116,8 @@ def draw(
     device: torch.device,
 ) -> dict[str, list[dict[str, Any]]]:
     """Head -> COCO results of the first scenes, by the weights of the run in `folder`."""
-    from wsislib.engine.weights import load_weights
-
     from wsisbook.experiments.head_results import predict_heads
+    from wsislib.engine.weights import load_weights
 
     source = source_config(folder)
     train, val = data_sets(source)

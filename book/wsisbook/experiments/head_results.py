@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from tqdm import tqdm
+
 from wsislib.engine.predict import as_results, encode_masks
 
 if TYPE_CHECKING:

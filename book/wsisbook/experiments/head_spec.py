@@ -18,6 +18,7 @@ from wsisbook.experiments.partial_data import PartialDataConfig, named_split
 
 if TYPE_CHECKING:
     from torch import Tensor
+
     from wsislib.labels.splits import Split
     from wsislib.models.maskrcnn.detector import Detector
     from wsislib.models.maskrcnn.mask_branch import MaskBranch
@@ -80,7 +81,7 @@ class HeadSpec:
             mlp_pool: see `MaskMLP`.
             seed: of the initial weights of transfer and MLP.
         """
-        from wsislib.models.maskrcnn.builders_maskx import give_mlp, transfer_predictor
+        from wsislib.models.maskrcnn.builders_maskx import add_mlp_branch, transfer_predictor
 
         model = build("class-specific" if self.kind == "class-specific" else "class-agnostic")
         if self.kind == "transfer":
@@ -94,5 +95,5 @@ class HeadSpec:
                 seed=seed,
             )
         if self.mlp_layers:
-            give_mlp(model, self.mlp_layers, mlp_pool, seed)
+            add_mlp_branch(model, self.mlp_layers, mlp_pool, seed)
         return model.mask

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, build_model, train_config, twelve
+from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, build_model, coco_stats, train_config
 from wsisbook.experiments.partial_data import chosen_split, data_files, data_sets
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 
@@ -72,7 +72,7 @@ def run_large_detector(context: Context) -> Outcome:
     model = build_model(config, len(train.categories), context.seed)
     context.on_model(model)
     if "start" in context.needs:
-        begin_with(model, context.needs["start"])
+        init_from(model, context.needs["start"])
     boxes = WeakDataset(train, [LabelKind.BOX] * len(train), seed=0)
     device = pick_device(context.device)
     fitted = fit(
@@ -93,7 +93,7 @@ def run_large_detector(context: Context) -> Outcome:
     )
 
 
-def begin_with(model: Detector, folder: Path) -> None:
+def init_from(model: Detector, folder: Path) -> None:
     """Take all weights but those of the categories from the run in `folder`.
 
     Raises:
@@ -117,7 +117,7 @@ def box_metrics(
 
     sides = {"all": None, "A": split.a, "B": split.b}
     return {
-        side: twelve(coco_ap(ground_truth, results, categories=members, iou_type="bbox"))
+        side: coco_stats(coco_ap(ground_truth, results, categories=members, iou_type="bbox"))
         for side, members in sides.items()
         if members != ()
     }

@@ -2,7 +2,8 @@
 
 Hu et al., Learning to Segment Every Thing, section 5, second stage: heads learn over the frozen
 detector from the masks of A and are then used on all categories. With Visual Genome the masks are
-COCO's, and the detector is cut to COCO's categories while they are learnt (`models/surgery.py`).
+COCO's, and the detector is cut to COCO's categories while they are learnt
+(`experiments/category_subset.py`).
 The heads are judged on detections and, where there are true masks, in true boxes as well.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsisbook.experiments.frozen_detector import take_detector
+from wsisbook.experiments.frozen_detector import load_detector
 from wsisbook.experiments.large_detector import check_test, set_test
 from wsisbook.experiments.mask_heads import MASK_HEADS, MaskHeadsConfig, build_heads
 from wsisbook.experiments.mask_rcnn import train_config
@@ -22,11 +23,11 @@ from wsisbook.runs.experiments import Context, Experiment, Outcome
 
 if TYPE_CHECKING:
     import torch
+
+    from wsisbook.experiments.category_subset import BoxRows
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
-
-    from wsisbook.experiments.surgery import BoxRows
 
 TRUE_BOXES = "true_boxes.csv"
 
@@ -56,11 +57,10 @@ class LargeHeadsConfig(MaskHeadsConfig):
 
 def run_large_heads(context: Context) -> Outcome:
     """Train the heads on the masks of A and judge them; metrics of each are under its name."""
+    from wsisbook.experiments.large_results import judge_large
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
     from wsislib.labels.datasets import PartialDataset
-
-    from wsisbook.experiments.large_results import judge_large
 
     config: LargeHeadsConfig = context.config
     if not config.heads:
@@ -70,7 +70,7 @@ def run_large_heads(context: Context) -> Outcome:
     learnt = learnt_from(config, split)
     model = build_heads(config, train, learnt, context.seed)
     context.on_model(model)
-    take_detector(model, context)
+    load_detector(model, context)
     masks, rows = _masks(config, train, model, split)
     labelled = PartialDataset(masks, sorted({c for own in learnt.values() for c in own}))
     device = pick_device(context.device)
@@ -108,8 +108,8 @@ def _masks(
     """The data with masks, and the detector's rows where it was cut to the categories of A."""
     if config.data != "visual-genome":
         return train, None
+    from wsisbook.experiments.category_subset import keep_first_categories
     from wsisbook.experiments.genome_data import coco_masks
-    from wsisbook.experiments.surgery import keep_first_categories
 
     if split.a != tuple(range(len(split.a))) or any(
         spec.masks != "A" for spec in config.specs().values()
@@ -126,10 +126,9 @@ def _masks(
 
 def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.device) -> Path:
     """The weights of the model with all of its categories; of several processes one writes."""
+    from wsisbook.experiments.category_subset import restore_categories
     from wsislib.engine.distributed import join_team
     from wsislib.engine.weights import read_meta, save_weights
-
-    from wsisbook.experiments.surgery import restore_categories
 
     trained = folder / "checkpoints" / "final.safetensors"
     if rows is None:

@@ -10,21 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import torch
-from wsislib.atomic import atomic_write
 
 from wsisbook.experiments.head_results import HeadResults, predict_heads
 from wsisbook.experiments.large_detector import box_metrics
 from wsisbook.experiments.mask_heads import head_metrics
 from wsisbook.experiments.mask_rcnn import examples_of
 from wsisbook.experiments.true_boxes import TrueBoxes, judge_true_boxes
+from wsislib.atomic import atomic_write
 
 if TYPE_CHECKING:
+    from wsisbook.experiments.large_heads import LargeHeadsConfig
+    from wsisbook.experiments.partial_data import PartialDataConfig
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
-
-    from wsisbook.experiments.large_heads import LargeHeadsConfig
-    from wsisbook.experiments.partial_data import PartialDataConfig
 
 EXAMPLE_SCORE = 0.3  # pictures of detections show what is above it
 LEAST_PIXELS = 150  # an instance in the gallery shows at least so much of itself

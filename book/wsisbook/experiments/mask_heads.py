@@ -12,20 +12,19 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from wsisbook.experiments.embedding import EmbeddingConfig, embedding_files, embedding_of
-from wsisbook.experiments.frozen_detector import take_detector
+from wsisbook.experiments.frozen_detector import load_detector
 from wsisbook.experiments.head_spec import HeadSpec
-from wsisbook.experiments.mask_rcnn import examples_of, exchanged, train_config, twelve
+from wsisbook.experiments.mask_rcnn import coco_stats, examples_of, swap_splits, train_config
 from wsisbook.experiments.partial_data import data_files, data_sets
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 
 if TYPE_CHECKING:
+    from wsisbook.experiments.head_results import HeadResults
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
     from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
-
-    from wsisbook.experiments.head_results import HeadResults
 
 EXAMPLE_SCORE = 0.5  # pictures show what is above it
 
@@ -69,11 +68,10 @@ class MaskHeadsConfig(EmbeddingConfig):
 
 def run_mask_heads(context: Context) -> Outcome:
     """Train and judge the heads; metrics of each are under its name."""
+    from wsisbook.experiments.head_results import predict_heads
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
     from wsislib.labels.datasets import PartialDataset
-
-    from wsisbook.experiments.head_results import predict_heads
 
     config: MaskHeadsConfig = context.config
     if not config.heads:
@@ -85,7 +83,7 @@ def run_mask_heads(context: Context) -> Outcome:
     labelled = PartialDataset(train, members)
     model = build_heads(config, train, learnt, context.seed)
     context.on_model(model)
-    take_detector(model, context)
+    load_detector(model, context)
     device = pick_device(context.device)
     fitted = fit(
         model, labelled, train_config(config, context.seed), context.folder,
@@ -130,6 +128,7 @@ def build_heads(
 ) -> MaskHeads:
     """The heads that the settings name, with initial weights from the run's seed."""
     import torch
+
     from wsislib.models.maskrcnn import builders
     from wsislib.models.maskrcnn.builders_maskx import LAB_MLP_POOL
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
@@ -182,15 +181,15 @@ def head_metrics(
             if members == ():
                 continue
             masks = coco_ap(ground_truth, found, categories=members)
-            own["segm"][side] = twelve(masks)
+            own["segm"][side] = coco_stats(masks)
             if members is None:
                 own["per_category"] = {"segm": dict(masks.per_category)}
             if members not in boxes:
                 judged = coco_ap(ground_truth, found, categories=members, iou_type="bbox")
-                boxes[members] = twelve(judged)
+                boxes[members] = coco_stats(judged)
             own["bbox"][side] = boxes[members]
         if head in splitless:
-            own["reversed"] = exchanged(own)
+            own["reversed"] = swap_splits(own)
         metrics[head] = own
     return metrics
 

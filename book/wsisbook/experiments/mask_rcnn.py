@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsisbook.experiments.frozen_detector import take_detector
+from wsisbook.experiments.frozen_detector import load_detector
 from wsisbook.experiments.partial_data import (
     PartialDataConfig,
     chosen_split,
@@ -69,12 +69,12 @@ def run_mask_rcnn(context: Context) -> Outcome:
     model = build_model(config, len(train.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
-        take_detector(model, context, freeze=config.stage == "mask-head")
+        load_detector(model, context, freeze=config.stage == "mask-head")
     labelled = labelled_data(config, train, split, context.progress)
     outcome = train_and_judge(context, model, labelled, val, split)
     if config.masks == "A":
         return outcome
-    return replace(outcome, metrics={**outcome.metrics, "reversed": exchanged(outcome.metrics)})
+    return replace(outcome, metrics={**outcome.metrics, "reversed": swap_splits(outcome.metrics)})
 
 
 def train_and_judge(
@@ -163,16 +163,16 @@ def average_precisions(
     metrics: dict[str, Any] = {"per_category": {}}
     for kind in ("segm", "bbox"):
         whole = coco_ap(ground_truth, results, iou_type=kind)
-        metrics[kind] = {"all": twelve(whole)}
+        metrics[kind] = {"all": coco_stats(whole)}
         metrics["per_category"][kind] = dict(whole.per_category)
         for side, members in sides.items():
             if members:
                 part = coco_ap(ground_truth, results, categories=list(members), iou_type=kind)
-                metrics[kind][side] = twelve(part)
+                metrics[kind][side] = coco_stats(part)
     return metrics
 
 
-def exchanged(metrics: Mapping[str, Any]) -> dict[str, Any]:
+def swap_splits(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """`average_precisions` with A and B exchanged.
 
     A model that knew nothing of the split has these numbers in the other direction, so it is not
@@ -185,7 +185,7 @@ def exchanged(metrics: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def twelve(result: Any) -> dict[str, float]:
+def coco_stats(result: Any) -> dict[str, float]:
     """The twelve numbers of an `ApResult` by name."""
     names = (
         "AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL",

@@ -10,16 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from wsislib.atomic import atomic_write
-
 from wsisbook.experiments.embedding import EmbeddingConfig, embedding_files, embedding_of
-from wsisbook.experiments.frozen_detector import take_detector
+from wsisbook.experiments.frozen_detector import load_detector
 from wsisbook.experiments.mask_rcnn import train_and_judge
 from wsisbook.experiments.partial_data import chosen_split, data_files, data_sets
 from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsislib.atomic import atomic_write
 
 if TYPE_CHECKING:
     from torch import Tensor
+
     from wsislib.data.sample import Dataset
     from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
@@ -64,6 +64,7 @@ def run_maskx(context: Context) -> Outcome:
     gradient stop protects.
     """
     from safetensors.torch import save
+
     from wsislib.labels.datasets import PartialDataset
 
     config: MaskXConfig = context.config
@@ -75,7 +76,7 @@ def run_maskx(context: Context) -> Outcome:
     context.on_model(model)
     start = None
     if config.warm_start:
-        take_detector(model, context, freeze=False)
+        load_detector(model, context, freeze=False)
         start = detection_rows(model.state_dict())
     outcome = train_and_judge(context, model, PartialDataset(train, members), val, split)
     file = context.folder / DETECTION_WEIGHTS

@@ -185,6 +185,7 @@ def named_split(name: str, a_count: int, seed: int, category_count: int) -> Spli
 def _frequent_split(config: PartialDataConfig) -> Split:
     """A: the most frequent categories of the world, as COCO's are common things."""
     import numpy as np
+
     from wsislib.data.world import World, WorldSpec
     from wsislib.labels.splits import make_split
 

@@ -10,14 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from wsislib.labels.splits import RANDOM_SPLIT_SIZES, RANDOM_SPLIT_TRIALS, Split
-
-from wsisbook.experiments.frozen_detector import take_detector
+from wsisbook.experiments.frozen_detector import load_detector
 from wsisbook.experiments.head_spec import HeadSpec
 from wsisbook.experiments.mask_heads import MaskHeadsConfig, build_heads, learnt_categories
 from wsisbook.experiments.mask_rcnn import train_config
 from wsisbook.experiments.partial_data import data_files, data_sets, named_split
 from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsislib.labels.splits import RANDOM_SPLIT_SIZES, RANDOM_SPLIT_TRIALS, Split
 
 KINDS: tuple[Literal["class-agnostic", "transfer"], ...] = ("class-agnostic", "transfer")
 
@@ -86,12 +85,11 @@ class RandomSplitsConfig(MaskHeadsConfig):
 
 def run_random_splits(context: Context) -> Outcome:
     """Train the heads of all splits and judge each on its B."""
+    from wsisbook.experiments.sequential_heads import SequentialHeads
+    from wsisbook.experiments.split_results import judge_splits, predict_splits
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
     from wsislib.labels.datasets import PartialDataset
-
-    from wsisbook.experiments.many_heads import ManyHeads
-    from wsisbook.experiments.split_results import judge_splits, predict_splits
 
     config: RandomSplitsConfig = context.config
     train, val = data_sets(config)
@@ -101,9 +99,9 @@ def run_random_splits(context: Context) -> Outcome:
     members = sorted({category for own in learnt.values() for category in own})
     labelled = PartialDataset(train, members)
     heads = build_heads(config, train, learnt, context.seed)
-    model = ManyHeads.of(heads)
+    model = SequentialHeads.of(heads)
     context.on_model(model)
-    take_detector(model, context)
+    load_detector(model, context)
     device = pick_device(context.device)
     fitted = fit(
         model, labelled, train_config(config, context.seed), context.folder,

@@ -13,8 +13,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsislib.atomic import read_json
-
 from wsisbook.experiments.inference_cost import inference_cost
 from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, train_config
 from wsisbook.experiments.partial_data import data_sets
@@ -22,10 +20,12 @@ from wsisbook.experiments.weak_labels import weak_data
 from wsisbook.experiments.wish import WISH_EXPERIMENT, taught_data, teacher_of
 from wsisbook.experiments.wish_settings import WishConfig, build_model, jitter
 from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsislib.atomic import read_json
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
     from wsislib.data.sample import Dataset, Sample
     from wsislib.engine.predict import Result
     from wsislib.models.sam.sam import Teacher
@@ -138,13 +138,15 @@ def _variant(
     context: Context, model: WISH, teacher: Teacher, train: Dataset, files: dict[str, Path]
 ) -> nn.Module:
     """What predicts; tuning is done here, and leaves its history in `files`."""
-    from wsislib.models.wish.sam_drawn import SamDrawn
+    from wsislib.models.wish.sam_decoder_inference import SamDecoderInference
 
     config: SamDecoderConfig = context.config
     if config.variant == "mask-head":
         return model
     if config.variant != "tuned":
-        return SamDrawn(model, teacher, "boxes" if config.variant == "boxes" else "embedding")
+        return SamDecoderInference(
+            model, teacher, "boxes" if config.variant == "boxes" else "embedding"
+        )
     from wsislib.engine.device import pick_device
     from wsislib.engine.train import fit
     from wsislib.models.wish.decoder_tuning import DecoderTuning
@@ -163,7 +165,7 @@ def _variant(
         progress=context.progress,
     )
     files["history.csv"] = context.folder / "history.csv"
-    return SamDrawn(model, teacher, "embedding", tuning.decoder)
+    return SamDecoderInference(model, teacher, "embedding", tuning.decoder)
 
 
 def _predicted(
@@ -178,13 +180,13 @@ def _costs(
     drawing: nn.Module, model: WISH, val: Dataset, device: torch.device
 ) -> dict[str, float | None]:
     """Time and memory beside the mask head's."""
-    from wsislib.models.wish.sam_drawn import SamDrawn
+    from wsislib.models.wish.sam_decoder_inference import SamDecoderInference
 
     images = [val[index].image for index in range(min(TIMED, len(val)))]
     predict: Callable[[Sequence[Any]], Any] = drawing.eval().predict  # type: ignore[assignment]
     cost = inference_cost(predict, model.predict, images, device)
     needed: list[nn.Module] = [model.segmenter]
-    if isinstance(drawing, SamDrawn):
+    if isinstance(drawing, SamDecoderInference):
         needed += [drawing.teacher.sam]
         needed += [model.prompt_head] if drawing.prompted == "embedding" else []
     count = sum(p.numel() * p.element_size() for one in needed for p in one.parameters())
@@ -199,6 +201,7 @@ def _costs(
 def _truly_prompted(teacher: Teacher, val: Dataset, variant: Variant) -> list[Result]:
     """SAM's most trusted mask for the true box, or a point, of every instance."""
     import torch
+
     from wsislib.data.sample import LabelKind
     from wsislib.engine.predict import as_results
     from wsislib.labels.datasets import WeakDataset
@@ -217,10 +220,10 @@ def _drawn(teacher: Teacher, sample: Sample) -> Any:
     from wsislib.data.sample import Detections
     from wsislib.data.transforms import tight_boxes
     from wsislib.models.sam.prompts import prompts_of
-    from wsislib.models.wish.sam_drawn import most_trusted
+    from wsislib.models.wish.sam_decoder_inference import best_by_iou
 
     (drawn,) = teacher.candidates([sample.image], [prompts_of(sample.label)])
-    masks = most_trusted(drawn) > 0
+    masks = best_by_iou(drawn) > 0
     filled = masks.flatten(1).any(1)
     scores = drawn.scores.amax(1).clamp(0, 1)
     masks, scores, categories = masks[filled], scores[filled], sample.label.categories[filled]

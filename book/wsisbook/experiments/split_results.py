@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from tqdm import tqdm
+
+from wsisbook.experiments.ranks import rank_correlation
 from wsislib.engine.evaluate import coco_ap
 from wsislib.engine.predict import as_results
 
-from wsisbook.experiments.ranks import rank_correlation
-
 if TYPE_CHECKING:
+    from wsisbook.experiments.sequential_heads import SequentialHeads
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
-
-    from wsisbook.experiments.many_heads import ManyHeads
 
 
 class Found(NamedTuple):
@@ -37,7 +36,7 @@ class Found(NamedTuple):
 
 
 def predict_splits(
-    model: ManyHeads,
+    model: SequentialHeads,
     dataset: Dataset,
     splits: Mapping[str, Split],
     *,

@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from wsislib.atomic import read_json
-
 from wsisbook.runs.config import RunConfig
 from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsislib.atomic import read_json
 
 
 @dataclass(frozen=True)

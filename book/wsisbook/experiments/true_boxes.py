@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
+
 from wsislib.data.sample import LabelKind
 from wsislib.engine.predict import encode_masks
 from wsislib.models.maskrcnn.detector import DetectedRegions, Detector

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wsislib.data.photographs.voc import VocDataset
-
     from wsisbook.experiments.partial_data import PartialDataConfig
+    from wsislib.data.photographs.voc import VocDataset
 
 LIST_LENGTHS = {"trainaug": 10_582, "val": 1_449}  # for what is said of runs before data are there
 

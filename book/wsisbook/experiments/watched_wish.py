@@ -17,7 +17,7 @@ from wsisbook.experiments.wish_settings import WishConfig
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 
 if TYPE_CHECKING:
-    from wsisbook.experiments.wish_moments import Watch
+    from wsisbook.experiments.wish_moments import SnapshotRecorder
 
 MOMENTS = "moments.safetensors"
 
@@ -50,17 +50,17 @@ def run_watched_wish(context: Context) -> Outcome:
     `moments.<step>` has `cam` (hits, found, points, objects) and `segm` (AP, AP50), both on the
     first validation scenes; `moments.last` is the last step's.
     """
-    from wsisbook.experiments.wish_moments import Watch
+    from wsisbook.experiments.wish_moments import SnapshotRecorder
     from wsisbook.experiments.wish_student import STUDENT, save_student
 
     config: WatchedWishConfig = context.config
     steps = sorted({*config.moments, config.steps}) if config.moments else []
     val = data_sets(config)[1]
-    watches: list[Watch] = []
+    watches: list[SnapshotRecorder] = []
 
     def on_model(model: Any) -> None:
         context.on_model(model)
-        watches.append(Watch(model, val, steps, context.folder))
+        watches.append(SnapshotRecorder(model, val, steps, context.folder))
 
     def after_step(step: int) -> None:
         watches[0](step)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from wsislib.labels.prices import MASK_PRICE
-
 from wsisbook.experiments.partial_data import PartialDataConfig
+from wsislib.labels.prices import MASK_PRICE
+from wsislib.strict import did_you_mean
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset, LabelKind
@@ -66,11 +66,10 @@ def bought(config: WeakLabelConfig) -> Mix:
     from wsislib.data.sample import LabelKind
     from wsislib.labels.budget import mix_for_budget
     from wsislib.labels.prices import Prices
-    from wsislib.strict import near
 
     for name in config.shares:
         if name not in KINDS:
-            raise ValueError(f"shares: unknown kind {name!r}{near(name, KINDS)}")
+            raise ValueError(f"shares: unknown kind {name!r}{did_you_mean(name, KINDS)}")
     shares = {LabelKind(KINDS.index(name)): share for name, share in config.shares.items()}
     return mix_for_budget(config.budget, shares, Prices(mask=config.mask_price))
 
@@ -118,9 +117,8 @@ def weak_data(config: WeakLabelConfig, train: Dataset, seed: int = 0) -> WeakDat
 
 def _ceilings(config: WeakLabelConfig, category_count: int) -> list[LabelKind] | None:
     """The dearest kind of each category; None where nothing is held back."""
-    from wsislib.data.sample import LabelKind
-
     from wsisbook.experiments.partial_data import chosen_split
+    from wsislib.data.sample import LabelKind
 
     if not config.b_labels:
         return None

@@ -147,9 +147,8 @@ def _insight(
     model: WISH | Mask2Former, train: Dataset, weak: WeakDataset, labelled: Dataset
 ) -> dict[str, Any]:
     """Teacher and activation maps against the truth, on the first training images."""
-    from wsislib.models.wish.wish import WISH
-
     from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
+    from wsislib.models.wish.wish import WISH
 
     rows = range(min(LOOKED_AT, len(labelled)))
     true: list[Sample] = [train[train.image_ids.index(weak.image_ids[row])] for row in rows]

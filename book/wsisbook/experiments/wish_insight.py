@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.teacher.teaching import best_candidates
 

@@ -18,6 +18,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+
 from wsislib.atomic import atomic_write
 from wsislib.data.sample import Dataset, Detections, Label, LabelKind, Sample
 from wsislib.engine.weights import read_meta, read_tensors, write_tensors
@@ -31,7 +32,7 @@ SIDE = 96  # longest side of a kept mask, pixels
 
 
 @dataclass(frozen=True)
-class Moment:
+class Snapshot:
     """What a WISH in training says of one scene.
 
     Attributes:
@@ -46,7 +47,7 @@ class Moment:
     found: Detections
 
 
-class Watch:
+class SnapshotRecorder:
     """Looks at a model at some steps of its training; `fit` calls it after each step.
 
     Args:
@@ -91,7 +92,7 @@ class Watch:
 
 
 @torch.no_grad()
-def look(model: WISH, sample: Sample) -> Moment:
+def look(model: WISH, sample: Sample) -> Snapshot:
     """What `model` says of a scene with masks, when it is told the scene's tags."""
     from wsislib.models.wish.live_teacher import taught
 
@@ -105,7 +106,7 @@ def look(model: WISH, sample: Sample) -> Moment:
     (pointed,) = taught([tagged], cams, model.teacher.to(device), model.peaks)
     (found,) = model.predict([image])
     points = Label(LabelKind.POINT, pointed.label.categories, pointed.label.points)
-    return Moment(cams.of_image(0).half().cpu(), points.to("cpu"), _kept(found.to("cpu")))
+    return Snapshot(cams.of_image(0).half().cpu(), points.to("cpu"), _kept(found.to("cpu")))
 
 
 def judge(model: WISH, val: Dataset) -> dict[str, Any]:
@@ -114,10 +115,9 @@ def judge(model: WISH, val: Dataset) -> dict[str, Any]:
     Returns:
         `cam`: see `cam_quality`. `segm`: AP and AP50 in percent, of the student without teacher.
     """
-    from wsislib.engine.evaluate import coco_ap, predict_all
-
     from wsisbook.experiments.head_objects import FirstScenes
     from wsisbook.experiments.wish_insight import cam_quality
+    from wsislib.engine.evaluate import coco_ap, predict_all
 
     first = FirstScenes(val, JUDGED)
     device = next(model.parameters()).device
@@ -127,7 +127,7 @@ def judge(model: WISH, val: Dataset) -> dict[str, Any]:
     return {"cam": cam_quality(model, scenes), "segm": {"AP": ap.AP, "AP50": ap.AP50}}
 
 
-def read_moments(path: Path) -> dict[int, dict[int, Moment]]:
+def read_moments(path: Path) -> dict[int, dict[int, Snapshot]]:
     """Step -> image id -> what the model said, from a run's moments.safetensors.
 
     Raises:
@@ -140,7 +140,7 @@ def read_moments(path: Path) -> dict[int, dict[int, Moment]]:
         for name, tensor in safetensors.torch.load(path.read_bytes()).items():
             step, image_id, field = name.split("/")
             parts.setdefault((int(step), int(image_id)), {})[field] = tensor
-        moments: dict[int, dict[int, Moment]] = {}
+        moments: dict[int, dict[int, Snapshot]] = {}
         for (step_, id_), fields in sorted(parts.items()):
             moments.setdefault(step_, {})[id_] = _unpacked(fields)
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
@@ -160,7 +160,7 @@ def _kept(found: Detections) -> Detections:
     return Detections(boxes, scores, categories, masks)
 
 
-def _packed(moment: Moment) -> dict[str, Tensor]:
+def _packed(moment: Snapshot) -> dict[str, Tensor]:
     assert moment.points.points is not None
     masks = moment.found.masks
     return {
@@ -175,10 +175,10 @@ def _packed(moment: Moment) -> dict[str, Tensor]:
     }
 
 
-def _unpacked(fields: Mapping[str, Tensor]) -> Moment:
+def _unpacked(fields: Mapping[str, Tensor]) -> Snapshot:
     height, width = fields["mask_size"].tolist()
     bits = np.unpackbits(fields["masks"].numpy(), axis=1, count=height * width)
     masks = torch.from_numpy(bits.astype(bool)).unflatten(1, (height, width))
     points = Label(LabelKind.POINT, fields["tags"].long(), fields["points"])
     found = Detections(fields["boxes"], fields["scores"], fields["categories"].long(), masks)
-    return Moment(fields["maps"], points, found)
+    return Snapshot(fields["maps"], points, found)

@@ -11,6 +11,7 @@ from wsisbook.experiments.weak_labels import WeakLabelConfig, kinds_held
 
 if TYPE_CHECKING:
     import torch
+
     from wsislib.data.sample import Sample
     from wsislib.engine.batches import Augment
     from wsislib.models.mask2former.mask2former import Mask2Former

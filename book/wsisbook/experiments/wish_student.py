@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import safetensors.torch
 from torch import Tensor, nn
-from wsislib.atomic import atomic_write
 
 from wsisbook.experiments.watched_wish import WatchedWishConfig
 from wsisbook.experiments.wish_settings import build_model
@@ -19,6 +18,7 @@ from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
+from wsislib.atomic import atomic_write
 
 if TYPE_CHECKING:
     from wsislib.models.wish.wish import WISH

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wsislib.atomic import read_json
-
 from wsisbook.runs.paths import repository_root
+from wsislib.atomic import read_json
 
 
 def benchmark_rows(name: str) -> tuple[list[dict[str, Any]], str]:

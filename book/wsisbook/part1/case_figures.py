@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 from torch import Tensor
-from wsislib.data.sample import Dataset
 
 from wsisbook.experiments.cases import Case, Pair
 from wsisbook.part1.crops import Crop, crop_grid
+from wsislib.data.sample import Dataset
 
 
 def case_figure(cases: Sequence[Case], truth: Dataset, heads: Mapping[str, str]) -> Figure | str:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
+
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.overlay import draw_contour, image_array, paint
 from wsislib.viz.palette import INK, colour

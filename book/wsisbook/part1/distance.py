@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
-from wsislib.data.world import World, WorldSpec
-from wsislib.labels.splits import Split
 
 from wsisbook.experiments.partial_data import PartialDataConfig
 from wsisbook.experiments.ranks import RankCorrelation, rank_correlation
 from wsisbook.tables.run_metrics import category_ap, seed_metrics
+from wsislib.data.world import World, WorldSpec
+from wsislib.labels.splits import Split
 
 # How a category of B lies to A, each the larger the farther.
 MEASURES = {

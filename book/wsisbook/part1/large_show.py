@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from wsislib.data.rle import decode_segmentation
-from wsislib.viz.curves import Series
-from wsislib.viz.overlay import image_array
 
 from wsisbook.experiments.large_results import QUARTERS, groups_without_masks
 from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_sets
@@ -19,6 +16,9 @@ from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
 from wsisbook.tables import show
 from wsisbook.tables.tables import metric_value
+from wsislib.data.rle import decode_segmentation
+from wsislib.viz.curves import Series
+from wsislib.viz.overlay import image_array
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
 from wsislib.data.sample import Detections
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN

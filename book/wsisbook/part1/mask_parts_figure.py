@@ -9,11 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
+
+from wsisbook.part1.weight_pictures import SIGNED
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.overlay import image_array
 from wsislib.viz.palette import INK, colour, rgb
-
-from wsisbook.part1.weight_pictures import SIGNED
 
 COLUMNS = ("the region", "truth", "FCN: detail", "MLP: gist", "sum above 0")
 

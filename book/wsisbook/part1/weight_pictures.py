@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
-from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
-from wsislib.viz.palette import INK, colour
 
 from wsisbook.part1.looks import Looks
+from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
+from wsislib.viz.palette import INK, colour
 
 SIGNED = "PuOr"  # orange below zero, purple above; readable with any colour vision
 Floats = NDArray[np.float64]

@@ -124,7 +124,7 @@ def length_ratio(rows: Rows, in_a: Members) -> float:
     return float(lengths[in_a].mean() / lengths[~in_a].mean())
 
 
-def legibility(rows: Rows, embedding: Rows, in_a: Members) -> tuple[float, float]:
+def linear_probe_r2(rows: Rows, embedding: Rows, in_a: Members) -> tuple[float, float]:
     """How well a linear map from rows to what the categories are, fitted on A, fits A and B.
 
     Ridge regression; the penalty is the best by leaving out one category of A at a time.

@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from wsislib.data.world import World
-from wsislib.labels.splits import Split
 
 from wsisbook.part1.weight_space import (
     Members,
     apart,
     detection_weights,
-    legibility,
     length_ratio,
+    linear_probe_r2,
     reach,
 )
 from wsisbook.runs.spec import load_study
+from wsislib.data.world import World
+from wsislib.labels.splits import Split
 
 COLUMNS = {
     "auc": "A told from B (0.5 is guessing)",
@@ -67,7 +67,7 @@ def _numbers(
     rows: NDArray[np.float64], embedding: NDArray[np.float64], in_a: Members
 ) -> dict[str, float]:
     told = apart(rows, in_a)
-    own, other = legibility(rows, embedding, in_a)
+    own, other = linear_probe_r2(rows, embedding, in_a)
     return {
         "auc": told.auc,
         "p": told.p,

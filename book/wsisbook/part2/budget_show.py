@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pandas as pd
-from wsislib.data.sample import LabelKind
-from wsislib.labels.budget import Mix, cost
-from wsislib.labels.prices import Prices
 
 from wsisbook.experiments.voc_data import LIST_LENGTHS
 from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
 from wsisbook.tables.show import run_config, table_result
+from wsislib.data.sample import LabelKind
+from wsislib.labels.budget import Mix, cost
+from wsislib.labels.prices import Prices
 
 
 def bought_mix(config: WeakLabelConfig) -> Mix:

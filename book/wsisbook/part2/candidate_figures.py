@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, colour, line, marker
 from wsislib.viz.world import tinted

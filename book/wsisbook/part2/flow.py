@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.palette import INK, PALE, colour
 

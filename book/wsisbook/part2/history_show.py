@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from wsislib.viz.curves import Series, curves
 
 from wsisbook.tables import show
+from wsislib.viz.curves import Series, curves
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

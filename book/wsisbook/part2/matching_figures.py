@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
+
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.palette import INK, PALE, colour, rgb, text_colour
 from wsislib.viz.world import tinted

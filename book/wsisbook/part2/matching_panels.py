@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+from wsisbook.part2.matching_figures import Choice
+from wsisbook.part2.matching_show import MatchTrace, trace_match
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.matching import nearest_candidate
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH
-
-from wsisbook.part2.matching_figures import Choice
-from wsisbook.part2.matching_show import LaidOpen, lay_open
 
 
 def pixels(sample: Sample) -> NDArray[np.uint8]:
@@ -36,7 +36,7 @@ def prompts_given(sample: Sample) -> list[list[float]]:
     return given.tolist()
 
 
-def query_titles(opened: LaidOpen, names: Sequence[str]) -> list[str]:
+def query_titles(opened: MatchTrace, names: Sequence[str]) -> list[str]:
     """What each query says after the last layer: its likeliest category and how likely."""
     chances = opened.said.classes[-1, 0].softmax(-1)  # (Q, C + 1)
     best, which = chances[:, :-1].max(-1)
@@ -46,7 +46,7 @@ def query_titles(opened: LaidOpen, names: Sequence[str]) -> list[str]:
     ]
 
 
-def parts_and_sum(opened: LaidOpen) -> dict[str, NDArray[np.float64]]:
+def parts_and_sum(opened: MatchTrace) -> dict[str, NDArray[np.float64]]:
     """The weighted matrices (Q, N) of the last layer, with their weights, and their sum."""
     w, parts = opened.weights, opened.parts()
     titles = {
@@ -58,7 +58,7 @@ def parts_and_sum(opened: LaidOpen) -> dict[str, NDArray[np.float64]]:
     return {**shown, "sum": torch.stack(list(parts.values())).sum(0).double().numpy()}
 
 
-def instance_names(opened: LaidOpen, names: Sequence[str]) -> list[str]:
+def instance_names(opened: MatchTrace, names: Sequence[str]) -> list[str]:
     """Number and category of every instance."""
     categories = opened.targets.categories.tolist()
     return [f"{number} {names[category]}" for number, category in enumerate(categories)]
@@ -94,7 +94,7 @@ def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
     return reasons
 
 
-def choices_of(student: WISH, opened: LaidOpen) -> list[Choice]:
+def choices_of(student: WISH, opened: MatchTrace) -> list[Choice]:
     """Every pair's choice among the candidates."""
     image, masks = pixels(opened.sample), opened.masks().numpy()
     prompts, reasons = prompts_given(opened.sample), gate_reasons(student.gate, opened.sample)
@@ -133,7 +133,7 @@ def choices_by_gate(
             break
         if len(sample.label) == 0:
             continue
-        opened = lay_open(student, labelled_by(sample, kind, generator), seed)
+        opened = trace_match(student, labelled_by(sample, kind, generator), seed)
         free = nearest_candidate(opened.by_candidate, None)[-1]  # (Q, N)
         chosen = opened.matches.candidate[-1]
         changed = [i for q, i in opened.pairs if int(free[q, i]) != int(chosen[i])]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import torch
 from torch import Tensor
+
 from wsislib.data.sample import Candidates, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.losses.points import random_points
@@ -28,7 +29,7 @@ PARTS = {"class": ("class",), "prompt": ("prompt",), "mask": ("mask", "dice")}
 
 
 @dataclass(frozen=True)
-class LaidOpen:
+class MatchTrace:
     """The matching of one image with N instances, of K candidates each, by L layers of Q queries.
 
     Attributes:
@@ -96,7 +97,7 @@ class LaidOpen:
 
 
 @torch.no_grad()
-def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
+def trace_match(student: WISH, sample: Sample, seed: int = 0) -> MatchTrace:
     """Match one image as a training step would.
 
     Args:
@@ -108,7 +109,7 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
     segmenter, teacher = student.segmenter, student.teacher
     framed = segmenter.framing([sample.image], True)
     said = segmenter.say(framed)
-    prompts = student.say_prompts(said, framed.originals)
+    prompts = student.predict_prompts(said, framed.originals)
     (complete,) = taught([sample], None, teacher, student.peaks)
     wanted = wish_targets([complete], student.prompt_head, teacher, student.gate)
     targets, weights = wanted.targets, segmenter.cost_weights
@@ -127,18 +128,18 @@ def lay_open(student: WISH, sample: Sample, seed: int = 0) -> LaidOpen:
         "prompt": prompt_term(prompts, wanted.prompts, targets, student.distance, wanted.token),
     }
     matches = match(costs, weights, targets, nearest)
-    return LaidOpen(
+    return MatchTrace(
         complete.sample, wanted, said, prompts, costs, weights, by_candidate, points, matches
     )
 
 
 @torch.no_grad()
-def pair_table(student: WISH, opened: LaidOpen, seed: int = 0) -> pd.DataFrame:
+def pair_table(student: WISH, opened: MatchTrace, seed: int = 0) -> pd.DataFrame:
     """Costs of the pairs beside the losses on them, last layer, not weighted.
 
     Args:
         student: whose matching it is.
-        opened: of `lay_open`.
+        opened: of `trace_match`.
         seed: of the points that the losses draw.
 
     Returns:
@@ -191,7 +192,7 @@ def scene_with(scenes: WorldDataset, objects: int) -> Sample:
     return scenes[min(range(len(counts)), key=lambda index: abs(counts[index] - objects))]
 
 
-def _last_layer(opened: LaidOpen) -> tuple[Predictions, Targets, Matches]:
+def _last_layer(opened: MatchTrace) -> tuple[Predictions, Targets, Matches]:
     """Predictions, targets and matches of the last layer alone."""
     said, matches = opened.said, opened.matches
     one = replace(

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import torch
 from torch import Tensor
+
+from wsisbook.part2.matching_show import PARTS, MatchTrace, trace_match
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.matching import nearest_candidate
 from wsislib.models.wish.wish import WISH
 from wsislib.recipes.sam_quality import mask_iou
-
-from wsisbook.part2.matching_show import PARTS, LaidOpen, lay_open
 
 TERMS = {
     "class": "class", "prompt": "prompt", "mask": "mask cross-entropy", "dice": "mask Dice"
@@ -67,7 +67,7 @@ def survey(student: WISH, scenes: Iterable[Sample], kind: LabelKind, seed: int =
         if masks is None or len(masks) == 0:
             continue
         weak = replace(sample, label=weaken(sample.label, kind, generator))
-        opened = lay_open(student, weak, seed)
+        opened = trace_match(student, weak, seed)
         spreads.append(_spread(opened))
         truth = _truth(opened, masks)
         whole = opened.matches.query[-1]
@@ -96,18 +96,18 @@ def survey(student: WISH, scenes: Iterable[Sample], kind: LabelKind, seed: int =
     )
 
 
-def _spread(opened: LaidOpen) -> Tensor:
+def _spread(opened: MatchTrace) -> Tensor:
     """(N, 4): standard deviation over queries of each weighted term."""
     costs = [opened.weights[name] * opened.costs[name][-1] for name in TERMS]
     return torch.stack([cost.std(0) for cost in costs], 1)
 
 
-def _truth(opened: LaidOpen, masks: Tensor) -> Tensor:
+def _truth(opened: MatchTrace, masks: Tensor) -> Tensor:
     """(Q, N) IoU of every query's mask with every true one (N, H, W)."""
     return mask_iou(opened.masks()[None], masks)[0]
 
 
-def _partners(opened: LaidOpen, query: Tensor, whole: Tensor, truth: Tensor) -> Tensor:
+def _partners(opened: MatchTrace, query: Tensor, whole: Tensor, truth: Tensor) -> Tensor:
     """(M, 3) of the instances that found a query: another one, its IoU, its category right."""
     found = query >= 0
     rows, instances = query[found], torch.arange(len(query))[found]
@@ -117,7 +117,7 @@ def _partners(opened: LaidOpen, query: Tensor, whole: Tensor, truth: Tensor) -> 
     return torch.stack([other.float(), truth[rows, instances], right.float()], 1)
 
 
-def _choice(opened: LaidOpen, masks: Tensor) -> Tensor:
+def _choice(opened: MatchTrace, masks: Tensor) -> Tensor:
     """(M, 5) of the matched: IoU nearest, scored, best; share let through; nearest left out."""
     query = opened.matches.query[-1]
     found = query >= 0

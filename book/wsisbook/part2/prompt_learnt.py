@@ -7,10 +7,6 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import torch
-from wsislib.data.sample import LabelKind
-from wsislib.losses.prompts import PromptDistance
-from wsislib.models.sam.prompts import prompts_of
-from wsislib.models.wish.wish import WISH
 
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.weak_labels import weak_data
@@ -18,6 +14,10 @@ from wsisbook.experiments.wish import teacher_of
 from wsisbook.experiments.wish_settings import build_model
 from wsisbook.part2.prompt_show import tokens_of
 from wsisbook.tables import show
+from wsislib.data.sample import LabelKind
+from wsislib.losses.prompts import PromptDistance
+from wsislib.models.sam.prompts import prompts_of
+from wsislib.models.wish.wish import WISH
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LAST = 5  # logged lines of a history that count as its end
 
 
-def one_answer(
+def constant_baseline(
     teacher: PromptTeacher,
     weak: Dataset,
     distance: PromptDistance,
@@ -78,7 +78,9 @@ def prompt_learnt(
         weak = weak_data(config, data_sets(config)[0], seed)
         distance = PromptDistance(config.prompt_distance, config.prompt_temperature)
         lines[row] = {
-            "one answer for all": one_answer(teacher, weak, distance, config.prompt_tokens, count)
+            "one answer for all": constant_baseline(
+                teacher, weak, distance, config.prompt_tokens, count
+            )
         }
         history = show.history(table, row, seed, scale)
         if history is not None:

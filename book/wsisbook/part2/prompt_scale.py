@@ -13,14 +13,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
+
+from wsisbook.part2.prompt_show import tokens_of
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.losses.masks import pair_bce_and_dice
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts, prompts_of
 from wsislib.models.wish.prompt_head import PromptTeacher, Tokens
-
-from wsisbook.part2.prompt_show import tokens_of
 
 SURE = 6.0  # logit of a perfect mask: a probability of 0.998
 
@@ -94,7 +94,7 @@ def cost_table(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("term")
 
 
-def luck_table(
+def sampling_noise(
     teacher: PromptTeacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
 ) -> pd.DataFrame:
     """How far prompts are that should be near, beside those that should be far (one token each).
@@ -128,7 +128,7 @@ def luck_table(
 
 
 @dataclass(frozen=True)
-class Strangers:
+class ConfusablePair:
     """Two boxes that overlap little and whose prompts are near.
 
     Attributes:
@@ -150,7 +150,7 @@ def nearest_strangers(
     option: Option,
     count: int,
     most_iou: float = 0.4,
-) -> list[Strangers]:
+) -> list[ConfusablePair]:
     """The pairs of boxes with the nearest prompts, of those that overlap less than `most_iou`.
 
     Args:
@@ -169,12 +169,12 @@ def nearest_strangers(
     apart = apart / apart[overlap == 0].mean()
     far = (overlap < most_iou).triu(1)
     rest = torch.where(far, apart, torch.inf)
-    found: list[Strangers] = []
+    found: list[ConfusablePair] = []
     for _ in range(count):
         i, j = divmod(int(rest.argmin()), len(boxes))
         if not torch.isfinite(rest[i, j]):
             raise ValueError(f"{len(boxes)} boxes hold only {len(found)} pairs below {most_iou}")
-        found.append(Strangers(boxes[i], boxes[j], float(overlap[i, j]), float(apart[i, j])))
+        found.append(ConfusablePair(boxes[i], boxes[j], float(overlap[i, j]), float(apart[i, j])))
         for taken in (i, j):
             rest[taken], rest[:, taken] = torch.inf, torch.inf
     return found

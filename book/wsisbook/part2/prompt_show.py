@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
 from wsislib.data.sample import Label, LabelKind
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts, Size

@@ -59,12 +59,11 @@ def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WI
         seed: of weights and order.
         config: of labels, data and optimiser; None is `SHORT`.
     """
-    from wsislib.engine.train import fit
-    from wsislib.models.wish.wish import WISH
-
     from wsisbook.experiments.mask_rcnn import train_config
     from wsisbook.experiments.partial_data import data_sets
     from wsisbook.experiments.wish import teacher_of
+    from wsislib.engine.train import fit
+    from wsislib.models.wish.wish import WISH
 
     config = replace(config or SHORT, steps=steps, checkpoint_every=steps)
     train, _ = data_sets(config)

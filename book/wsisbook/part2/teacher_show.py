@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 import torch
+
+from wsisbook.part2.candidate_figures import Answer
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Candidates, Teacher
 from wsislib.recipes.sam_quality import mask_iou
-
-from wsisbook.part2.candidate_figures import Answer
 
 _LEAST_AREA = 120  # pixels: smaller masks show nothing on a page
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 from torch import Tensor
-from wsislib.data.sample import Candidates, Category, Sample
 
 from wsisbook.experiments.wish_insight import cam_quality
+from wsislib.data.sample import Candidates, Category, Sample
 
 if TYPE_CHECKING:
     from wsislib.models.wish.pseudo_points import PeakRule, Peaks
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class PeakStory:
+class PeakTrace:
     """P peaks of one scene and what became of them.
 
     Attributes:
@@ -67,11 +67,11 @@ class PeakStory:
 
 
 @torch.no_grad()
-def peak_story(model: WISH, sample: Sample) -> PeakStory:
+def peak_story(model: WISH, sample: Sample) -> PeakTrace:
     """Follow the peaks of a scene with masks, as `live_teacher.taught` does in training."""
     from wsislib.losses.cams import tag_logits
     from wsislib.models.sam.prompts import Prompts
-    from wsislib.models.wish.pseudo_points import find_peaks, merged_points
+    from wsislib.models.wish.pseudo_points import find_peaks, mask_nms
 
     framed = model.segmenter.framing([sample.image], True)
     cams = model.cam_head(model.segmenter.look(framed), framed.padding)
@@ -86,12 +86,12 @@ def peak_story(model: WISH, sample: Sample) -> PeakStory:
         return Candidates(offered.masks, offered.scores.clamp(0.0, 1.0))
 
     offered = ask(points)
-    kept = merged_points(points, peaks.categories, lambda _: offered, model.peaks.overlap)
+    kept = mask_nms(points, peaks.categories, lambda _: offered, model.peaks.overlap)
     heights = {}
     for category in tags.tolist():
         above = maps[category].relu()
         heights[category] = above / above.amax().clamp(min=1e-9)
-    return PeakStory(
+    return PeakTrace(
         maps,
         tag_logits(cams.maps, cams.valid)[0].sigmoid(),
         heights,
@@ -119,7 +119,7 @@ def quality_by_rule(
 
 
 @torch.no_grad()
-def self_story(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, Tensor | None]]:
+def self_targets_trace(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, Tensor | None]]:
     """What self-enhancement asks of the maps of a scene.
 
     Returns:
@@ -150,7 +150,7 @@ def self_story(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, Tensor | 
 def _into(
     points: Tensor, categories: Tensor, offered: Candidates, kept: Tensor, of: Tensor
 ) -> Tensor:
-    """(P,) int64: which peak each was merged into, see `PeakStory.into`."""
+    """(P,) int64: which peak each was merged into, see `PeakTrace.into`."""
     alike = (points[:, None] == kept[None]).all(-1) & (categories[:, None] == of[None])
     stays = alike.any(1)  # (P,)
     masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1).float()

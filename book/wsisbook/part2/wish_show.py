@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import torch
 from torch import Tensor
-from wsislib.data.sample import Dataset, LabelKind, Sample
-from wsislib.labels.weaken import weaken
 
 from wsisbook.experiments.watched_wish import MOMENTS
-from wsisbook.experiments.wish_moments import Moment, read_moments
+from wsisbook.experiments.wish_moments import Snapshot, read_moments
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
+from wsislib.data.sample import Dataset, LabelKind, Sample
+from wsislib.labels.weaken import weaken
 
 if TYPE_CHECKING:
     from wsislib.models.wish.wish import WISH
@@ -26,7 +26,7 @@ KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
 
 def moments_of(
     table: str, row: str, seed: int = 0, scale: str = "lab"
-) -> dict[int, dict[int, Moment]]:
+) -> dict[int, dict[int, Snapshot]]:
     """Step -> image id -> what the run of a row said of a validation scene; empty if not run."""
     study = load_study()
     key = source_key(study, RunKey(scale, table, row, seed))

@@ -8,13 +8,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from wsislib.atomic import read_json
-
 from wsisbook.plan.disk import Room, room
 from wsisbook.plan.step_times import GpuRate, StepTime, kind_of, match
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.store import RunStore
+from wsislib.atomic import read_json
 
 NO_TRAINING = "no training"
 """The source of a cost that is not known because the run only evaluates."""

@@ -22,8 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsislib.atomic import write_json
-
 from wsisbook.experiments.inference_cost import forget_peak, peak_of
 from wsisbook.plan.costs import duration
 from wsisbook.plan.disk import size
@@ -32,9 +30,10 @@ from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import build_folder
 from wsisbook.runs.resolve import Run, resolve, with_needs
+from wsislib.atomic import write_json
 
 if TYPE_CHECKING:
-    from wsislib.engine.distributed import Team
+    from wsislib.engine.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def dry_runs(
 def _one(
     run: Run,
     options: DryRunOptions,
-    team: Team,
+    team: ProcessGroup,
     folder: Path,
     progress: bool,
     watch: Callable[[Any], None] | None,
@@ -196,7 +195,7 @@ def _place(folder: Path, key: RunKey) -> Path:
 
 
 @contextmanager
-def _workplace(root: Path, team: Team) -> Iterator[Path]:
+def _workplace(root: Path, team: ProcessGroup) -> Iterator[Path]:
     """A folder for all processes, in which data, ImageNet's weights and candidates lie."""
     parent = build_folder(root) / "dry-run"
     name = ""
@@ -220,7 +219,7 @@ def _workplace(root: Path, team: Team) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _peak(team: Team) -> float | None:
+def _peak(team: ProcessGroup) -> float | None:
     """MiB of the process, or GPU, that took most."""
     own = peak_of(team.device)
     return max((memory for memory in team.gather(own) if memory is not None), default=None)

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
-from wsislib.atomic import atomic_write
-from wsislib.data.visual_genome.classes import COCO_NAMES
 
 from wsisbook.runs.experiments import Experiment
+from wsislib.atomic import atomic_write
+from wsislib.data.visual_genome.classes import COCO_NAMES
 
 # Scaled to a short side of 800, an image of this shape is 1,333 long: the most there can be.
 WIDTH, HEIGHT = 640, 384

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 from PIL import ImageDraw
-from wsislib.atomic import atomic_write
-from wsislib.data.visual_genome.classes import COCO_NAMES, HAND_MAPPINGS
 
 from wsisbook.plan.dry_run_data import HEIGHT, OBJECTS, WIDTH, noise, write_photograph
+from wsislib.atomic import atomic_write
+from wsislib.data.visual_genome.classes import COCO_NAMES, HAND_MAPPINGS
 
 _STRIDE = 397  # prime, so that objects of neighbouring images are of other categories
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
+
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.maskrcnn.detector import DetectedRegions, Detector

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 
 

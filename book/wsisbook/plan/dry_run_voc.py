@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
-from wsislib.atomic import atomic_write
-from wsislib.data.photographs.voc import VOC_NAMES
 
 from wsisbook.plan.dry_run_data import HEIGHT, WIDTH, noise, octagon, write_photograph
+from wsislib.atomic import atomic_write
+from wsislib.data.photographs.voc import VOC_NAMES
 
 OBJECTS = 3  # in an image; VOC has 2.4 on average
 

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from wsislib.atomic import read_json
 
 from wsisbook.experiments.weak_labels import WeakLabelConfig, kinds_held
 from wsisbook.runs.resolve import Run
+from wsislib.atomic import read_json
 
 FOLDER, PATTERN = Path("benchmarks") / "results", "paper_steps_*.json"
 PAPER = "learning-to-segment-every-thing"

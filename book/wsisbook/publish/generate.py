@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
-from wsislib.atomic import atomic_write
 
 from wsisbook.plan.costs import duration
 from wsisbook.plan.part_costs import part_costs, part_rows
@@ -15,6 +14,7 @@ from wsisbook.runs.declared import Study
 from wsisbook.runs.status import notebook_frame, status_frame
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.claims import FORMULA, Judged, judge_claims
+from wsislib.atomic import atomic_write
 
 _VERDICTS = ("reproduced", "within noise", "not reproduced", "not run")
 

@@ -8,15 +8,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import wsislib
-from wsislib.atomic import read_json
-
 import wsisbook
+import wsislib
 from wsisbook.runs.config import digest
 from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
 from wsisbook.runs.store import RunStore, file_digest
+from wsislib.atomic import read_json
 
 _SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from wsislib.atomic import read_json
-from wsislib.strict import near
+from wsislib.strict import did_you_mean
 
 
 def notebook_parameters(file: Path) -> dict[str, Any]:
@@ -75,7 +75,9 @@ def check_parameters(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     own = notebook_parameters(file)
     for name, value in given.items():
         if name not in own:
-            raise ValueError(f"{file}: the notebook has no parameter {name!r}{near(name, own)}")
+            raise ValueError(
+                f"{file}: the notebook has no parameter {name!r}{did_you_mean(name, own)}"
+            )
         before = own[name]
         number = isinstance(before, float) and type(value) is int
         if before is not None and type(value) is not type(before) and not number:

@@ -19,9 +19,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wsislib.atomic import read_json, write_json
-from wsislib.strict import near
-
 from wsisbook.publish.notebook_inputs import inputs_digest
 from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
 from wsisbook.runs.declared import Study
@@ -29,6 +26,8 @@ from wsisbook.runs.environment import cores
 from wsisbook.runs.paths import build_folder
 from wsisbook.runs.store import RunStore
 from wsisbook.runs.watch import VARIABLE, batch_mark
+from wsislib.atomic import read_json, write_json
+from wsislib.strict import did_you_mean
 
 _HIDDEN = ("_build", ".ipynb_checkpoints")
 GRACE_SECONDS = 10.0
@@ -64,7 +63,9 @@ def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
         wanted = name.removesuffix(".ipynb").removeprefix("book/")
         found = [f for full, f in known.items() if wanted in (full, f.stem)]
         if not found:
-            raise ValueError(f"no notebook {name!r} in {book.name}/{near(wanted, _called(known))}")
+            raise ValueError(
+                f"no notebook {name!r} in {book.name}/{did_you_mean(wanted, _called(known))}"
+            )
         chosen += found
     return chosen or every
 

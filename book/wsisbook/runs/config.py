@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from wsislib.strict import near
+from wsislib.strict import did_you_mean
 
 EXECUTION = ("checkpoint_every", "workers")
 
@@ -69,7 +69,7 @@ def config_from(cls: type[C], settings: Mapping[str, Any], where: str) -> C:
     values = {}
     for key, value in settings.items():
         if key not in hints:
-            raise ValueError(f"{where}: unknown key {key!r}{near(str(key), hints)}")
+            raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(str(key), hints)}")
         values[key] = _fit(value, hints[key], f"{where}.{key}")
     try:
         return cls(**values)
@@ -87,7 +87,7 @@ def _fit(value: Any, hint: Any, where: str) -> Any:
     if origin is Literal:
         if value in arguments:
             return value
-        raise ValueError(f"{where}: unknown value {value!r}{near(str(value), arguments)}")
+        raise ValueError(f"{where}: unknown value {value!r}{did_you_mean(str(value), arguments)}")
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in arguments:
             return None

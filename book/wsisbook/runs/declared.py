@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wsislib.strict import near
+from wsislib.strict import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,9 @@ class Table:
             ValueError: there is none; names the nearest.
         """
         if name not in self.rows:
-            raise ValueError(f"table {self.name!r} has no row {name!r}{near(name, self.rows)}")
+            raise ValueError(
+                f"table {self.name!r} has no row {name!r}{did_you_mean(name, self.rows)}"
+            )
         return self.rows[name]
 
     def column(self, name: str) -> Column:
@@ -132,7 +134,7 @@ class Table:
             if column.name == name:
                 return column
         names = [column.name for column in self.columns]
-        raise ValueError(f"table {self.name!r} has no column {name!r}{near(name, names)}")
+        raise ValueError(f"table {self.name!r} has no column {name!r}{did_you_mean(name, names)}")
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ class Study:
             ValueError: there is none; names the nearest.
         """
         if name not in self.tables:
-            raise ValueError(f"{self.file.name}: no table {name!r}{near(name, self.tables)}")
+            raise ValueError(
+                f"{self.file.name}: no table {name!r}{did_you_mean(name, self.tables)}"
+            )
         return self.tables[name]
 
     def scale(self, name: str) -> Scale:
@@ -178,7 +182,9 @@ class Study:
             ValueError: there is none; names the nearest.
         """
         if name not in self.scales:
-            raise ValueError(f"{self.file.name}: no scale {name!r}{near(name, self.scales)}")
+            raise ValueError(
+                f"{self.file.name}: no scale {name!r}{did_you_mean(name, self.scales)}"
+            )
         return self.scales[name]
 
     def seeds(self, table: str, row: str, scale: str) -> tuple[int, ...]:

@@ -13,9 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsislib.strict import near
-
 from wsisbook.runs.config import RunConfig
+from wsislib.strict import did_you_mean
 
 
 def _nothing(model: Any) -> None:
@@ -121,7 +120,7 @@ def experiment(name: str) -> Experiment:
     place = EXPERIMENTS.get(name, name)
     module_name, _, attribute = place.partition(":")
     if not attribute:
-        raise ValueError(f"unknown experiment {name!r}{near(name, EXPERIMENTS)}")
+        raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, EXPERIMENTS)}")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:

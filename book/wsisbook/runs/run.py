@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from wsislib.atomic import atomic_write, write_json
-
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.environment import code_version, library_versions, machine, peak_memory_mib
 from wsisbook.runs.experiments import Context, Outcome
@@ -22,6 +20,7 @@ from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import run_state
 from wsisbook.runs.stopwatch import Stopwatch
 from wsisbook.runs.store import LOCK_SECONDS, RunStore, file_digest, now, open_store
+from wsislib.atomic import atomic_write, write_json
 
 
 @dataclass(frozen=True)

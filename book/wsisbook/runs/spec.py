@@ -25,7 +25,7 @@
           head-3:
             view: {table: heads, row: all, prefix: head-3}      # numbers of another row's run
       masks-are-dear:
-        like: masks-are-worth     # its experiment, columns, settings and scales come first
+        extends: masks-are-worth  # its experiment, columns, settings and scales come first
 
 Settings apply in this order: the experiment's defaults, the table, the table at the scale, the
 row, the row at the scale. Unknown keys, tables, rows and scales are errors.
@@ -39,14 +39,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from wsislib.strict import need, only_keys, read_yaml
-
 from wsisbook.runs.declared import Column, Need, Row, Scale, Study, Table, View
-from wsisbook.runs.likened import Bodies, likened
+from wsisbook.runs.inherit import Bodies, inherit
 from wsisbook.runs.paths import study_file
+from wsislib.strict import read_yaml, reject_unknown, require
 
 _TABLE_KEYS = (
-    "title", "about", "like", "experiment", "notebook", "columns", "settings", "scales", "seeds",
+    "title", "about", "extends", "experiment", "notebook", "columns", "settings", "scales", "seeds",
     "rows",
 )  # fmt: skip
 _ROW_KEYS = (
@@ -63,21 +62,21 @@ def load_study(file: Path | None = None) -> Study:
         ValueError: anything is unknown, missing or of the wrong type; names file and path.
     """
     path = Path(file) if file is not None else study_file()
-    top = only_keys(read_yaml(path), ("include", "scales", "tables"), path.name)
+    top = reject_unknown(read_yaml(path), ("include", "scales", "tables"), path.name)
     scales = {
         name: _scale(name, body, f"{path.name}: scales.{name}")
-        for name, body in need(top, "scales", path.name, dict).items()
+        for name, body in require(top, "scales", path.name, dict).items()
     }
     bodies = _bodies(top, path.name)
-    included = need({"include": [], **top}, "include", path.name, list)
+    included = require({"include": [], **top}, "include", path.name, list)
     for name in included:
-        further = only_keys(read_yaml(path.parent / name), ("tables",), name)
+        further = reject_unknown(read_yaml(path.parent / name), ("tables",), name)
         for table, body in _bodies(further, name).items():
             if table in bodies:
                 raise ValueError(f"{name}: table {table!r} is in another file already")
             bodies[table] = body
     tables = {
-        name: _table(name, likened(name, bodies), f"{file}: tables.{name}", scales)
+        name: _table(name, inherit(name, bodies), f"{file}: tables.{name}", scales)
         for name, (_, file) in bodies.items()
     }
     files = tuple((path.parent / name).resolve() for name in included)
@@ -87,11 +86,11 @@ def load_study(file: Path | None = None) -> Study:
 
 
 def _bodies(top: Mapping[str, Any], file: str) -> Bodies:
-    return {name: (body, file) for name, body in need(top, "tables", file, dict).items()}
+    return {name: (body, file) for name, body in require(top, "tables", file, dict).items()}
 
 
 def _scale(name: str, body: Any, where: str) -> Scale:
-    only_keys(body, ("seeds", "about"), where)
+    reject_unknown(body, ("seeds", "about"), where)
     return Scale(name, _seed_list(body.get("seeds"), f"{where}.seeds"), str(body.get("about", "")))
 
 
@@ -105,14 +104,14 @@ def _seed_list(value: Any, where: str) -> tuple[int, ...]:
 def _seeds(value: Any, where: str, scales: Iterable[str]) -> dict[str, tuple[int, ...]]:
     return {
         name: _seed_list(seeds, f"{where}.{name}")
-        for name, seeds in only_keys(value, scales, where).items()
+        for name, seeds in reject_unknown(value, scales, where).items()
     }
 
 
 def _per_scale(value: Any, where: str, scales: Iterable[str]) -> dict[str, dict[str, Any]]:
     return {
         name: dict(_mapping(settings, f"{where}.{name}"))
-        for name, settings in only_keys(value, scales, where).items()
+        for name, settings in reject_unknown(value, scales, where).items()
     }
 
 
@@ -126,22 +125,22 @@ def _mapping(value: Any, where: str) -> Mapping[str, Any]:
 
 
 def _table(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Table:
-    only_keys(body, _TABLE_KEYS, where)
+    reject_unknown(body, _TABLE_KEYS, where)
     rows: dict[str, Row] = {}
-    for pattern, row_body in need(body, "rows", where, dict).items():
+    for pattern, row_body in require(body, "rows", where, dict).items():
         for row_name, filled in _expand(str(pattern), row_body, f"{where}.rows.{pattern}"):
             if row_name in rows:
                 raise ValueError(f"{where}.rows.{pattern}: row {row_name!r} is there twice")
             rows[row_name] = _row(row_name, filled, f"{where}.rows.{row_name}", scales)
-    columns = need(body, "columns", where, dict)
+    columns = require(body, "columns", where, dict)
     return Table(
         name=name,
-        title=need(body, "title", where),
-        experiment=need(body, "experiment", where),
+        title=require(body, "title", where),
+        experiment=require(body, "experiment", where),
         about=str(body.get("about", "")),
         notebook=str(body.get("notebook", "")),
         settings=dict(_mapping(body.get("settings"), f"{where}.settings")),
-        scales=_per_scale(need(body, "scales", where, dict), f"{where}.scales", scales),
+        scales=_per_scale(require(body, "scales", where, dict), f"{where}.scales", scales),
         seeds=_seeds(body.get("seeds"), f"{where}.seeds", scales),
         columns=tuple(_column(key, c, f"{where}.columns.{key}") for key, c in columns.items()),
         rows=rows,
@@ -149,9 +148,9 @@ def _table(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Tab
 
 
 def _column(name: str, body: Any, where: str) -> Column:
-    only_keys(body, [f.name for f in dataclasses.fields(Column) if f.name != "name"], where)
-    need(body, "metric", where)
-    need(body, "title", where)
+    reject_unknown(body, [f.name for f in dataclasses.fields(Column) if f.name != "name"], where)
+    require(body, "metric", where)
+    require(body, "title", where)
     if body.get("better", "higher") not in ("higher", "lower"):
         raise ValueError(f"{where}.better: 'higher' or 'lower', found {body['better']!r}")
     return Column(name=name, **body)
@@ -159,7 +158,7 @@ def _column(name: str, body: Any, where: str) -> Column:
 
 def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, Any]]:
     """One (name, body) for each combination of the row's `for` values."""
-    only_keys(body, _ROW_KEYS, where)
+    reject_unknown(body, _ROW_KEYS, where)
     body = dict(body or {})
     loops = _mapping(body.pop("for", None), f"{where}.for")
     for variable, values in loops.items():
@@ -190,21 +189,21 @@ def _fill(value: Any, chosen: Mapping[str, Any]) -> Any:
 def _row(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Row:
     view = body.get("view")
     if view is not None:
-        only_keys(view, ("table", "row", "prefix"), f"{where}.view")
+        reject_unknown(view, ("table", "row", "prefix"), f"{where}.view")
         for key in ("change", "scales", "needs", "experiment"):
             if key in body:
                 raise ValueError(f"{where}: a row with `view` has no run, so no {key!r}")
         view = View(
-            need(view, "table", f"{where}.view"),
-            need(view, "row", f"{where}.view"),
+            require(view, "table", f"{where}.view"),
+            require(view, "row", f"{where}.view"),
             str(view.get("prefix", "")),
         )
     needs = _mapping(body.get("needs"), f"{where}.needs")
-    published = only_keys(body.get("published"), _PUBLISHED_KEYS, f"{where}.published")
+    published = reject_unknown(body.get("published"), _PUBLISHED_KEYS, f"{where}.published")
     return Row(
         name=name,
         title=str(body.get("title", name)),
-        compare=need({"compare": True, **body}, "compare", where, bool),
+        compare=require({"compare": True, **body}, "compare", where, bool),
         about=str(body.get("about", "")),
         group=str(body.get("group", "")),
         experiment=str(body.get("experiment", "")),
@@ -218,11 +217,11 @@ def _row(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Row:
 
 
 def _need(body: Any, where: str) -> Need:
-    only_keys(body, ("table", "row", "seed"), where)
+    reject_unknown(body, ("table", "row", "seed"), where)
     seed = body.get("seed") if isinstance(body, Mapping) else None
     if seed is not None and type(seed) is not int:
         raise ValueError(f"{where}.seed: a whole number is wanted, found {seed!r}")
-    return Need(need(body, "table", where), need(body, "row", where), seed)
+    return Need(require(body, "table", where), require(body, "row", where), seed)
 
 
 def _check_references(study: Study) -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from wsislib.atomic import read_json
 
 from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.state import run_state
 from wsisbook.runs.store import RunStore
+from wsislib.atomic import read_json
 
 RUN_COLUMNS = (
     "table", "row", "seed", "state", "why", "seconds", "peak_memory_mib", "device", "machine",

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from wsislib.atomic import read_json, write_json
-from wsislib.cli import BUSY
 
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.paths import results_root
+from wsislib.atomic import read_json, write_json
+from wsislib.cli import BUSY
 
 __all__ = [
     "LOCK_SECONDS",

@@ -24,7 +24,7 @@ def batch_mark(pid: int | None = None) -> str:
 
 
 def stop_when_orphaned(every: float = 1.0) -> None:
-    """Watch, in a thread of its own, the batch that WSIS_BATCH names, if any."""
+    """SnapshotRecorder, in a thread of its own, the batch that WSIS_BATCH names, if any."""
     mark = os.environ.get(VARIABLE, "")
     if mark:
         threading.Thread(target=_watch, args=(mark, every), daemon=True).start()

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
-from wsislib.atomic import read_json
 
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import resolve, source_key
@@ -17,6 +16,7 @@ from wsisbook.tables.table_text import Shown
 from wsisbook.tables.table_text import provenance as provenance_of
 from wsisbook.tables.tables import TableResult, build_table
 from wsisbook.tables.verdicts import Verdicts, verdicts_on
+from wsislib.atomic import read_json
 
 
 def table_result(name: str, scale: str = "lab") -> TableResult:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 from pandas.io.formats.style import Styler
-from wsislib.viz.tables import LOOK
 
 from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import Row
 from wsisbook.tables.tables import Cell, TableResult
+from wsislib.viz.tables import LOOK
 
 NO_BREAK = "\u00a0"
 

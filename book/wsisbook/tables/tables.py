@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pandas as pd
-from wsislib.atomic import atomic_write
 
 from wsisbook.runs.declared import Column, Row, RunKey, Study, Table
 from wsisbook.runs.resolve import runs_of_row
 from wsisbook.runs.state import run_state
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.published import PublishedValue, published_value
+from wsislib.atomic import atomic_write
 
 CellState = Literal["done", "stale", "not run", "absent"]
 

@@ -18,7 +18,7 @@ from wsislib.models.mask2former.builders import (
     mask2former_r50,
     mask2former_small,
 )
-from wsislib.models.mask2former.framing import Framing
+from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
 from wsislib.models.mask2former.query_decoder import QueryDecoder
@@ -36,7 +36,7 @@ def paper() -> Mask2Former:
     body = ResNet(BasicBlock, [1, 1, 1, 1])
     levels = {f"layer{i}": str(i - 1) for i in (1, 2, 3, 4)}
     return Mask2Former(
-        Framing([0.4] * 3, [0.3] * 3, 32),
+        Preprocess([0.4] * 3, [0.3] * 3, 32),
         IntermediateLayerGetter(body, levels),
         DeformablePixelDecoder((64, 128, 256, 512), 64, 64, 2, heads=4, hidden=96),
         QueryDecoder(CATEGORIES, 9, 64, 64, 4, heads=4, hidden=80),

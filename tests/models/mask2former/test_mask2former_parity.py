@@ -13,7 +13,7 @@ from wsislib.data.sample import LabelKind
 from wsislib.losses.points import PointSampling
 from wsislib.losses.targets import mask_targets
 from wsislib.models.mask2former.builders import COST_WEIGHTS, mask2former_lab, mask2former_r50
-from wsislib.models.mask2former.framing import Framing
+from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
 from wsislib.models.mask2former.query_decoder import QueryDecoder
@@ -54,7 +54,7 @@ def ours(hide_padding: bool = False) -> Mask2Former:
     body = ResNet(BasicBlock, [1, 1, 1, 1])
     levels = {f"layer{i}": str(i - 1) for i in (1, 2, 3, 4)}
     return Mask2Former(
-        Framing([0.0] * 3, [1.0] * 3, 32, hide_padding=hide_padding),
+        Preprocess([0.0] * 3, [1.0] * 3, 32, hide_padding=hide_padding),
         IntermediateLayerGetter(body, levels),
         DeformablePixelDecoder((64, 128, 256, 512), WIDTH, WIDTH, 2, heads=4, hidden=96),
         QueryDecoder(CATEGORIES, QUERIES, WIDTH, WIDTH, LAYERS, heads=4, hidden=80),

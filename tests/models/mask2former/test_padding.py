@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from wsislib.models.mask2former.framing import Framing
+from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.padding import PaddedGroupNorm, Padding, upsample
 from wsislib.models.mask2former.positions import sine_positions
 
@@ -104,7 +104,7 @@ def test_positions_run_over_each_image():
 
 
 def test_framing_normalises_resizes_and_pads():
-    framing = Framing([0.5] * 3, [0.25] * 3, 32, (48, 64), "predicting")
+    framing = Preprocess([0.5] * 3, [0.25] * 3, 32, (48, 64), "predicting")
     images = [torch.rand(3, 24, 30), torch.rand(3, 50, 100)]
     trained = framing(images, True)
     assert trained.pixels.shape == (2, 3, 64, 128)

@@ -7,7 +7,7 @@ import torch
 
 from wsislib.data.sample import LabelKind
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import give_mlp, transfer_predictor
+from wsislib.models.maskrcnn.builders_maskx import add_mlp_branch, transfer_predictor
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
 CATEGORIES = 5
@@ -24,7 +24,7 @@ def branch(name, detector):
         spare.mask.predictor = transfer_predictor(box_predictor, 64, seed=7)
     if name == "random-mlp":
         spare.mask.predictor = transfer_predictor(box_predictor, 64, "random", seed=7)
-        give_mlp(spare, pool=4, seed=7)
+        add_mlp_branch(spare, pool=4, seed=7)
     return spare.mask
 
 

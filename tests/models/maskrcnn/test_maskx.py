@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 
+from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import give_transfer, maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders_maskx import add_weight_transfer, maskx_rcnn_lab
 
 CATEGORIES = 5
 DETECTION_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
@@ -227,7 +227,9 @@ def test_thousands_of_categories_are_detected_image_by_image_with_the_same_answe
 
 
 def test_transfer_can_be_given_to_any_mask_rcnn(make_sample):
-    model = give_transfer(mask_rcnn_lab(CATEGORIES, "class-specific", seed=1), "box", layers=3)
+    model = add_weight_transfer(
+        mask_rcnn_lab(CATEGORIES, "class-specific", seed=1), "box", layers=3
+    )
     found = losses(model, [make_sample(0)])
     assert torch.isfinite(found["loss_mask"])
     assert len(model.mask.predictor.transfer.layers) == 3

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 from wsislib.models.maskrcnn.builders_maskx import (
-    give_mlp,
+    add_mlp_branch,
     maskx_rcnn_lab,
     maskx_rcnn_r50_fpn,
     maskx_rcnn_r101_fpn,
@@ -17,7 +17,7 @@ from wsislib.models.maskrcnn.builders_maskx import (
 )
 from wsislib.models.maskrcnn.mask_mlp import MaskMLP
 from wsislib.models.maskrcnn.transfer import (
-    DetectorRows,
+    ClassWeights,
     FixedRows,
     TransferPredictor,
     WeightTransfer,
@@ -63,9 +63,9 @@ def test_rows_are_the_categories_own_weights(box_predictor):
     cls, box = box_predictor.cls_score.weight, box_predictor.bbox_pred.weight
     for c in range(CATEGORIES + 1):
         own_box = torch.cat([box[4 * c + side] for side in range(4)])
-        assert torch.equal(DetectorRows(box_predictor, "cls")()[c], cls[c])
-        assert torch.equal(DetectorRows(box_predictor, "box")()[c], own_box)
-        both = DetectorRows(box_predictor, "cls+box")
+        assert torch.equal(ClassWeights(box_predictor, "cls")()[c], cls[c])
+        assert torch.equal(ClassWeights(box_predictor, "box")()[c], own_box)
+        both = ClassWeights(box_predictor, "cls+box")
         assert torch.equal(both()[c], torch.cat([cls[c], own_box]))
         assert torch.equal(both(torch.tensor([c, 0]))[0], both()[c])
     assert both().shape == (both.count, both.width) == (CATEGORIES + 1, 5 * FEATURES)
@@ -73,7 +73,7 @@ def test_rows_are_the_categories_own_weights(box_predictor):
 
 @pytest.mark.parametrize("stop_gradient", [True, False])
 def test_predictor_equals_a_loop_over_regions(box_predictor, stop_gradient):
-    rows = DetectorRows(box_predictor, "cls+box")
+    rows = ClassWeights(box_predictor, "cls+box")
     predictor = TransferPredictor(rows, WeightTransfer(rows.width, WIDTH), stop_gradient)
     x, labels = torch.randn(6, WIDTH, 3, 3), torch.tensor([3, 1, 0, 3, 5, 1])
     weights = predictor.mask_weights()  # (C + 1, WIDTH)
@@ -165,7 +165,7 @@ def test_bad_settings_are_refused_with_the_reason(box_predictor):
     with pytest.raises(ValueError, match="input of weight transfer is 'clsbox'; use one of 'cls'"):
         transfer_predictor(box_predictor, WIDTH, "clsbox")
     with pytest.raises(ValueError, match="'random'; use one of 'cls', 'box', 'cls.box'$"):
-        DetectorRows(box_predictor, "random")
+        ClassWeights(box_predictor, "random")
     with pytest.raises(ValueError, match="is 'embedding', and none is given"):
         transfer_predictor(box_predictor, WIDTH, "embedding")
     with pytest.raises(ValueError, match="is 'cls', and an embedding is given too"):
@@ -175,7 +175,7 @@ def test_bad_settings_are_refused_with_the_reason(box_predictor):
     with pytest.raises(ValueError, match="activation of weight transfer is 'gelu'"):
         WeightTransfer(8, WIDTH, 2, "gelu")
     with pytest.raises(ValueError, match="takes rows of 8 values, but w_det has 7"):
-        TransferPredictor(DetectorRows(box_predictor, "cls"), WeightTransfer(8, WIDTH))
+        TransferPredictor(ClassWeights(box_predictor, "cls"), WeightTransfer(8, WIDTH))
     with pytest.raises(ValueError, match="0 layers; use 1, 2 or 3"):
         MaskMLP(WIDTH, 28, layers=0)
     with pytest.raises(ValueError, match="pool is 3; it must divide the mask's side, 28"):
@@ -242,7 +242,7 @@ def test_paper_size_of_the_large_vocabulary_and_of_the_larger_backbone():
 def test_mlp_joins_a_class_agnostic_head_too(make_sample):
     from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 
-    model = give_mlp(mask_rcnn_lab(CATEGORIES, seed=1), pool=2, seed=1)
+    model = add_mlp_branch(mask_rcnn_lab(CATEGORIES, seed=1), pool=2, seed=1)
     plain = mask_rcnn_lab(CATEGORIES, seed=1)
     assert torch.equal(plain.mask.predictor.weight, model.mask.predictor.weight)
     pooled, labels = torch.randn(3, 64, 14, 14), torch.tensor([1, 2, 3])

@@ -6,7 +6,7 @@ import torch
 from wsislib.data.sample import Candidates
 from wsislib.models.mask2former.padding import Padding
 from wsislib.models.wish.cam import CamHead, Cams
-from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, merged_points
+from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, mask_nms
 
 
 def maps_of(*cells, side=6, count=1):
@@ -77,7 +77,7 @@ def merge(masks, quality, categories=None, overlap=0.5):
     count = len(masks)
     points = torch.arange(2.0 * count).view(count, 2)
     categories = torch.tensor(categories or [0] * count)
-    found = merged_points(points, categories, teacher_of(masks, quality), overlap)
+    found = mask_nms(points, categories, teacher_of(masks, quality), overlap)
     assert len(found) == len(found.points) == len(found.categories)
     return (found.points[:, 0] / 2).int().tolist(), found
 

@@ -13,8 +13,8 @@ from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.cam import Cams
 from wsislib.models.wish.candidate_choice import Gate
-from wsislib.models.wish.label_parts import on_known
-from wsislib.models.wish.live_teacher import Completed, taught
+from wsislib.models.wish.label_parts import covered_by
+from wsislib.models.wish.live_teacher import CompletedSample, taught
 from wsislib.models.wish.prompt_head import PromptHead
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.targets import wish_targets
@@ -205,7 +205,7 @@ def test_pseudo_points_of_one_category_do_not_speak_against_each_other(teacher, 
     pointed = Sample(image, 1, replace(label, categories=categories))
     head = PromptHead(4, 4, WIDTH)
     for kind, whole in ((LabelKind.POINT, False), (LabelKind.TAG, alike)):
-        told = Completed(pointed, torch.full((2,), int(kind)), True)
+        told = CompletedSample(pointed, torch.full((2,), int(kind)), True)
         found = wish_targets([told], head, teacher, Gate())
         assert found.targets.allowed[:, 2].tolist() == [whole, whole]
 
@@ -263,5 +263,5 @@ def test_peaks_on_a_known_points_candidate_are_no_new_object(teacher):
     offered = Candidates(masks, torch.tensor([[0.2, 0.9]]))
     known = replace(pointed, candidates=offered)
     points = torch.tensor([[4.0, 4], [4, 4], [20, 4]])
-    on = on_known(known, torch.tensor([1, 0, 1]), points)
+    on = covered_by(known, torch.tensor([1, 0, 1]), points)
     assert on.tolist() == [True, False, False]

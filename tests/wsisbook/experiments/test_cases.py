@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+
 from wsisbook.experiments.cases import (
     Case,
     box_iou,
@@ -17,7 +18,6 @@ from wsisbook.experiments.cases import (
     pairs_of,
 )
 from wsisbook.part1.case_figures import case_figure, pair_figure
-
 from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Category, Label, LabelKind, Sample
 

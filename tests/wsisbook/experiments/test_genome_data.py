@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from wsisbook.experiments.genome_data import coco_masks, genome_data, genome_files
 from wsisbook.experiments.partial_data import (
     PartialDataConfig,
@@ -15,7 +16,6 @@ from wsisbook.experiments.partial_data import (
 )
 from wsisbook.plan.dry_run_data import write_coco
 from wsisbook.plan.dry_run_genome import write_genome
-
 from wsislib.atomic import read_json, write_json
 from wsislib.data.sample import LabelKind
 from wsislib.data.visual_genome.classes import COCO_NAMES, plain_name

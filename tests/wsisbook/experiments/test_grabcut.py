@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from wsisbook.experiments.detected_boxes import DetectedBoxes
 from wsisbook.experiments.grabcut import GRABCUT, GrabCutConfig, painted, run_grabcut
 from wsisbook.experiments.mask_rcnn import MASK_RCNN, MaskRcnnConfig, labelled_data
@@ -15,7 +16,6 @@ from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import perfect_results

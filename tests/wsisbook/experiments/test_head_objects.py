@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from wsisbook.experiments.cases import Case, Pair, cases_of, of_categories
 from wsisbook.experiments.head_objects import (
     HEAD_OBJECTS,
@@ -14,7 +15,6 @@ from wsisbook.runs.config import config_from
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import file_digest
-
 from wsislib.atomic import read_json
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import coco_ap

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
+
 from wsisbook.experiments.large_detector import LARGE_DETECTOR, LargeDetectorConfig
 from wsisbook.experiments.large_heads import LARGE_HEADS, LargeHeadsConfig
 from wsisbook.experiments.large_results import QUARTERS, gallery, groups_without_masks
@@ -141,7 +142,6 @@ def test_the_gallery_holds_first_instances_whatever_their_masks(outcome) -> None
 
 def test_detections_are_chosen_as_the_settings_say(detector, tmp_path: Path) -> None:
     from wsisbook.experiments.large_detector import set_test
-
     from wsislib.data.sample import Detections
     from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+
 from wsisbook.experiments.embedding import embedding_of
 from wsisbook.experiments.mask_heads import MaskHeadsConfig
 from wsisbook.experiments.word_vectors import word_vectors
@@ -17,7 +18,6 @@ from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.tables import build_table
-
 from wsislib.data.sample import Category
 
 STUDY = """

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
 from wsisbook.experiments.maskx import MASKX, MaskXConfig, build_maskx
 from wsisbook.experiments.partial_data import data_sets

@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from wsisbook.experiments.random_splits import RandomSplitsConfig
 from wsisbook.experiments.split_results import (
     _small,
@@ -19,7 +20,6 @@ from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.tables import build_table
-
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import perfect_results
 from wsislib.labels.splits import make_split, random_splits

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+
 from wsisbook.experiments.ranks import rank_correlation
 
 

@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 import torch
 from torchvision.ops import FrozenBatchNorm2d
+
 from wsisbook.experiments import wish
 from wsisbook.experiments.sam_decoder import SamDecoderConfig, trained_wish
 from wsisbook.experiments.wish_settings import build_model
 from wsisbook.runs.config import as_settings, config_from
 from wsisbook.runs.experiments import Context, experiment
-
 from wsislib.engine.history import read_history
 from wsislib.engine.weights import save_weights
-from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 
 SMOKE = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+
 from wsisbook.experiments.true_boxes import (
     THRESHOLDS,
     TrueBoxes,
@@ -15,7 +16,6 @@ from wsisbook.experiments.true_boxes import (
     places,
     true_regions,
 )
-
 from wsislib.data.sample import Detections, LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import coco_ap, perfect_results

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from wsisbook.experiments import wish
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.weak_labels import kinds_held, weak_data
@@ -12,11 +13,11 @@ from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
 from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, experiment
-
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.engine.history import read_history
 from wsislib.models.mask2former.mask2former import Mask2Former
-from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.wish import WISH
 

@@ -6,11 +6,19 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from wsisbook.experiments import wish_moments
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.watched_wish import WatchedWishConfig
 from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.experiments.wish_moments import Moment, _kept, _packed, _unpacked, look, read_moments
+from wsisbook.experiments.wish_moments import (
+    Snapshot,
+    _kept,
+    _packed,
+    _unpacked,
+    look,
+    read_moments,
+)
 from wsisbook.experiments.wish_settings import WishConfig, build_model
 from wsisbook.experiments.wish_student import load_student
 from wsisbook.runs import paths
@@ -18,12 +26,12 @@ from wsisbook.runs.config import as_settings, config_from, differences
 from wsisbook.runs.experiments import Context, experiment
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-
 from wsislib.atomic import read_json
 from wsislib.data.sample import Detections, Label, LabelKind
 from wsislib.engine.errors import Interrupted
 from wsislib.engine.weights import load_weights
-from wsislib.models.sam.sam import Teacher, sam_weights
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 
 SMOKE = {
@@ -137,7 +145,7 @@ def test_masks_are_packed_without_loss_and_large_ones_made_small() -> None:
     kept = _kept(found)
     assert len(kept) == 8 and torch.equal(kept.masks, masks[:8])
     points = Label(LabelKind.POINT, torch.tensor([300]), points=torch.tensor([[1.5, 2.5]]))
-    moment = Moment(torch.rand(12, 9, 8).half(), points, kept)
+    moment = Snapshot(torch.rand(12, 9, 8).half(), points, kept)
     back = _unpacked(_packed(moment))
     assert torch.equal(back.found.masks, kept.masks) and torch.equal(back.maps, moment.maps)
     assert torch.equal(back.points.categories, points.categories)

@@ -3,8 +3,8 @@
 import numpy as np
 import pandas as pd
 import pytest
-from wsisbook.part1.before_after import before_after, extremes
 
+from wsisbook.part1.before_after import before_after, extremes
 from wsislib.viz.palette import colour, rgb
 
 FRAME = pd.DataFrame(

@@ -1,6 +1,7 @@
 """Time and memory against size: each subject a line, in multiples of the smallest size."""
 
 import pytest
+
 from wsisbook.part1.benchmarks import benchmark_rows
 from wsisbook.part1.category_costs import cost_figure
 

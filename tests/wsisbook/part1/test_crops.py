@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wsisbook.part1.crops import MARGIN, Crop, crop_grid, window
 
 IMAGE = torch.zeros(3, 30, 40)

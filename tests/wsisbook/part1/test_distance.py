@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+
 from wsisbook.experiments.partial_data import PartialDataConfig
 from wsisbook.part1 import distance
 from wsisbook.part1.distance import (
@@ -16,7 +17,6 @@ from wsisbook.part1.distance import (
     split_quality,
     world_of,
 )
-
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import make_split, world_split
 

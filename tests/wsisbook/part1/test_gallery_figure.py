@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wsisbook.part1.gallery_figure import Tile, cut, fade, gallery
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from wsisbook.experiments.large_results import QUARTERS
 from wsisbook.part1.large_show import (
     ROW,
@@ -15,7 +16,6 @@ from wsisbook.part1.large_show import (
     large_world,
 )
 from wsisbook.tables import show
-
 from wsislib.atomic import write_json
 from wsislib.data.rle import encode_mask
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from wsisbook.part1.mask_parts_figure import COLUMNS, parts_figure, resample
 
+from wsisbook.part1.mask_parts_figure import COLUMNS, parts_figure, resample
 from wsislib.viz.palette import colour, rgb
 
 IMAGE = torch.rand(3, 12, 16, generator=torch.Generator().manual_seed(0))

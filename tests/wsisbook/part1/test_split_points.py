@@ -4,9 +4,9 @@ import math
 from types import SimpleNamespace
 
 import pytest
+
 from wsisbook.part1 import split_points
 from wsisbook.part1.split_points import COLUMNS, main_points, mean_points, published_points
-
 from wsislib.labels.splits import world_split
 
 METRICS = {

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+
 from wsisbook.part1.looks import Looks, world_looks
 from wsisbook.part1.weight_pictures import category_bars, main_plane, weight_map, weight_planes
-
 from wsislib.data.world import World, WorldSpec
 from wsislib.viz.figure import png_bytes
 from wsislib.viz.palette import rgb

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
+
 from wsisbook.part1 import weight_space
 from wsisbook.part1.weight_space import (
     apart,
     detection_weights,
     held_out_scores,
-    legibility,
     length_ratio,
+    linear_probe_r2,
     moves,
     reach,
 )
@@ -67,13 +68,13 @@ def test_what_rows_are_made_of_is_read_out_where_the_map_holds() -> None:
     draw = np.random.default_rng(1)
     embedding = draw.normal(size=(80, 6))
     plain = embedding @ draw.normal(size=(6, 256)) + 0.1 * draw.normal(size=(80, 256)) + 3
-    own, other = legibility(plain, embedding, IN_A)
+    own, other = linear_probe_r2(plain, embedding, IN_A)
     assert own > 0.9 and other > 0.9
     turned = plain.copy()
     turned[~IN_A] = embedding[~IN_A] @ draw.normal(size=(6, 256)) + 3  # another map on B
-    own, other = legibility(turned, embedding, IN_A)
+    own, other = linear_probe_r2(turned, embedding, IN_A)
     assert own > 0.9 and other < 0.5
-    own, other = legibility(rows(), embedding, IN_A)
+    own, other = linear_probe_r2(rows(), embedding, IN_A)
     assert abs(own) < 0.15 and abs(other) < 0.15
 
 
@@ -82,7 +83,7 @@ def test_leaving_one_out_is_what_it_says() -> None:
     draw = np.random.default_rng(2)
     embedding, in_a = draw.normal(size=(12, 3)), np.arange(12) < 8
     made = embedding @ draw.normal(size=(3, 20)) + 0.5 * draw.normal(size=(12, 20))
-    own, _ = legibility(made, embedding, in_a)
+    own, _ = linear_probe_r2(made, embedding, in_a)
     x, y = made[:8], embedding[:8]
     best = -np.inf
     scale = np.trace(x @ x.T - (x @ x.T).mean(axis=0)) / 8

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+
 from wsisbook.part1 import weight_table
 from wsisbook.part1.weight_table import COLUMNS, summary_table, weight_numbers
-
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import world_split
 

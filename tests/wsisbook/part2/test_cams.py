@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import torch
-from wsisbook.part2.cams import FADED, STRONGEST, WARM, Heat, heat_grid, warmed
 
+from wsisbook.part2.cams import FADED, STRONGEST, WARM, Heat, heat_grid, warmed
 from wsislib.viz.curves import Series
 from wsislib.viz.palette import colour, rgb
 from wsislib.viz.panels import panels

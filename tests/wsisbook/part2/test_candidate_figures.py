@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+
 from wsisbook.part2.candidate_figures import Answer, candidates_figure, course_figure
 
 IMAGE = np.full((8, 8, 3), 120, dtype=np.uint8)

@@ -2,6 +2,7 @@
 
 import pytest
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
 from wsisbook.part2.flow import Arrow, Node, _edge, flow
 from wsisbook.part2.wish_flow import ARROWS, NODES, wish_flow
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 import pytest
+
 from wsisbook.part2 import history_show
 from wsisbook.part2.history_show import rows_in_time
 

@@ -1,6 +1,7 @@
 """Pictures of a matching: what is paired is ringed, what is left out is struck through."""
 
 import numpy as np
+
 from wsisbook.part2.matching_figures import Choice, choices_figure, costs_figure, queries_figure
 
 IMAGE = np.full((16, 16, 3), 128, dtype=np.uint8)

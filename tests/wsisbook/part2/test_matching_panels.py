@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+
+from tests.models.drawn_teacher import DrawnTeacher, random_student
 from wsisbook.part2.matching_panels import (
     choices_by_gate,
     choices_of,
@@ -14,9 +16,7 @@ from wsisbook.part2.matching_panels import (
     prompts_given,
     query_titles,
 )
-from wsisbook.part2.matching_show import LaidOpen, lay_open, scene_with, scenes_for
-
-from tests.models.drawn_teacher import DrawnTeacher, random_student
+from wsisbook.part2.matching_show import MatchTrace, scene_with, scenes_for, trace_match
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH
@@ -28,9 +28,9 @@ def student() -> WISH:
 
 
 @pytest.fixture(scope="module")
-def opened(student: WISH) -> LaidOpen:
+def opened(student: WISH) -> MatchTrace:
     scene = scene_with(scenes_for(student, 7, 20), 3)
-    return lay_open(student, labelled_by(scene, LabelKind.POINT, torch.Generator()))
+    return trace_match(student, labelled_by(scene, LabelKind.POINT, torch.Generator()))
 
 
 def test_a_label_of_one_kind_holds_no_mask(student: WISH) -> None:
@@ -70,7 +70,7 @@ def test_each_way_to_be_left_out_has_its_name() -> None:
     assert reasons == [["", "takes in another"], ["", "takes in another"]]
 
 
-def test_every_pair_shows_its_own_candidates(student: WISH, opened: LaidOpen) -> None:
+def test_every_pair_shows_its_own_candidates(student: WISH, opened: MatchTrace) -> None:
     choices = choices_of(student, opened)
     assert [(c.instance) for c in choices] == [i for _, i in opened.pairs]
     for choice, (query, _) in zip(choices, opened.pairs, strict=True):
@@ -83,7 +83,7 @@ def test_every_pair_shows_its_own_candidates(student: WISH, opened: LaidOpen) ->
         assert list(choice.prompt) == prompts_given(opened.sample)[choice.instance]
 
 
-def test_titles_and_names(opened: LaidOpen) -> None:
+def test_titles_and_names(opened: MatchTrace) -> None:
     names = ["a", "b", "c", "d", "e"]
     titles = query_titles(opened, names)
     assert len(titles) == 16

@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from wsisbook.part2.matching_show import (
     PARTS,
-    LaidOpen,
-    lay_open,
+    MatchTrace,
     pair_table,
     scene_with,
     scenes_for,
+    trace_match,
 )
-
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import prompt_term
@@ -29,19 +29,19 @@ def weakened(sample: Sample, kind: LabelKind) -> Sample:
 
 
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
-def opened(request, student: WISH, scene: Sample) -> LaidOpen:
-    return lay_open(student, weakened(scene, request.param), seed=3)
+def opened(request, student: WISH, scene: Sample) -> MatchTrace:
+    return trace_match(student, weakened(scene, request.param), seed=3)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelKind) -> None:
     sample = weakened(scene, kind)
-    mine = lay_open(student, sample, seed=3)
+    mine = trace_match(student, sample, seed=3)
     segmenter = student.segmenter
     framed = segmenter.framing([sample.image], True)
     said = segmenter.say(framed)
-    prompts = student.say_prompts(said, framed.originals)
+    prompts = student.predict_prompts(said, framed.originals)
     complete = taught([sample], None, student.teacher, student.peaks)
     wanted = wish_targets(complete, student.prompt_head, student.teacher, student.gate)
     term = prompt_term(prompts, wanted.prompts, wanted.targets, student.distance)
@@ -56,11 +56,11 @@ def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelK
 
 def test_no_step_is_counted(student: WISH, scene: Sample) -> None:
     before = int(student.train().steps)
-    lay_open(student, weakened(scene, LabelKind.BOX))
+    trace_match(student, weakened(scene, LabelKind.BOX))
     assert int(student.steps) == before and not student.training
 
 
-def test_three_parts_are_the_four_weighted_terms(opened: LaidOpen) -> None:
+def test_three_parts_are_the_four_weighted_terms(opened: MatchTrace) -> None:
     parts = opened.parts()
     assert parts.keys() == PARTS.keys()
     total = sum(opened.weights[name] * cost[-1] for name, cost in opened.costs.items())
@@ -72,7 +72,7 @@ def test_three_parts_are_the_four_weighted_terms(opened: LaidOpen) -> None:
         assert torch.allclose(parts["mask"][query, instance], cost)
 
 
-def test_a_part_that_costs_nothing_decides_nothing(opened: LaidOpen) -> None:
+def test_a_part_that_costs_nothing_decides_nothing(opened: MatchTrace) -> None:
     for part in PARTS:
         query = opened.without(part).query[-1]
         rest = sum(cost for name, cost in opened.parts().items() if name != part)
@@ -81,7 +81,7 @@ def test_a_part_that_costs_nothing_decides_nothing(opened: LaidOpen) -> None:
         assert own <= rest[matched, torch.arange(len(query))].sum() + 1e-5
 
 
-def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: LaidOpen) -> None:
+def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: MatchTrace) -> None:
     table = pair_table(student, opened)
     same = table["loss at the same points"].drop("class")
     assert same.to_numpy() == pytest.approx(
@@ -91,7 +91,7 @@ def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: LaidOpen) -> Non
     assert table.loc["mask", "loss"] != table.loc["mask", "cost of the pairs"]
 
 
-def test_masks_come_at_the_size_of_the_image(opened: LaidOpen) -> None:
+def test_masks_come_at_the_size_of_the_image(opened: MatchTrace) -> None:
     masks = opened.masks()
     assert masks.shape == (16, 96, 96) and masks.dtype == torch.bool
     coarse = opened.said.masks()[0] > 0  # (Q, 48, 48)

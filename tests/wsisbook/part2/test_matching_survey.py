@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wsisbook.part2.matching_show import lay_open
-from wsisbook.part2.matching_survey import Survey, survey
 
+from wsisbook.part2.matching_show import trace_match
+from wsisbook.part2.matching_survey import Survey, survey
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.models.wish.wish import WISH
@@ -23,7 +23,7 @@ def found(student: WISH, scene: Sample) -> Survey:
 
 def test_one_scene_by_hand(student: WISH, scene: Sample, found: Survey) -> None:
     label = weaken(scene.label, LabelKind.BOX, torch.Generator().manual_seed(0))
-    opened = lay_open(student, replace(scene, label=label), seed=0)
+    opened = trace_match(student, replace(scene, label=label), seed=0)
     assert found.instances == 2 * len(opened.pairs)
     spread = [(5 * opened.costs["dice"][-1][:, i]).std() for _, i in opened.pairs]
     assert found.spread.loc["mask Dice", "spread"] == pytest.approx(

@@ -1,6 +1,7 @@
 """Pictures of prompts: every panel shows what it was given, at its own scale."""
 
 import numpy as np
+
 from wsisbook.part2.prompt_figures import (
     corners_figure,
     likeness_figure,

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+
 from wsisbook.part2 import prompt_learnt as learnt
 from wsisbook.part2.prompt_show import tokens_of
-
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts
@@ -30,7 +30,7 @@ def pointed(*points: list[float]) -> Sample:
 def test_no_single_answer_is_nearer_than_the_mean(teacher: Teacher, tokens: str) -> None:
     distance = PromptDistance()
     images = [pointed(*PLACES[:2].tolist()), pointed(*PLACES[2:].tolist())]
-    found = learnt.one_answer(teacher, images, distance, tokens)
+    found = learnt.constant_baseline(teacher, images, distance, tokens)
     z = tokens_of(teacher, Prompts(points=PLACES), (48, 48), tokens)
     generator = torch.Generator().manual_seed(0)
     for size in (0.03, 0.3):
@@ -40,15 +40,15 @@ def test_no_single_answer_is_nearer_than_the_mean(teacher: Teacher, tokens: str)
 
 def test_prompts_that_are_all_alike_are_said_for_nothing(teacher: Teacher) -> None:
     images = [pointed([9.5, 9.5]), pointed([9.5, 9.5])]
-    assert learnt.one_answer(teacher, images, PromptDistance()) == pytest.approx(0, abs=1e-6)
+    assert learnt.constant_baseline(teacher, images, PromptDistance()) == pytest.approx(0, abs=1e-6)
     both = [pointed([9.5, 9.5]), pointed([30.5, 9.5])]
-    assert learnt.one_answer(teacher, both, PromptDistance(), count=1) < 1e-6
+    assert learnt.constant_baseline(teacher, both, PromptDistance(), count=1) < 1e-6
 
 
 def test_tags_have_no_prompt(teacher: Teacher) -> None:
     tagged = Sample(torch.zeros(3, 48, 48), 1, Label(LabelKind.TAG, torch.tensor([0])))
     with pytest.raises(ValueError, match="there is no prompt to say"):
-        learnt.one_answer(teacher, [tagged], PromptDistance())
+        learnt.constant_baseline(teacher, [tagged], PromptDistance())
 
 
 def test_a_run_stands_beside_its_one_answer() -> None:

@@ -2,16 +2,16 @@
 
 import pytest
 import torch
+
 from wsisbook.part2.prompt_scale import (
     SURE,
     Option,
     all_options,
     cost_table,
-    luck_table,
     nearest_strangers,
+    sampling_noise,
 )
 from wsisbook.part2.prompt_show import tokens_of
-
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts
@@ -68,7 +68,7 @@ def test_a_wrong_pair_of_one_category_has_the_right_class(teacher: Teacher) -> N
 
 
 def test_one_object_is_near_itself_and_a_box_is_no_point(teacher: Teacher) -> None:
-    table = luck_table(teacher, [scene([0, 1])] * 8, PromptDistance())["mean distance"]
+    table = sampling_noise(teacher, [scene([0, 1])] * 8, PromptDistance())["mean distance"]
     assert table["two pixels of one object"] < table["pixels of two objects"]
     assert table["a pixel and the box of one object"] > table["boxes of two objects"]
 

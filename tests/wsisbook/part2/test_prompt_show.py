@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from wsisbook.part2.prompt_show import (
     corner_maps,
     distance_maps,
@@ -16,7 +17,6 @@ from wsisbook.part2.prompt_show import (
     space_of,
     tokens_of,
 )
-
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wsisbook.experiments import wish, wish_student
-from wsisbook.part2 import short_student
 
 from tests.models.drawn_teacher import drawn_teacher, random_student
+from wsisbook.experiments import wish, wish_student
+from wsisbook.part2 import short_student
 from wsislib.models.wish.wish import WISH
 
 TINY = replace(

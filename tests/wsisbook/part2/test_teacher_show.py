@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wsisbook.part2.teacher_show import ask, ask_point, deepest, points_that_mean
 
 from tests.models.drawn_teacher import DrawnTeacher, drawn_teacher
+from wsisbook.part2.teacher_show import ask, ask_point, deepest, points_that_mean
 from wsislib.data.world import WorldSpec
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.sam import Teacher

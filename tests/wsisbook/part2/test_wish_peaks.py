@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.part2.wish_peaks import _into, peak_story, quality_by_rule, self_story
 
+from wsisbook.experiments.wish_insight import cam_quality
+from wsisbook.part2.wish_peaks import _into, peak_story, quality_by_rule, self_targets_trace
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.losses.cams import self_loss, self_targets
@@ -81,7 +81,7 @@ def test_a_higher_threshold_leaves_fewer_points(model, scenes) -> None:
 
 def test_self_story_is_what_the_loss_compares(model, scenes) -> None:
     scene = scenes[1]
-    story = self_story(model, scene)
+    story = self_targets_trace(model, scene)
     assert set(story) == set(scene.label.categories.tolist())
     framed = model.segmenter.framing([scene.image], True)
     with torch.no_grad():

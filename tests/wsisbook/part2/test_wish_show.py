@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from wsisbook.experiments.wish_moments import Watch
+
+from wsisbook.experiments.wish_moments import SnapshotRecorder
 from wsisbook.part2.wish_show import (
     batch_table,
     instance_table,
@@ -14,7 +15,6 @@ from wsisbook.part2.wish_show import (
     moments_of,
     one_of_each,
 )
-
 from wsislib.atomic import write_json
 from wsislib.data.sample import LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
@@ -60,7 +60,7 @@ def test_moments_are_read_from_the_store(
     assert moments_of("moments", "one", 0, "smoke") == {}
     empty = moment_frame("moments", {"a": "one"}, 0, "smoke")
     assert len(empty) == 0 and "hits" in empty
-    watch = Watch(model, scenes, [3, 1], tmp_path / "work")
+    watch = SnapshotRecorder(model, scenes, [3, 1], tmp_path / "work")
     for step in range(1, 4):
         watch(step)
     folder = tmp_path / "build" / "smoke" / "runs" / "moments" / "one" / "seed-0"

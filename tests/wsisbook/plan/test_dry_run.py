@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from wsisbook import cli
 from wsisbook.experiments.word_vectors import word_vectors
 from wsisbook.plan.disk import room
@@ -21,7 +22,6 @@ from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import experiment
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
-
 from wsislib.cli import DONE, WRONG_USE
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate import check_coco

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from segment_anything import sam_model_registry
+
 from wsisbook.experiments.wish_settings import WishConfig, jitter
 from wsisbook.plan.dry_run import dry_runs
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
@@ -14,7 +15,6 @@ from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.spec import load_study
-
 from wsislib.data.photographs.validate_voc import check_voc
 from wsislib.data.photographs.voc import VocDataset
 from wsislib.models.sam.sam_weights import CHECKPOINTS

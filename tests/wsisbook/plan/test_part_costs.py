@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from wsisbook.plan.costs import expected_cost
 from wsisbook.plan.part_costs import PartCost, gpu_hours, part_costs, part_rows
 from wsisbook.plan.plan import make_plan
@@ -51,7 +52,7 @@ def test_a_part_is_what_was_done_and_what_is_left(study_root: Path) -> None:
 
 
 @pytest.mark.parametrize(("labels", "seconds"), [("5 tags + 1 boxes", 300.0), ("boxes", 90.0)])
-def test_runs_of_tags_are_likened_to_runs_of_tags(
+def test_runs_of_tags_are_compared_with_runs_of_tags(
     study_root: Path, labels: str, seconds: float
 ) -> None:
     for seed in (0, 1):

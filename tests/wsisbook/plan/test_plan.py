@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
+
 from wsisbook import cli
 from wsisbook.plan.costs import duration
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
@@ -18,7 +19,6 @@ from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
-
 from wsislib.cli import DONE
 
 ROOT = Path(__file__).resolve().parents[3]

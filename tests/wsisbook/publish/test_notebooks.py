@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+
 from wsisbook.publish.notebook_inputs import inputs_digest
 from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
 from wsisbook.publish.notebook_run import NotebookFailedError, require_executed

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from wsisbook.plan.costs import NO_TRAINING
 from wsisbook.plan.plan import make_plan
 from wsisbook.runs.batch import run_batch

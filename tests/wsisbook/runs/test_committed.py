@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore, results_root

@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wsisbook.runs.config import (
     EXECUTION,
     RunConfig,
@@ -14,7 +15,6 @@ from wsisbook.runs.config import (
     digest,
     identity,
 )
-
 from wsislib.engine.config import TrainConfig
 
 DEFAULTS = as_settings(RunConfig())

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 import wsisbook.runs.parts as parts
 import wsisbook.runs.resolve as resolving
 from wsisbook.runs.declared import RunKey

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import keys_of, resolve, with_needs
 from wsisbook.runs.spec import load_study
@@ -157,33 +158,33 @@ def test_a_table_begins_where_another_stands(study_root: Path, change_study: Cal
     change_study(
         "tables:",
         """tables:
-  like-it:
+  extended:
     title: Like it
-    like: tiny
+    extends: tiny
     scales: {lab: {steps: 7}}
     rows: {own: {change: {value: 3.0}}}""",
     )
     study = load_study()
-    like, tiny = study.table("like-it"), study.table("tiny")
-    assert like.columns == tiny.columns and like.experiment == tiny.experiment
-    config = resolve(study, key("own", table="like-it")).config
+    longer, tiny = study.table("extended"), study.table("tiny")
+    assert longer.columns == tiny.columns and longer.experiment == tiny.experiment
+    config = resolve(study, key("own", table="extended")).config
     assert (config.steps, config.batch_size, config.value) == (7, 4, 3.0)
-    assert resolve(study, key("own", table="like-it", scale="smoke")).config.steps == 1
+    assert resolve(study, key("own", table="extended", scale="smoke")).config.steps == 1
     assert resolve(study, key("low")).config.steps == 10, "the other stays as it is"
-    change_study("like: tiny", "like: {table: tiny, scales: [lab]}")
-    assert set(load_study().table("like-it").scales) == {"lab"} < set(tiny.scales)
+    change_study("extends: tiny", "extends: {table: tiny, scales: [lab]}")
+    assert set(load_study().table("extended").scales) == {"lab"} < set(tiny.scales)
 
 
 @pytest.mark.parametrize(
     ("body", "text"),
     [
-        ("{title: a, like: tinny}", "tables.one.like: unknown table 'tinny'.*tiny"),
-        ("{title: a, like: one}", "tables.one.like: tables are like each other: one"),
-        ("{title: a, like: {table: tiny, scales: [labs]}}", "tables.one.like.scales: .*labs.*lab"),
-        ("{title: a, like: tiny, scales: [lab], rows: {a: {}}}", "tables.one.scales"),
+        ("{title: a, extends: tinny}", "tables.one.extends: unknown table 'tinny'.*tiny"),
+        ("{title: a, extends: one}", "tables.one.extends: tables extend each other: one"),
+        ("{title: a, extends: {table: tiny, scales: [labs]}}", "one.extends.scales: .*labs.*lab"),
+        ("{title: a, extends: tiny, scales: [lab], rows: {a: {}}}", "tables.one.scales"),
     ],
 )
-def test_a_wrong_likeness_is_named(study_root, change_study: Callable, body, text) -> None:
+def test_a_wrong_extension_is_named(study_root, change_study: Callable, body, text) -> None:
     change_study("tables:", f"tables:\n  one: {body}")
     with pytest.raises(ValueError, match=text):
         load_study()

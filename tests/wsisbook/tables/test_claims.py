@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from wsisbook.publish.generate import claims_page, escape, write_pages
 from wsisbook.runs.declared import Column
 from wsisbook.runs.run import execute

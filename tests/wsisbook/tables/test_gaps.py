@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+
 from wsisbook.runs.declared import Column
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore

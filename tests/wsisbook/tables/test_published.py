@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+
 from wsisbook.runs.spec import load_study
 from wsisbook.tables.published import (
     PAPERS_ROOT,

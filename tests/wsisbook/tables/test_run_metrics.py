@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from wsisbook.tables import run_metrics
 from wsisbook.tables.run_metrics import run_numbers
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from wsisbook.runs.run import execute
 from wsisbook.runs.store import file_digest
 from wsisbook.tables.show import (
@@ -15,7 +16,6 @@ from wsisbook.tables.show import (
     state_of,
     verdicts,
 )
-
 from wsislib.atomic import read_json, write_json
 
 VIEWS = """

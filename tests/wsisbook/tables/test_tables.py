@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+
 from wsisbook.runs.declared import Column
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study

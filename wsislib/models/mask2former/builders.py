@@ -6,7 +6,7 @@ import torch
 
 from wsislib.losses.points import PointSampling
 from wsislib.models.backbone import ResNetName, SmallResNet, resnet_fpn
-from wsislib.models.mask2former.framing import Framing
+from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
 from wsislib.models.mask2former.query_decoder import QueryDecoder
@@ -28,7 +28,7 @@ def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
         seed: of the initial weights.
     """
     widths = (32, 64, 96, 128)
-    framing = Framing(IMAGENET_MEAN, IMAGENET_STD, 16)
+    framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _small(category_count, widths, queries=16, framing=framing, points=1024)
@@ -45,7 +45,7 @@ def mask2former_small(
         image_side: shortest side wanted and longest side allowed, pixels, in training too.
     """
     widths = (32, 64, 96, 128, 192)
-    framing = Framing(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
+    framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return _small(category_count, widths, queries=40, framing=framing, points=4096)
@@ -98,7 +98,7 @@ def _paper(
         backbone = resnet_fpn(name, pretrained, fetch).body
         backbone.requires_grad_(True)  # Mask R-CNN's start frozen; the authors' FREEZE_AT is 0
         return Mask2Former(
-            Framing(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "predicting"),
+            Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "predicting"),
             backbone,
             DeformablePixelDecoder((256, 512, 1024, 2048)),
             QueryDecoder(category_count),
@@ -108,7 +108,7 @@ def _paper(
 
 
 def _small(
-    category_count: int, widths: tuple[int, ...], queries: int, framing: Framing, points: int
+    category_count: int, widths: tuple[int, ...], queries: int, framing: Preprocess, points: int
 ) -> Mask2Former:
     """Three decoder layers of width 96, mask features at stride 2."""
     return Mask2Former(

@@ -15,7 +15,7 @@ Resize = Literal["never", "predicting", "always"]
 
 
 @dataclass(frozen=True)
-class Framed:
+class ImageBatch:
     """A batch of B images on one canvas.
 
     Attributes:
@@ -29,7 +29,7 @@ class Framed:
     originals: tuple[tuple[int, int], ...]
 
 
-class Framing(nn.Module):
+class Preprocess(nn.Module):
     """Normalises, resizes and pads.
 
     Args:
@@ -60,7 +60,7 @@ class Framing(nn.Module):
         self.divisor, self.side, self.resize = divisor, side, resize
         self.hide_padding = hide_padding
 
-    def forward(self, images: Sequence[Tensor], training: bool) -> Framed:
+    def forward(self, images: Sequence[Tensor], training: bool) -> ImageBatch:
         """Frame B images, each (3, h, w) float32 in 0..1."""
         originals = tuple((int(i.shape[-2]), int(i.shape[-1])) for i in images)
         if self.resize == "always" or (self.resize == "predicting" and not training):
@@ -72,7 +72,7 @@ class Framing(nn.Module):
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # convolutions prefer it
         for canvas, image, (h, w) in zip(pixels, images, sizes, strict=True):
             canvas[:, :h, :w] = (image - self.mean) / self.std
-        return Framed(pixels, Padding(sizes, (height, width), self.hide_padding), originals)
+        return ImageBatch(pixels, Padding(sizes, (height, width), self.hide_padding), originals)
 
     def _rounded(self, side: int) -> int:
         return -(-side // self.divisor) * self.divisor

@@ -28,7 +28,7 @@ from wsislib.losses.points import PointSampling, random_points, uncertain_points
 from wsislib.losses.queries import class_loss, class_truth, instance_maps, mask_losses
 from wsislib.losses.targets import Targets, mask_targets
 from wsislib.matching import Matches, class_term, mask_terms, match, nearest_candidate
-from wsislib.models.mask2former.framing import Framed, Framing
+from wsislib.models.mask2former.framing import ImageBatch, Preprocess
 from wsislib.models.mask2former.query_decoder import Predictions, QueryDecoder
 from wsislib.models.mask2former.query_inference import detect
 
@@ -49,7 +49,7 @@ class Mask2Former(nn.Module):
 
     def __init__(
         self,
-        framing: Framing,
+        framing: Preprocess,
         backbone: nn.Module,
         pixel_decoder: nn.Module,
         query_decoder: QueryDecoder,
@@ -87,16 +87,16 @@ class Mask2Former(nn.Module):
         matches = self.match(said, targets, generator)
         return self.matched_losses(said, targets, matches, generator)
 
-    def say(self, framed: Framed) -> Predictions:
+    def say(self, framed: ImageBatch) -> Predictions:
         """All layers' predictions."""
         return self.say_of(self.look(framed), framed)
 
-    def look(self, framed: Framed) -> Mapping[str, Tensor]:
+    def look(self, framed: ImageBatch) -> Mapping[str, Tensor]:
         """The backbone's maps, finest first."""
         with framed.padding.hidden_from(self.backbone):
             return self.backbone(framed.pixels)
 
-    def say_of(self, maps: Mapping[str, Tensor], framed: Framed) -> Predictions:
+    def say_of(self, maps: Mapping[str, Tensor], framed: ImageBatch) -> Predictions:
         """All layers' predictions from the backbone's maps."""
         pixels = self.pixel_decoder(maps, framed.padding)
         return self.query_decoder(pixels, framed.padding)

@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from torchvision.ops import masks_to_boxes
 
 from wsislib.data.sample import Detections
-from wsislib.models.mask2former.framing import Framed
+from wsislib.models.mask2former.framing import ImageBatch
 from wsislib.models.mask2former.query_decoder import Predictions
 
 # Which image of the batch, the queries (U,) that are used and their mask logits (U, H, W) at the
@@ -23,7 +23,7 @@ Redraw = Callable[[int, Tensor, Tensor], Tensor]
 
 
 def detect(
-    said: Predictions, framed: Framed, most: int, redraw: Redraw | None = None
+    said: Predictions, framed: ImageBatch, most: int, redraw: Redraw | None = None
 ) -> list[Detections]:
     """At most `most` detections an image, at the size of the image as given, best first.
 
@@ -46,7 +46,7 @@ def detect(
 def _detect_one(
     chances: Tensor,
     logits: Tensor,
-    framed: Framed,
+    framed: ImageBatch,
     index: int,
     most: int,
     redraw: Redraw | None,

@@ -1,8 +1,8 @@
 """Mask^X R-CNN, and what makes one of a Mask R-CNN: weight transfer and the MLP branch.
 
     model = mask_rcnn_lab(80)                     # the class-agnostic baseline
-    give_transfer(model, inputs="cls+box")        # "transfer"
-    give_mlp(model, pool=2)                       # "transfer + MLP": Mask^X R-CNN
+    add_weight_transfer(model, inputs="cls+box")        # "transfer"
+    add_mlp_branch(model, pool=2)                       # "transfer + MLP": Mask^X R-CNN
 
 Detector and mask trunk keep the initial weights that they have without, so that rows of a table
 differ in what they are about and in nothing else.
@@ -22,7 +22,7 @@ from wsislib.models.maskrcnn.mask_mlp import MaskMLP
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 from wsislib.models.maskrcnn.transfer import (
     Activation,
-    DetectorRows,
+    ClassWeights,
     FixedRows,
     TransferPredictor,
     WeightTransfer,
@@ -62,8 +62,8 @@ def maskx_rcnn_lab(
         ValueError: an unknown input, or an embedding that does not fit the categories.
     """
     model = mask_rcnn_lab(category_count, "class-agnostic", seed)
-    give_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
-    return give_mlp(model, mlp_layers, LAB_MLP_POOL, seed) if mlp_layers else model
+    add_weight_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
+    return add_mlp_branch(model, mlp_layers, LAB_MLP_POOL, seed) if mlp_layers else model
 
 
 def maskx_rcnn_r50_fpn(
@@ -81,8 +81,8 @@ def maskx_rcnn_r50_fpn(
 ) -> MaskRCNN:
     """Mask^X R-CNN R-50-FPN as published (table 2): arguments as of `maskx_rcnn_lab`."""
     model = mask_rcnn_r50_fpn(category_count, "class-agnostic", seed, pretrained, image_side, fetch)
-    give_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
-    return give_mlp(model, mlp_layers, seed=seed) if mlp_layers else model
+    add_weight_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
+    return add_mlp_branch(model, mlp_layers, seed=seed) if mlp_layers else model
 
 
 def maskx_rcnn_r101_fpn(
@@ -102,11 +102,11 @@ def maskx_rcnn_r101_fpn(
     model = mask_rcnn_r101_fpn(
         category_count, "class-agnostic", seed, pretrained, image_side, fetch
     )
-    give_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
-    return give_mlp(model, mlp_layers, seed=seed) if mlp_layers else model
+    add_weight_transfer(model, inputs, layers, activation, stop_gradient, embedding, seed)
+    return add_mlp_branch(model, mlp_layers, seed=seed) if mlp_layers else model
 
 
-def give_transfer(
+def add_weight_transfer(
     model: MaskRCNN,
     inputs: TransferInput = "cls+box",
     layers: int = 2,
@@ -149,7 +149,7 @@ def transfer_predictor(
             + ("an embedding is given too; " if embedding is not None else "none is given; ")
             + "'embedding' takes one, the others take none"
         )
-    rows: DetectorRows | FixedRows
+    rows: ClassWeights | FixedRows
     count = int(box_predictor.cls_score.out_features) - 1
     if embedding is not None:
         rows = FixedRows(embedding, count)
@@ -157,14 +157,14 @@ def transfer_predictor(
         generator = torch.Generator().manual_seed(_seed(seed, _RANDOM))
         rows = FixedRows(random_vectors(count, RANDOM_WIDTH, generator), count)
     elif inputs != "embedding":
-        rows = DetectorRows(box_predictor, inputs)
+        rows = ClassWeights(box_predictor, inputs)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_seed(seed, _TRANSFER))
         transfer = WeightTransfer(rows.width, width, layers, activation)
     return TransferPredictor(rows, transfer, stop_gradient)
 
 
-def give_mlp(model: MaskRCNN, layers: int = 1, pool: int = 1, seed: int = 0) -> MaskRCNN:
+def add_mlp_branch(model: MaskRCNN, layers: int = 1, pool: int = 1, seed: int = 0) -> MaskRCNN:
     """Add the class-agnostic MLP branch to the masks of `model`; returns the model.
 
     Args:

@@ -20,7 +20,7 @@ DetectorInput = Literal["cls", "box", "cls+box"]
 Activation = Literal["leaky-relu", "relu", "none"]
 
 
-class DetectorRows:
+class ClassWeights:
     """Every category's detection weights, as rows for T.
 
     A plain object, no module: it only looks at the box predictor, which stays where it is in
@@ -170,7 +170,7 @@ class TransferPredictor(nn.Module):
     """
 
     def __init__(
-        self, rows: DetectorRows | FixedRows, transfer: WeightTransfer, stop_gradient: bool = True
+        self, rows: ClassWeights | FixedRows, transfer: WeightTransfer, stop_gradient: bool = True
     ) -> None:
         """Predict masks with T(`rows`).
 

@@ -13,7 +13,7 @@ from wsislib.models.wish.prompt_head import entries_with_box
 from wsislib.models.wish.pseudo_points import PseudoPoints
 
 
-def known_part(label: Label) -> Label:
+def without_tags(label: Label) -> Label:
     """The entries dearer than tags, in their order; candidates of tags are left out with them.
 
     Returns:
@@ -67,7 +67,7 @@ def joined(known: Label, pseudo: Label) -> Label:
     )
 
 
-def on_known(known: Label, categories: Tensor, points: Tensor) -> Tensor:
+def covered_by(known: Label, categories: Tensor, points: Tensor) -> Tensor:
     """Which points lie on a known entry of their category.
 
     Args:

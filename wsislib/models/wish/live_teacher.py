@@ -17,13 +17,13 @@ from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Embedded
 from wsislib.models.wish.cam import Cams
-from wsislib.models.wish.label_parts import joined, known_part, on_known, pseudo_label, tags_of
+from wsislib.models.wish.label_parts import covered_by, joined, pseudo_label, tags_of, without_tags
 from wsislib.models.wish.prompt_head import PromptTeacher, entry_prompts, in_place
-from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, merged_points
+from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, mask_nms
 
 
 @dataclass(frozen=True)
-class Completed:
+class CompletedSample:
     """An image as the teacher completed it.
 
     Attributes:
@@ -52,7 +52,7 @@ class Completed:
 @torch.no_grad()
 def taught(
     batch: Sequence[Sample], cams: Cams | None, teacher: PromptTeacher, rule: PeakRule
-) -> list[Completed]:
+) -> list[CompletedSample]:
     """The batch with points for tags, and candidates for every entry that has no mask.
 
     The teacher sees only the images that need it, all at once. A tag of a category that has dearer
@@ -65,7 +65,7 @@ def taught(
         teacher: on the device of the images.
         rule: what a peak is.
     """
-    known = [known_part(sample.label) for sample in batch]
+    known = [without_tags(sample.label) for sample in batch]
     peaks = [_peaks(sample, index, cams, rule) for index, sample in enumerate(batch)]
     asking = [
         index
@@ -85,7 +85,7 @@ def taught(
     return done
 
 
-def _completed(given: Sample, known: Label, pseudo: Label | None) -> Completed:
+def _completed(given: Sample, known: Label, pseudo: Label | None) -> CompletedSample:
     """An image of known entries and pseudo points."""
     label = known if pseudo is None else joined(known, pseudo)
     guesses = len(label) - len(known)
@@ -94,7 +94,7 @@ def _completed(given: Sample, known: Label, pseudo: Label | None) -> Completed:
     if len(unknown) and len(known):
         unknown = unknown[~torch.isin(unknown, known.categories)]
     sample = Sample(given.image, given.image_id, label)
-    return Completed(sample, kinds, guesses > 0 or len(unknown) == 0)
+    return CompletedSample(sample, kinds, guesses > 0 or len(unknown) == 0)
 
 
 def _pseudo_points(
@@ -107,7 +107,7 @@ def _pseudo_points(
     """Peaks as a label of points with candidates, one an object; None of none."""
     categories, points = peaks
     if len(known) and len(points):
-        new = ~on_known(known, categories, points)
+        new = ~covered_by(known, categories, points)
         categories, points = categories[new], points[new]
     if len(points) == 0:
         return None
@@ -115,7 +115,7 @@ def _pseudo_points(
     def ask(points: Tensor) -> Candidates:
         return _ask(teacher, own, Prompts(points=points))
 
-    return pseudo_label(merged_points(points, categories, ask, rule.overlap))
+    return pseudo_label(mask_nms(points, categories, ask, rule.overlap))
 
 
 def _peaks(sample: Sample, index: int, cams: Cams | None, rule: PeakRule) -> tuple[Tensor, Tensor]:

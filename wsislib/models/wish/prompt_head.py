@@ -9,7 +9,7 @@ of boxes lie far apart, and no image shows by which of them it was labelled: whe
 a single token has to guess. Where they are not, "by-kind" does what "mean" does.
 
 The paper's head sees the query's state. One that sees "mask" is ours: it is also told what the
-query's own mask would be as a prompt, see `own_prompts.py` for why.
+query's own mask would be as a prompt, see `prompts_from_masks.py` for why.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class PromptHead(nn.Module):
 
         Args:
             states: (L, B, Q, width).
-            own: (L, B, Q, 3, D) of `own_prompts`, for a head that sees masks.
+            own: (L, B, Q, 3, D) of `prompts_from_masks`, for a head that sees masks.
 
         Returns:
             (L, B, Q, T, D), Z_hat; "by-kind", a point's token, then a box's.

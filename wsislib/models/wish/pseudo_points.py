@@ -111,7 +111,7 @@ class PseudoPoints:
 
 
 @torch.no_grad()
-def merged_points(
+def mask_nms(
     points: Tensor, categories: Tensor, ask: Callable[[Tensor], Candidates], overlap: float
 ) -> PseudoPoints:
     """One point an object: of points whose masks overlap, the one that the teacher trusts most.

@@ -17,7 +17,7 @@ from torchvision.ops import masks_to_boxes
 from wsislib.data.sample import Label, Sample
 from wsislib.losses.targets import Targets
 from wsislib.models.wish.candidate_choice import Choice, Gate, choose, filled_boxes
-from wsislib.models.wish.live_teacher import Completed
+from wsislib.models.wish.live_teacher import CompletedSample
 from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
 
 
@@ -40,7 +40,7 @@ class WishTargets:
 
 @torch.no_grad()
 def wish_targets(
-    batch: Sequence[Completed],
+    batch: Sequence[CompletedSample],
     head: PromptHead,
     teacher: PromptTeacher,
     gate: Gate | None,

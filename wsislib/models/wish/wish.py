@@ -35,15 +35,15 @@ from wsislib.models.sam.prompts import Size
 from wsislib.models.wish.cam import CamHead, Cams, tag_table
 from wsislib.models.wish.candidate_choice import Choice, Gate
 from wsislib.models.wish.live_teacher import taught
-from wsislib.models.wish.own_prompts import own_prompts
 from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
+from wsislib.models.wish.prompts_from_masks import prompts_from_masks
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.statistics import step_statistics
 from wsislib.models.wish.targets import WishTargets, wish_targets
 
 
 @dataclass(frozen=True)
-class Paired:
+class MatchedBatch:
     """A batch as WISH sees it.
 
     Attributes:
@@ -134,7 +134,7 @@ class WISH(nn.Module):
 
     def pair(
         self, batch: Sequence[Sample], generator: torch.Generator | None, peaks: bool
-    ) -> Paired:
+    ) -> MatchedBatch:
         """What the queries say of a batch, what they are to say, and who answers for whom.
 
         Args:
@@ -146,16 +146,16 @@ class WISH(nn.Module):
         framed = self.segmenter.framing([sample.image for sample in batch], True)
         maps = self.segmenter.look(framed)
         said = self.segmenter.say_of(maps, framed)
-        prompts = self.say_prompts(said, framed.originals)
+        prompts = self.predict_prompts(said, framed.originals)
         cams = self.cam_head(maps, framed.padding)
         complete = taught(batch, cams if peaks else None, teacher, self.peaks)
         wanted = wish_targets(complete, self.prompt_head, teacher, self.gate, self.choice)
         parts = (wanted.prompts, wanted.targets, self.distance, wanted.token)
         costs = prompt_term(prompts, *parts)
         matches = self.segmenter.match(said, wanted.targets, generator, {"prompt": costs})
-        return Paired(said, prompts, cams, wanted, matches)
+        return MatchedBatch(said, prompts, cams, wanted, matches)
 
-    def say_prompts(
+    def predict_prompts(
         self, said: Predictions, originals: Sequence[Size], last: bool = False
     ) -> Tensor:
         """(L, B, Q, T, D), Z_hat of all layers or of the last; `originals` are (H, W) of images."""
@@ -163,7 +163,7 @@ class WISH(nn.Module):
         if self.prompt_head.sees == "state":
             return self.prompt_head(states)
         teacher = self._teacher_at(states.device)
-        return self.prompt_head(states, own_prompts(said, originals, teacher, last))
+        return self.prompt_head(states, prompts_from_masks(said, originals, teacher, last))
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""

@@ -4,13 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from wsisbook.experiments.surgery import (
+
+from wsisbook.experiments.category_subset import (
     BoxRows,
     box_rows,
     keep_first_categories,
     restore_categories,
 )
-
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
 from wsislib.models.maskrcnn.mask_heads import MaskHeads

@@ -11,20 +11,20 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
+
+from wsisbook.experiments.eager_backward import eager_backward
 from wsislib.data.sample import Detections, Sample
 from wsislib.losses.mask import region_mask_loss
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
-from wsisbook.experiments.at_once import loss_at_once
 
-
-class ManyHeads(MaskHeads):
+class SequentialHeads(MaskHeads):
     """As `MaskHeads`, number by number, except that `losses` can be differentiated only once."""
 
     @classmethod
-    def of(cls, model: MaskHeads) -> ManyHeads:
+    def of(cls, model: MaskHeads) -> SequentialHeads:
         """The heads and the detector of `model`, which share their weights with it."""
         learns = {name: row[1:] for name, row in zip(model.heads, model.learns, strict=True)}
         return cls(model, dict(model._branches()), learns)
@@ -64,7 +64,7 @@ class ManyHeads(MaskHeads):
 
 
 def _loss(head: MaskBranch, pooled: Tensor, labels: Tensor, truth: Tensor) -> Tensor:
-    return loss_at_once(
+    return eager_backward(
         lambda: region_mask_loss(head.logits(pooled, labels), truth), head.parameters()
     )
 

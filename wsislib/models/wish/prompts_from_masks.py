@@ -24,7 +24,7 @@ LEAST = 1e-3  # half of a box's side, as a share of the canvas
 
 
 @torch.no_grad()
-def own_prompts(
+def prompts_from_masks(
     said: Predictions, originals: Sequence[Size], teacher: PromptTeacher, last: bool = False
 ) -> Tensor:
     """Tokens of the middle of every query's mask and of a box as large as its spread.

@@ -6,7 +6,8 @@ import weakref
 import pytest
 import torch
 from torch import nn
-from wsisbook.experiments.at_once import loss_at_once
+
+from wsisbook.experiments.eager_backward import eager_backward
 
 
 def pair():
@@ -20,7 +21,7 @@ def gradients(weight, at_once, bf16=False):
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bf16):
         loss = net(x).float().square().mean()
         if at_once:
-            loss = loss_at_once(lambda: net(x).float().square().mean(), net.parameters())
+            loss = eager_backward(lambda: net(x).float().square().mean(), net.parameters())
     (weight * loss + 1.0).backward()
     return loss.item(), [p.grad for p in net.parameters()]
 
@@ -46,7 +47,7 @@ def test_what_the_way_back_needs_is_freed_at_once(at_once):
         seen.append(weakref.ref(hidden))
         return net[2](hidden).mean()
 
-    loss = loss_at_once(compute, net.parameters()) if at_once else compute()
+    loss = eager_backward(compute, net.parameters()) if at_once else compute()
     gc.collect()
     assert loss.requires_grad
     assert (seen[0]() is None) == at_once
@@ -55,12 +56,12 @@ def test_what_the_way_back_needs_is_freed_at_once(at_once):
 def test_without_gradients_it_is_the_loss():
     net, x = pair()
     with torch.no_grad():
-        assert not loss_at_once(lambda: net(x).mean(), net.parameters()).requires_grad
+        assert not eager_backward(lambda: net(x).mean(), net.parameters()).requires_grad
     fixed = net.requires_grad_(False)
-    assert loss_at_once(lambda: fixed(x).mean(), fixed.parameters()) == fixed(x).mean()
+    assert eager_backward(lambda: fixed(x).mean(), fixed.parameters()) == fixed(x).mean()
 
 
 def test_a_parameter_without_a_part_in_the_loss_gets_no_gradient():
     net, x = pair()
-    loss_at_once(lambda: net[0](x).mean(), net.parameters()).backward()
+    eager_backward(lambda: net[0](x).mean(), net.parameters()).backward()
     assert net[0].weight.grad is not None and net[2].weight.grad is None

@@ -10,7 +10,7 @@ from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.decoder_tuning import DecoderTuning
-from wsislib.models.wish.sam_drawn import SamDrawn, most_trusted
+from wsislib.models.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
 
 
 @pytest.fixture(scope="module")
@@ -62,21 +62,27 @@ def test_what_the_prompt_head_says_is_drawn(sam, make):
     model, image = lab().eval(), make(LabelKind.MASK).image
     box = Prompts(boxes=torch.tensor([[6.0, 6, 30, 40]]))
     model.prompt_head = Says(sam.prompt_embeddings(box, (SIDE, SIDE))[0])
-    (own,), (drawn,) = model.predict([image]), SamDrawn(model, sam, "embedding").predict([image])
-    wanted = most_trusted(sam.candidates([image], [box])[0])[0] > 0
+    (own,), (drawn,) = (
+        model.predict([image]),
+        SamDecoderInference(model, sam, "embedding").predict([image]),
+    )
+    wanted = best_by_iou(sam.candidates([image], [box])[0])[0] > 0
     assert wanted.any() and len(drawn) >= len(own) > 0
     assert all(torch.equal(mask, wanted) for mask in drawn.masks)
     assert drawn.scores.diff().le(0).all()
-    other = SamDrawn(model, sam, "embedding", tiny_sam(5, WIDTH, SIDE).mask_decoder)
+    other = SamDecoderInference(model, sam, "embedding", tiny_sam(5, WIDTH, SIDE).mask_decoder)
     found = other.predict([image])[0].masks
     assert not any(torch.equal(mask, wanted) for mask in found)
 
 
 def test_boxes_around_own_masks_are_drawn(sam, make):
     model, image = lab().eval(), make(LabelKind.MASK).image
-    (own,), (drawn,) = model.predict([image]), SamDrawn(model, sam, "boxes").predict([image])
+    (own,), (drawn,) = (
+        model.predict([image]),
+        SamDecoderInference(model, sam, "boxes").predict([image]),
+    )
     wanted = {
-        (most_trusted(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0)
+        (best_by_iou(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0)
         .numpy()
         .tobytes()
         for box in own.boxes
@@ -118,5 +124,5 @@ def test_a_teacher_of_another_width_is_refused_before_anything_runs():
     with pytest.raises(ValueError, match=wrong):
         DecoderTuning(model, wide)
     with pytest.raises(ValueError, match=wrong):
-        SamDrawn(model, wide, "embedding")
-    SamDrawn(model, wide, "boxes")  # boxes have no width
+        SamDecoderInference(model, wide, "embedding")
+    SamDecoderInference(model, wide, "boxes")  # boxes have no width

@@ -1,8 +1,8 @@
 """Many heads, one at a time in memory: the numbers of `MaskHeads`."""
 
 import torch
-from wsisbook.experiments.many_heads import ManyHeads
 
+from wsisbook.experiments.sequential_heads import SequentialHeads
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.builders_maskx import transfer_predictor
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
@@ -38,7 +38,7 @@ def losses_and_gradients(model, batch):
 def test_losses_and_gradients_are_those_of_heads_that_go_together(make_sample):
     batch = [make_sample(0), make_sample(1)]
     wanted, theirs = losses_and_gradients(heads(), batch)
-    found, own = losses_and_gradients(ManyHeads.of(heads()), batch)
+    found, own = losses_and_gradients(SequentialHeads.of(heads()), batch)
     assert found == wanted and min(found.values()) > 0
     for name, gradient in theirs.items():
         assert (gradient is None) == (own[name] is None), name
@@ -47,14 +47,14 @@ def test_losses_and_gradients_are_those_of_heads_that_go_together(make_sample):
 
 
 def test_batches_with_nothing_to_learn_give_zero_with_a_gradient_path(make_sample):
-    model = ManyHeads.of(heads())
+    model = SequentialHeads.of(heads())
     found, gradients = losses_and_gradients(model, [make_sample(i, count=0) for i in range(2)])
     assert set(found.values()) == {0.0}
     assert all(not g.any() for n, g in gradients.items() if n.startswith("heads."))
 
 
 def test_each_head_is_asked_only_about_what_it_is_judged_on(make_sample):
-    model = ManyHeads.of(heads()).eval()
+    model = SequentialHeads.of(heads()).eval()
     images = [make_sample(5).image, make_sample(6, height=70).image]
     judged = {name: ~learns for name, learns in LEARNS.items()}
     judged["one-agnostic"] = ~judged["one-transfer"]

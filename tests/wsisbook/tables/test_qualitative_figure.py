@@ -2,11 +2,11 @@
 
 import pytest
 from matplotlib.figure import Figure
+
 from wsisbook.experiments.partial_data import PartialDataConfig, data_sets
 from wsisbook.runs.state import RunState
-from wsisbook.tables import found_show, show
-from wsisbook.tables.found_show import found_figure
-
+from wsisbook.tables import qualitative_figure, show
+from wsisbook.tables.qualitative_figure import found_figure
 from wsislib.data.sample import Detections
 from wsislib.engine.predict import as_results
 
@@ -45,7 +45,7 @@ def test_what_was_found_is_drawn(rows: None, monkeypatch: pytest.MonkeyPatch) ->
     def pictures(lines, names, **kwargs):
         drawn["lines"] = lines
 
-    monkeypatch.setattr(found_show, "pictures", pictures)
+    monkeypatch.setattr(qualitative_figure, "pictures", pictures)
     found_figure("table", ["done", "missing"], [0, 1])
     counts = [[len(panel.shown) for panel in line] for line in drawn["lines"]]
     truth = [len(data_sets(CONFIG)[1][index].label) for index in (0, 1)]

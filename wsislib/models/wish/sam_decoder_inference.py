@@ -25,7 +25,7 @@ Prompted = Literal["embedding", "boxes"]
 OUTSIDE = -100.0  # a logit that is in no mask
 
 
-class SamDrawn(nn.Module):
+class SamDecoderInference(nn.Module):
     """A trained WISH whose masks SAM draws.
 
     Args:
@@ -58,7 +58,7 @@ class SamDrawn(nn.Module):
         segmenter, teacher = self.model.segmenter, self.teacher.to(images[0].device)
         framed = segmenter.framing(images, False)
         said = segmenter.say(framed)
-        prompts = self.model.say_prompts(said, framed.originals, last=True)[0]
+        prompts = self.model.predict_prompts(said, framed.originals, last=True)[0]
         tokens = self.model.prompt_head.of_boxes(prompts)  # (B, Q, T, D)
         embedded = teacher.embed(images)
 
@@ -67,12 +67,12 @@ class SamDrawn(nn.Module):
             if self.prompted == "boxes":
                 return _by_boxes(teacher, image, own)
             drawn = teacher.candidates_for_tokens(image, [tokens[index, used]], self.decoder)
-            return most_trusted(drawn[0])
+            return best_by_iou(drawn[0])
 
         return detect(said, framed, segmenter.most, redraw)
 
 
-def most_trusted(drawn: Candidates) -> Tensor:
+def best_by_iou(drawn: Candidates) -> Tensor:
     """(N, H, W) logits of the candidate with the highest predicted IoU of each prompt."""
     best = drawn.scores.argmax(1)
     return drawn.logits[torch.arange(len(best), device=best.device), best]
@@ -84,5 +84,5 @@ def _by_boxes(teacher: Teacher, image: Embedded, own: Tensor) -> Tensor:
     filled = inside.flatten(1).any(1)
     boxes = masks_to_boxes(inside[filled]) + own.new_tensor([0, 0, 1, 1])
     drawn = torch.full_like(own, OUTSIDE)
-    drawn[filled] = most_trusted(teacher.candidates(image, [Prompts(boxes=boxes)])[0])
+    drawn[filled] = best_by_iou(teacher.candidates(image, [Prompts(boxes=boxes)])[0])
     return drawn

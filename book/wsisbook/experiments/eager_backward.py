@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 
-def loss_at_once(compute: Callable[[], Tensor], parameters: Iterable[Tensor]) -> Tensor:
+def eager_backward(compute: Callable[[], Tensor], parameters: Iterable[Tensor]) -> Tensor:
     """The scalar that `compute` gives, with the gradient that it has for `parameters`.
 
     Value and gradient are those of `compute()` itself, bit for bit where the loss has weight 1; a

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
+
 from wsislib.models.maskrcnn.detector import Detector
 from wsislib.models.maskrcnn.mask_branch import MaskPredictor
-from wsislib.models.maskrcnn.transfer import DetectorRows, TransferPredictor
+from wsislib.models.maskrcnn.transfer import ClassWeights, TransferPredictor
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,7 @@ def _put(model: Detector, rows: BoxRows) -> None:
             "the mask head has weights of its own for each category, which cannot be cut and "
             "restored; use a class-agnostic head or weight transfer"
         )
-    if not all(isinstance(m.rows, DetectorRows) for m in transfers):
+    if not all(isinstance(m.rows, ClassWeights) for m in transfers):
         raise ValueError(
             "weight transfer from a fixed embedding has a row for each category, which cannot be "
             "cut and restored; use detection weights, or give it an embedding of the categories"
@@ -139,8 +140,8 @@ def _put(model: Detector, rows: BoxRows) -> None:
     _fill(predictor, "cls_score", rows.cls_weight, rows.cls_bias)
     _fill(predictor, "bbox_pred", rows.box_weight, rows.box_bias)
     for transfer in transfers:
-        assert isinstance(transfer.rows, DetectorRows)
-        transfer.rows = DetectorRows(predictor, transfer.rows.inputs)
+        assert isinstance(transfer.rows, ClassWeights)
+        transfer.rows = ClassWeights(predictor, transfer.rows.inputs)
 
 
 def _fill(predictor: FastRCNNPredictor, name: str, weight: Tensor, bias: Tensor) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from matplotlib.figure import Figure
-from wsislib.viz.overlay import Style
-from wsislib.viz.pictures import Panel, pictures, read_detections
 
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.tables import show
+from wsislib.viz.overlay import Style
+from wsislib.viz.pictures import Panel, pictures, read_detections
 
 SURE = 0.5  # a detection is drawn from this score on
 

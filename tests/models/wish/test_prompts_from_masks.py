@@ -10,8 +10,8 @@ from wsislib.models.mask2former.query_decoder import Predictions
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam_weights import load_tiny_sam
 from wsislib.models.wish.builders import WishParts, wish_lab
-from wsislib.models.wish.own_prompts import CELLS, mask_boxes, own_prompts
 from wsislib.models.wish.prompt_head import PromptHead
+from wsislib.models.wish.prompts_from_masks import CELLS, mask_boxes, prompts_from_masks
 
 
 def drawn(masks: torch.Tensor, padding: Padding | None = None) -> Predictions:
@@ -69,7 +69,7 @@ def test_tokens_are_those_of_the_teacher() -> None:
     masks = torch.cat([one_box(4, 6, 12, 18), one_box(16, 2, 30, 20)], 1)  # two images
     said = drawn(masks)
     sizes = [(48, 64), (96, 64)]
-    tokens = own_prompts(said, sizes, teacher)
+    tokens = prompts_from_masks(said, sizes, teacher)
     assert tokens.shape == (1, 2, 1, 3, teacher.width) and not tokens.requires_grad
     for image, (box, size) in enumerate(zip([(4, 6, 12, 18), (16, 2, 30, 20)], sizes, strict=True)):
         high, wide = size
@@ -85,8 +85,8 @@ def test_the_last_layer_alone_is_the_last_of_all() -> None:
     teacher = load_tiny_sam()
     masks = torch.cat([one_box(4, 6, 12, 18), one_box(16, 2, 30, 20)], 0)  # two layers
     said = drawn(masks)
-    both = own_prompts(said, [(24, 32)], teacher)
-    assert torch.equal(own_prompts(said, [(24, 32)], teacher, last=True), both[-1:])
+    both = prompts_from_masks(said, [(24, 32)], teacher)
+    assert torch.equal(prompts_from_masks(said, [(24, 32)], teacher, last=True), both[-1:])
     assert not torch.allclose(both[0], both[1])
 
 
@@ -94,7 +94,7 @@ def test_no_gradient_reaches_the_mask() -> None:
     said = drawn(one_box(4, 6, 12, 18))
     said = replace(said, embeddings=said.embeddings.clone().requires_grad_())
     head = PromptHead(4, 8, 128, sees="mask")
-    head(said.states, own_prompts(said, [(24, 32)], load_tiny_sam())).sum().backward()
+    head(said.states, prompts_from_masks(said, [(24, 32)], load_tiny_sam())).sum().backward()
     assert said.embeddings.grad is None and head.past.weight.grad is not None
 
 
@@ -111,8 +111,8 @@ def test_a_model_says_prompts_from_its_masks() -> None:
     images = [torch.rand(3, 64, 64), torch.rand(3, 48, 64)]
     framed = model.segmenter.framing(images, False)
     said = model.segmenter.say(framed)
-    prompts = model.say_prompts(said, framed.originals)
+    prompts = model.predict_prompts(said, framed.originals)
     alone = model.segmenter.framing(images[1:], False)
-    again = model.say_prompts(model.segmenter.say(alone), alone.originals, last=True)
+    again = model.predict_prompts(model.segmenter.say(alone), alone.originals, last=True)
     assert prompts.shape[-2:] == (2, teacher.width)
     assert torch.allclose(again[0, 0], prompts[-1, 1], atol=1e-3)
