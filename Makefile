@@ -5,6 +5,7 @@
 #   make lab                      JupyterLab on the book
 #   make reproduce [SCALE=lab]    train what is missing or stale, after saying what it costs
 #   make bench                    speed and memory, as ratios against a peer
+#   make dist                     wheel and source archive, each installed and tried elsewhere
 #   make lint | setup | constraints | clean | clean-venv
 #
 # PYTHON chooses the interpreter the environment is made from, VENV where it lies.
@@ -32,7 +33,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help setup lint test book lab reproduce bench constraints clean clean-venv
+.PHONY: help setup lint test book lab reproduce bench dist constraints clean clean-venv
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -89,6 +90,22 @@ reproduce: $(STAMP)
 
 bench: $(STAMP)
 	@for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+# A release: both archives, each installed into an empty environment and tried in an empty folder.
+# Upload what lies in dist/ once this has ended well.
+dist: $(STAMP)
+	rm -rf dist build/dist && mkdir -p build/dist
+	$(BIN)/python -m build --no-isolation --outdir dist . > build/dist/build.log
+	@for archive in dist/*.whl dist/*.tar.gz; do \
+		echo "-- trying $$archive"; \
+		rm -rf build/dist/venv build/dist/tried && mkdir -p build/dist/tried && \
+		$(PYTHON) -m venv build/dist/venv && \
+		build/dist/venv/bin/python -I -m pip install --disable-pip-version-check --quiet \
+			--constraint constraints.txt "$$archive" && \
+		(cd build/dist/tried && env -u PYTHONPATH bash "$(CURDIR)/tests/smoke_installed.sh" ../venv/bin) || exit 1; \
+	done
+	rm -rf build/dist/venv
+	@ls -l dist
 
 # Pins for a fresh resolution of pyproject.toml; run the tests and the book before committing it.
 constraints: $(STAMP)
