@@ -44,3 +44,23 @@ def test_skips_are_counted_by_reason(tmp_path: Path, options: tuple[str, ...]) -
 def test_nothing_is_said_where_nothing_was_skipped(tmp_path: Path) -> None:
     other, verdict = last_lines(tmp_path, "def test_four(): ...\n")
     assert "skipped" not in other and verdict.startswith("1 passed in ")
+
+
+def test_chromium_is_found_where_playwright_puts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.book import browser
+
+    monkeypatch.setattr(browser, "MAC", [tmp_path / "Applications"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PLAYWRIGHT_BROWSERS_PATH", str(tmp_path))
+    assert browser.find_chromium() is None
+    for number in ("1200", "1255"):
+        (tmp_path / f"chromium-{number}" / "chrome-linux64").mkdir(parents=True)
+        (tmp_path / f"chromium-{number}" / "chrome-linux64" / "chrome").touch()
+    newest = tmp_path / "chromium-1255" / "chrome-linux64" / "chrome"
+    assert browser.find_chromium() == str(newest)
+    application = tmp_path / "Applications" / browser.APPLICATIONS[0]
+    application.parent.mkdir(parents=True)
+    application.touch()
+    assert browser.find_chromium() == str(application), "what the system has comes first"

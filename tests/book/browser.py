@@ -14,6 +14,7 @@ from pathlib import Path
 WIDTH, HEIGHT = 1280, 900
 NEEDED = "need Chromium (apt install chromium, or playwright install chromium)"
 COMMANDS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAC = (Path("/Applications"), Path("~/Applications").expanduser())
 APPLICATIONS = (
     "Google Chrome.app/Contents/MacOS/Google Chrome",
     "Chromium.app/Contents/MacOS/Chromium",
@@ -26,10 +27,8 @@ DOWNLOADED = ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-mac*/*.app/C
 def find_chromium() -> str | None:
     """A Chromium that the system or playwright has installed, or None."""
     commands = (path for name in COMMANDS if (path := shutil.which(name)))
-    folders = [Path("/Applications"), Path("~/Applications").expanduser()]
-    applications = (
-        str(file) for one in folders for name in APPLICATIONS if (file := one / name).is_file()
-    )
+    files = (folder / name for folder in MAC for name in APPLICATIONS)
+    applications = (str(file) for file in files if file.is_file())
     chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
     places = [Path(place).expanduser() for place in ([chosen] if chosen else DOWNLOADS)]
     downloads = (
