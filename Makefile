@@ -70,8 +70,9 @@ test: lint
 # PyTorch and of NumPy), NumPy, OpenCV. Where a variable is unknown (Arm) it changes nothing; NumPy
 # warns of names that its version does not know, and tests turn warnings into errors. Threads that
 # wait must sleep, as there are more of them than cores.
-OTHER_CPU := OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 \
-	MKL_CBWR=COMPATIBLE OPENBLAS_CORETYPE=Nehalem OPENCV_CPU_DISABLE=AVX512-SKX,AVX2,AVX,FP16 \
+OTHER_CPU := OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive \
+	ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=SSE41 MKL_CBWR=COMPATIBLE \
+	OPENBLAS_CORETYPE=Nehalem OPENCV_CPU_DISABLE=AVX512-SKX,AVX2,AVX,FP16 \
 	NPY_DISABLE_CPU_FEATURES="AVX512_ICL X86_V4 X86_V3"
 NUMERIC_TESTS := $(addprefix tests/,models losses engine data labels golden test_matching.py)
 test-numerics: $(STAMP)
