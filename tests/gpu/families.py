@@ -76,5 +76,7 @@ FAMILIES: dict[str, Family] = {
     "mask2former": Family(lambda: mask2former_lab(CATEGORIES), _MASKS),
     "wish-tags": Family(_wish(WishParts()), (LabelKind.TAG, LabelKind.MASK)),
     "wish-points": Family(_wish(_TWO_TOKENS), (LabelKind.POINT, LabelKind.BOX)),
-    "sam": _Levels(lambda: SamTraining(tiny_sam(0, 32, SIDE, (8, 16, 16, 32))), _MASKS, predicts=False),
+    "sam": _Levels(
+        lambda: SamTraining(tiny_sam(0, 32, SIDE, (8, 16, 16, 32))), _MASKS, predicts=False
+    ),
 }
