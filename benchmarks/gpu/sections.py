@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
 import torch  # noqa: E402
-from record import RESULTS, record  # noqa: E402
+from record import RESULTS, machine, record  # noqa: E402
 
 from wsislib.atomic import read_json  # noqa: E402
 
@@ -72,12 +72,12 @@ def run_section(section: str, device: str, tiny: bool) -> Row:
 
 
 def on_record(path: Path, card: str | None) -> list[Row]:
-    """The rows that need not be made again: without an error, of the same card and torch."""
+    """The rows that need not be made again: without an error, of this card and these versions."""
     if not path.is_file():
         return []
     content = read_json(path)
-    machine = content["machine"]
-    if machine["gpu"] != card or machine["libraries"]["torch"] != torch.__version__:
+    then, now = content["machine"], machine()
+    if then["gpu"] != card or then["libraries"] != now["libraries"]:
         return []
     return [row for row in content["rows"] if "error" not in row]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from bench_maskx import Step
-from paper_steps import shaken
+from shaken_boxes import shaken
 from torch import Tensor, nn
 from torchvision.models.detection import maskrcnn_resnet50_fpn
 
@@ -38,6 +38,7 @@ class Size:
         side: of images for Mask R-CNN, pixels.
         canvas: of images for Mask2Former, pixels; its crop in large-scale jitter is 1,024.
         batch: images.
+        regions: boxes near true objects that are added to the proposals of an image.
         rounds: timed steps of each side.
         warm: steps before them.
     """
@@ -45,6 +46,7 @@ class Size:
     side: int
     canvas: int
     batch: int
+    regions: int
     rounds: int
     warm: int
 
@@ -103,7 +105,7 @@ def predicting(
     return step
 
 
-def with_objects(rpn: nn.Module, classify: nn.Linear, batch: Sequence[Sample]) -> None:
+def with_objects(rpn: nn.Module, classify: nn.Linear, batch: Sequence[Sample], count: int) -> None:
     """Give an untrained detector the work of a trained one.
 
     Its proposals get true boxes, a little shaken, so that the mask head has as many regions as it
@@ -111,10 +113,7 @@ def with_objects(rpn: nn.Module, classify: nn.Linear, batch: Sequence[Sample]) -
     detections to draw. Both sides get the same.
     """
     real = rpn.filter_proposals
-    added = [
-        shaken({"boxes": s.label.boxes, "has_mask": torch.ones_like(s.label.categories).bool()})
-        for s in batch
-    ]
+    added = [shaken(sample.label.boxes, count) for sample in batch]
 
     def filtered(*given: Any) -> Any:
         boxes, scores = real(*given)
@@ -135,8 +134,8 @@ def _detectors(model: nn.Module, size: Size, device: torch.device) -> Pair:
         weights=None, weights_backbone=None, num_classes=CATEGORIES + 1, **sides
     ).to(device)
     model.to(device)
-    with_objects(model.rpn, model.roi.box_predictor.cls_score, batch)
-    with_objects(theirs.rpn, theirs.roi_heads.box_predictor.cls_score, batch)
+    with_objects(model.rpn, model.roi.box_predictor.cls_score, batch, size.regions)
+    with_objects(theirs.rpn, theirs.roi_heads.box_predictor.cls_score, batch, size.regions)
     targets = [
         {
             "boxes": s.label.boxes,
@@ -177,7 +176,7 @@ def _their_mask2former(batch: list[Sample], canvas: int, device: torch.device) -
     """Hugging Face's model as steps; None, with a line that says why, where it is not to be had."""
     try:
         from mask2former_peer import Ours, Theirs
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # or it does not go with what is beside it
         return None, f"none: transformers cannot be imported ({error})"
     model = mask2former_r50(CATEGORIES, pretrained=False, image_side=(canvas, canvas))
     theirs = Theirs(Ours(model.to(device), batch, "bf16"))

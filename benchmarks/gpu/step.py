@@ -23,8 +23,8 @@ from bench_maskx import Step, compare  # noqa: E402
 from memory import forget_peak, peak_mib  # noqa: E402
 from sides import SIDES, Pair, Size  # noqa: E402
 
-FULL = Size(side=800, canvas=1024, batch=4, rounds=10, warm=3)
-TINY = Size(side=64, canvas=64, batch=2, rounds=1, warm=0)
+FULL = Size(side=800, canvas=1024, batch=4, regions=256, rounds=10, warm=3)
+TINY = Size(side=64, canvas=64, batch=1, regions=8, rounds=1, warm=0)
 
 
 def peak_mebibytes(step: Step, device: torch.device) -> float:

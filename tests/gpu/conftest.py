@@ -1,11 +1,15 @@
 """The device of the tests that need a GPU, and float32 that is float32 there."""
 
 import os
+import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests can share gpu_families
 
 
 @pytest.fixture(scope="session")

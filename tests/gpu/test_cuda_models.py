@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpu_families import FAMILIES, Family
 from torch import Tensor, nn
 from torchvision.ops import box_iou
 
-from tests.gpu.families import FAMILIES, Family
 from wsislib.data.sample import Detections, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.config import TrainConfig

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from gpu_families import CATEGORIES, SIDE, small_sam
 from torchvision.ops import batched_nms
 
-from tests.gpu.families import CATEGORIES, SIDE, small_sam
 from wsislib.data.sample import Candidates, Label, LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.losses.points import random_points

@@ -4,9 +4,9 @@ import warnings
 
 import pytest
 import torch
+from gpu_families import FAMILIES, Family
+from pretend_cuda import moved, pretended_gpu
 
-from tests.gpu.families import FAMILIES, Family
-from tests.gpu.pretend_cuda import moved, pretended_gpu
 from wsislib.models.wish import WISH
 
 # How often the processor waits for the GPU in the losses of two images, with room for other
