@@ -5,6 +5,7 @@
 #   make lab                      JupyterLab on the book
 #   make reproduce [SCALE=lab]    train what is missing or stale, after saying what it costs
 #   make bench                    speed and memory, as ratios against a peer
+#   make gpu-wheels               what benchmarks/gpu/run.sh needs on a machine without network
 #   make lint | setup | constraints | clean | clean-venv
 #
 # PYTHON chooses the interpreter the environment is made from, VENV where it lies.
@@ -32,7 +33,7 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help setup lint test book lab reproduce bench constraints clean clean-venv
+.PHONY: help setup lint test book lab reproduce bench gpu-wheels constraints clean clean-venv
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -89,6 +90,9 @@ reproduce: $(STAMP)
 
 bench: $(STAMP)
 	@for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
+
+gpu-wheels: $(STAMP)
+	PYTHON=$(BIN)/python benchmarks/gpu/wheels.sh
 
 # Pins for a fresh resolution of pyproject.toml; run the tests and the book before committing it.
 constraints: $(STAMP)
