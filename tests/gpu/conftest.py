@@ -12,13 +12,21 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))  # so that tests can share gpu_families
 
 
+NAME = os.environ.get("WSIS_TEST_DEVICE", "cuda")
+NO_GPU = "needs a GPU (CUDA); WSIS_TEST_DEVICE=cpu tries the same code without one"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if NAME == "cuda" and not torch.cuda.is_available():
+        for item in items:
+            if "device" in getattr(item, "fixturenames", ()) and "gpu" in item.path.parts:
+                item.add_marker(pytest.mark.skip(reason=NO_GPU))
+
+
 @pytest.fixture(scope="session")
 def device() -> torch.device:
     """CUDA; WSIS_TEST_DEVICE=cpu tries the same code without a GPU, against itself."""
-    name = os.environ.get("WSIS_TEST_DEVICE", "cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        pytest.skip("needs a GPU (CUDA); WSIS_TEST_DEVICE=cpu tries the same code without one")
-    return torch.device(name, 0) if name == "cuda" else torch.device(name)
+    return torch.device(NAME, 0) if NAME == "cuda" else torch.device(NAME)
 
 
 @pytest.fixture
