@@ -7,6 +7,7 @@
 #   make reproduce [SCALE=lab]    train what is missing or stale, after saying what it costs
 #   make bench                    speed and memory, as ratios against a peer
 #   make dist                     wheel and source archive, each installed and tried elsewhere
+#   make gpu-wheels               what benchmarks/gpu/run.sh needs on a machine without network
 #   make lint | setup | constraints | clean | clean-venv
 #
 # PYTHON chooses the interpreter the environment is made from, VENV where it lies.
@@ -34,7 +35,8 @@ export JUPYTER_PREFER_ENV_PATH := 1
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
-.PHONY: help setup lint test test-numerics book lab reproduce bench dist constraints clean clean-venv
+.PHONY: help setup lint test test-numerics book lab reproduce bench dist gpu-wheels \
+	constraints clean clean-venv
 
 help:
 	@sed -n '2,/^$$/s/^# \{0,1\}//p' Makefile
@@ -124,6 +126,9 @@ dist: $(STAMP)
 	done
 	rm -rf build/dist/venv
 	@ls -l dist
+
+gpu-wheels: $(STAMP)
+	PYTHON=$(BIN)/python benchmarks/gpu/wheels.sh
 
 # Pins for a fresh resolution of pyproject.toml; run the tests and the book before committing it.
 constraints: $(STAMP)

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from wsislib.models.wish.wish.prompts_from_masks import CELLS, mask_boxes, prompts_from_masks
 
 from wsislib.models.mask2former.padding import Padding
 from wsislib.models.mask2former.query_decoder import Predictions
@@ -12,6 +11,7 @@ from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam_weights import load_tiny_sam
 from wsislib.models.wish.builders import WishParts, wish_lab
 from wsislib.models.wish.prompt_head import PromptHead
+from wsislib.models.wish.prompts_from_masks import CELLS, mask_boxes, prompts_from_masks
 
 
 def drawn(masks: torch.Tensor, padding: Padding | None = None) -> Predictions:

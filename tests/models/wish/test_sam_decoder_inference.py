@@ -3,7 +3,6 @@
 import pytest
 import torch
 from torch import nn
-from wsislib.models.wish.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
 
 from tests.models.wish.drawn_wish_for_tests import CATEGORIES, SIDE, WIDTH, lab
 from wsislib.data.sample import LabelKind
@@ -11,6 +10,7 @@ from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.decoder_tuning import DecoderTuning
+from wsislib.models.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
 
 
 @pytest.fixture(scope="module")

@@ -36,10 +36,10 @@ from wsislib.models.wish.cam import CamHead, Cams, tag_table
 from wsislib.models.wish.candidate_choice import Choice, Gate
 from wsislib.models.wish.live_teacher import taught
 from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
+from wsislib.models.wish.prompts_from_masks import prompts_from_masks
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.statistics import step_statistics
 from wsislib.models.wish.targets import WishTargets, wish_targets
-from wsislib.models.wish.wish.prompts_from_masks import prompts_from_masks
 
 
 @dataclass(frozen=True)
