@@ -30,16 +30,17 @@ def close(actual: Any, expected: Any, why: str, rtol: float = 1e-5, atol: float 
 
 def _compare(actual: Any, expected: Any, why: str, rtol: float, atol: float, where: str) -> None:
     if isinstance(expected, Mapping):
-        # The keys are compared as a list too, so that the failure shows which one is missing.
-        assert sorted(actual) == sorted(expected), f"other keys at {where or 'the top'}"
+        one, other = sorted(actual), sorted(expected)
+        assert one == other, f"other keys at {where or 'the top'}: {one} for {other}"
         for key in expected:
             _compare(actual[key], expected[key], why, rtol, atol, f"{where}[{key!r}]")
     elif isinstance(expected, list | tuple):
-        assert len(actual) == len(expected), f"another length at {where or 'the top'}"
+        one, other = len(actual), len(expected)
+        assert one == other, f"another length at {where or 'the top'}: {one} for {other}"
         for place, (one, other) in enumerate(zip(actual, expected, strict=True)):
             _compare(one, other, why, rtol, atol, f"{where}[{place}]")
     elif expected is None or isinstance(expected, str):
-        assert actual == expected, f"at {where or 'the top'}"
+        assert actual == expected, f"at {where or 'the top'}: {actual!r} for {expected!r}"
     else:
         one, other = _tensor(actual), _tensor(expected)
         if not (one.is_floating_point() or other.is_floating_point()):
