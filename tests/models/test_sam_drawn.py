@@ -5,12 +5,15 @@ import torch
 from drawn_wish_for_tests import CATEGORIES, SIDE, WIDTH, lab
 from torch import nn
 
+from tests.numeric import close_masks
 from wsislib.data.sample import LabelKind
 from wsislib.models.decoder_tuning import DecoderTuning
 from wsislib.models.prompts import Prompts
 from wsislib.models.sam import Teacher
 from wsislib.models.sam_drawn import SamDrawn, most_trusted
 from wsislib.models.tiny_sam import tiny_sam
+
+ALL_AT_ONCE = "all queries are drawn at once, here they are drawn one by one"
 
 
 @pytest.fixture(scope="module")
@@ -65,23 +68,24 @@ def test_what_the_prompt_head_says_is_drawn(sam, make):
     (own,), (drawn,) = model.predict([image]), SamDrawn(model, sam, "embedding").predict([image])
     wanted = most_trusted(sam.candidates([image], [box])[0])[0] > 0
     assert wanted.any() and len(drawn) >= len(own) > 0
-    assert all(torch.equal(mask, wanted) for mask in drawn.masks)
+    close_masks(drawn.masks, wanted.expand_as(drawn.masks), ALL_AT_ONCE)
     assert drawn.scores.diff().le(0).all()
     other = SamDrawn(model, sam, "embedding", tiny_sam(5, WIDTH, SIDE).mask_decoder)
     found = other.predict([image])[0].masks
-    assert not any(torch.equal(mask, wanted) for mask in found)
+    assert len(found) and (found ^ wanted).float().mean((1, 2)).min() > 0.01
 
 
 def test_boxes_around_own_masks_are_drawn(sam, make):
     model, image = lab().eval(), make(LabelKind.MASK).image
     (own,), (drawn,) = model.predict([image]), SamDrawn(model, sam, "boxes").predict([image])
-    wanted = {
-        (most_trusted(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0)
-        .numpy()
-        .tobytes()
+    one_by_one = [
+        most_trusted(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0
         for box in own.boxes
-    }
-    assert len(drawn) and {mask.numpy().tobytes() for mask in drawn.masks} <= wanted
+    ]
+    assert len(drawn) and len(own)
+    for mask in drawn.masks:  # queries of several categories come several times, in another order
+        nearest = min(one_by_one, key=lambda other: int((mask ^ other).sum()))
+        close_masks(mask, nearest, ALL_AT_ONCE)
 
 
 def test_tuning_learns_and_leaves_teacher_and_wish_alone(sam, make):
