@@ -50,6 +50,7 @@ def paper() -> Mask2Former:
 def model(request):
     """In evaluation mode, so that batch norm looks at one image at a time."""
     made = request.param().eval()
+    torch.manual_seed(0)
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.bias, std=0.3)  # makes zeros into something
@@ -210,7 +211,9 @@ def test_detections_follow_the_formula(model, make_sample):
                 pairs[float(chances[query, category] * mean)] = (category, inside)
         wanted = sorted(pairs, reverse=True)
         assert len(wanted) == len(detections)
-        why = "an image alone, not in a batch; a pixel at the edge of a mask may be in or out"
+        # Where an image ends inside the canvas its last half cell is scaled up with what lies past
+        # the end; alone it ends with the canvas. That is more than rounding.
+        why = "an image alone and not in a batch has other logits along its edge"
         close(detections.scores.tolist(), wanted, why, rtol=1e-3)
         best, (category, inside) = detections.masks[0], pairs[wanted[0]]
         assert detections.categories[0] == category

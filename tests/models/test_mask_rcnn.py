@@ -119,6 +119,7 @@ def test_detections_equal_torchvision(specific, make_sample):
     for ours, other in zip(found, wanted, strict=True):
         close(ours.boxes, other["boxes"], OTHER_CODE, atol=1e-4)  # pixels
         close(ours.scores, other["scores"], OTHER_CODE)
+        # In the same order: the boxes come from the same modules, only the masks do not.
         assert torch.equal(ours.categories + 1, other["labels"])
         close_masks(ours.masks, other["masks"][:, 0] > 0.5, OTHER_CODE)
 

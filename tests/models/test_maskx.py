@@ -226,7 +226,7 @@ def test_thousands_of_categories_are_detected_image_by_image_with_the_same_answe
     for one, other in zip(model.predict(images), together, strict=True):
         close(one.boxes, other.boxes, OTHER_SHAPE, atol=1e-4)  # pixels
         close(one.scores, other.scores, OTHER_SHAPE)
-        assert torch.equal(one.categories, other.categories)
+        assert torch.equal(one.categories, other.categories)  # scores are 2e-5 apart at least
         close_masks(one.masks, other.masks, OTHER_SHAPE)
 
 

@@ -89,7 +89,7 @@ def test_the_last_layer_alone_is_the_last_of_all() -> None:
     both = own_prompts(said, [(24, 32)], teacher)
     # Sines of coordinates times up to 2 pi times a few: a rounded coordinate moves them by 1e-6.
     close(own_prompts(said, [(24, 32)], teacher, last=True), both[-1:], OTHER_SHAPE, atol=1e-5)
-    assert not torch.allclose(both[0], both[1])
+    assert (both[0] - both[1]).abs().max() > 0.1, "the comparison needs layers that differ"
 
 
 def test_no_gradient_reaches_the_mask() -> None:

@@ -60,15 +60,17 @@ def test_resnet_sees_the_same_alone_and_padded(size):
         large = body(on_canvas(image, 128, 96, fill=-3.0))
     rows, columns = alone.cells(8, 8)[0]
     assert (rows, columns) == wide.cells(16, 12)[0]
-    # Nine layers on a batch norm's random shifts: values of a few units.
-    close(large[..., :rows, :columns], small[..., :rows, :columns], OTHER_SHAPE, atol=1e-5)
+    # Nine layers over values of a few units, of which the last are near zero by cancellation.
+    alike = large[..., :rows, :columns]
+    close(alike, small[..., :rows, :columns], OTHER_SHAPE, rtol=1e-4, atol=1e-4)
     if size != (64, 64):
         with torch.no_grad():
             seen = body(on_canvas(image, 128, 96, fill=-3.0))
-        assert not torch.allclose(seen[..., :rows, :columns], small[..., :rows, :columns])
+        assert (seen[..., :rows, :columns] - small[..., :rows, :columns]).abs().max() > 0.1
     else:
         with torch.no_grad():
-            close(small, body(image), "nothing is cleared, so other code may run", atol=1e-5)
+            why = "nothing is cleared, so other code may run"
+            close(small, body(image), why, rtol=1e-4, atol=1e-4)
 
 
 def test_hooks_are_gone_afterwards():
