@@ -89,9 +89,8 @@ def test_nested_truths_pull_the_candidates_apart() -> None:
         (slope,) = torch.autograd.grad(loss, logits)
         logits = (logits - 30 * slope).detach().requires_grad_()
     # Pixels are counted, so equal; none is near the threshold.
-    assert logits.abs().min() > 1 and torch.equal(
-        iou_table(logits, shares)[0].amax(0), torch.ones(3)
-    )
+    assert logits.abs().min() > 1
+    assert torch.equal(iou_table(logits, shares)[0].amax(0), torch.ones(3))
 
 
 def test_no_prompt_gives_zero_with_a_gradient() -> None:
