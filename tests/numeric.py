@@ -14,6 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+# Reasons that many tests share.
+OTHER_SHAPE = "another shape, so perhaps another kernel, which sums in another order"
+OTHER_ORDER = "the same terms are summed in another order"
+OTHER_CODE = "other code for the same formula, which rounds and sums in its own order"
+
 
 def close(actual: Any, expected: Any, why: str, rtol: float = 1e-5, atol: float = 1e-6) -> None:
     """Assert that two tensors/arrays/floats (or nested dicts/lists of them) agree to rounding.
@@ -26,6 +31,28 @@ def close(actual: Any, expected: Any, why: str, rtol: float = 1e-5, atol: float 
     if not why.strip():
         raise ValueError("say why the two may differ; if they cannot, compare them exactly")
     _compare(actual, expected, why, rtol, atol, "")
+
+
+def close_masks(
+    actual: torch.Tensor, expected: torch.Tensor, why: str, share: float = 1e-3
+) -> None:
+    """Assert that boolean masks (..., H, W) agree but for a few pixels of each.
+
+    A mask is where a computed logit is above 0, and rounding can move the pixels whose logit is
+    next to 0. `share` of the pixels of a mask may differ: 9 of 96 x 96. An object of 10 x 10
+    pixels that lies one pixel aside differs in 20.
+    """
+    if not why.strip():
+        raise ValueError("say why the two may differ; if they cannot, compare them exactly")
+    assert actual.dtype == expected.dtype == torch.bool, (actual.dtype, expected.dtype)
+    assert actual.shape == expected.shape, (tuple(actual.shape), tuple(expected.shape))
+    if actual.numel() == 0:
+        return
+    worst = (actual ^ expected).float().mean((-2, -1)).max().item()
+    assert worst <= share, (
+        f"a mask differs in {worst:.2%} of its pixels ({share:.2%} allowed)\n"
+        f"They may differ only by this: {why}"
+    )
 
 
 def _compare(actual: Any, expected: Any, why: str, rtol: float, atol: float, where: str) -> None:
