@@ -13,7 +13,7 @@ from tyro.conf import Positional
 from wsislib.cli import BUSY, DONE, FAILED
 
 if TYPE_CHECKING:
-    from wsisbook.runs.batch import Batch
+    from wsisbook.batch.batch import Batch
 
 
 def run(
@@ -44,7 +44,7 @@ def run(
         progress: show progress bars.
     """
     from wsisbook.runs.run import execute
-    from wsisbook.runs.watch import stop_when_orphaned
+    from wsisbook.batch.watch import stop_when_orphaned
 
     # So that the run notes its end and saves, however it is asked to stop.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -84,9 +84,9 @@ def reproduce(
         extra: further arguments for Snakemake, as one text.
     """
     from wsisbook.plan.plan import make_plan
-    from wsisbook.runs.batch import run_batch
+    from wsisbook.batch.batch import run_batch
     from wsisbook.runs.paths import build_folder
-    from wsisbook.runs.progress import Reporter
+    from wsisbook.batch.progress import Reporter
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
     from wsisbook.tables.tables import write_tables

@@ -25,7 +25,7 @@ from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.paths import build_folder
 from wsisbook.runs.store import RunStore
-from wsisbook.runs.watch import VARIABLE, batch_mark
+from wsisbook.batch.watch import VARIABLE, batch_mark
 from wsislib.atomic import read_json, write_json
 from wsislib.strict import did_you_mean
 

@@ -26,7 +26,7 @@ from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.state import run_state
 from wsisbook.runs.store import RunStore
-from wsisbook.runs.watch import VARIABLE, batch_mark
+from wsisbook.batch.watch import VARIABLE, batch_mark
 from wsislib.atomic import write_json
 
 WORKFLOW = Path(__file__).with_name("batch.smk")
