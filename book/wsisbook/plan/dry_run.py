@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsisbook.experiments.inference_cost import forget_peak, peak_of
-from wsisbook.plan.costs import duration
+from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.disk import size
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsisbook.runs.declared import RunKey, Study

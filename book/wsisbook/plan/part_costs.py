@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wsisbook.plan.costs import duration
+from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.plan import Plan, make_plan
 from wsisbook.runs.declared import RunKey
 

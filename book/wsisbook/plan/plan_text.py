@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.plan.costs import NO_TRAINING, duration
+from wsisbook.plan.costs import NO_TRAINING
+from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.disk import size
 
 if TYPE_CHECKING:

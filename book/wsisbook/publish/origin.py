@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from wsisbook.plan.costs import duration
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.environment import code_version, library_versions, machine_text
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import now

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wsisbook.plan.costs import Work, duration
+from wsisbook.plan.costs import Work
+from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.disk import size
 from wsisbook.plan.part_costs import gpu_hours

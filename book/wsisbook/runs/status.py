@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.plan.costs import duration
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.state import run_state

@@ -57,3 +57,16 @@ class Stopwatch:
             stop.set()
             thread.join()
             self.save()
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a reader: '45 s', '12 min', '3.5 h', '41 days', 'unknown'."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 96 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.0f} days"

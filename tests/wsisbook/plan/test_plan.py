@@ -8,7 +8,7 @@ import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
-from wsisbook.plan.costs import duration
+from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
 from wsisbook.plan.disk import room, size
 from wsisbook.plan.plan import data_needs, make_plan
