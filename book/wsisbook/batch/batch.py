@@ -21,12 +21,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsisbook.batch.watch import VARIABLE, batch_mark
 from wsisbook.plan.plan import Job, Plan
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.state import run_state
 from wsisbook.runs.store import RunStore
-from wsisbook.batch.watch import VARIABLE, batch_mark
 from wsislib.atomic import write_json
 
 WORKFLOW = Path(__file__).with_name("batch.smk")

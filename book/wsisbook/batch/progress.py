@@ -7,9 +7,9 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.plan import Plan
 from wsisbook.runs.declared import RunKey, Study
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 
 

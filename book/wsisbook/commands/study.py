@@ -43,8 +43,8 @@ def run(
         wait: seconds to wait where another process is doing the run; negative: for ever.
         progress: show progress bars.
     """
-    from wsisbook.runs.run import execute
     from wsisbook.batch.watch import stop_when_orphaned
+    from wsisbook.runs.run import execute
 
     # So that the run notes its end and saves, however it is asked to stop.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -83,10 +83,10 @@ def reproduce(
         executor: a Snakemake executor plugin, such as slurm; empty for this machine.
         extra: further arguments for Snakemake, as one text.
     """
-    from wsisbook.plan.plan import make_plan
     from wsisbook.batch.batch import run_batch
-    from wsisbook.runs.paths import build_folder
     from wsisbook.batch.progress import Reporter
+    from wsisbook.plan.plan import make_plan
+    from wsisbook.runs.paths import build_folder
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
     from wsisbook.tables.tables import write_tables

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wsisbook.plan.costs import NO_TRAINING
-from wsisbook.runs.stopwatch import duration
 from wsisbook.plan.disk import size
+from wsisbook.runs.stopwatch import duration
 
 if TYPE_CHECKING:
     from wsisbook.plan.data_sources import DataFile

@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.state import run_state
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import read_json
 
