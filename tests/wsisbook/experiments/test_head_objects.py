@@ -21,6 +21,10 @@ from wsislib.engine.evaluate import coco_ap
 from wsislib.labels.splits import world_split
 
 STUDY = """
+experiments:
+  head_objects: wsisbook.experiments.head_objects:HEAD_OBJECTS
+  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:

@@ -203,6 +203,8 @@ def test_the_book_says_what_paper_scale_takes(
 
 
 PHOTOGRAPHS = """
+experiments:
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
 scales: {paper: {seeds: [0]}}
 tables:
   photographs:
