@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from wsisbook.plan.plan import Plan
-from wsisbook.runs.declared import RunKey, Study
+from wsisbook.runs.declared import RunKey
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 
@@ -17,45 +17,37 @@ from wsisbook.runs.store import RunStore
 class Reporter:
     """Prints one line whenever something changed; on a terminal the line renews itself."""
 
-    study: Study
     store: RunStore
     _last: str = field(default="", init=False)
 
     def __call__(self, plan: Plan, started: float) -> None:
         """Show where the batch stands, `started` in seconds since the epoch."""
         states = {job.key: self._state(job.key, started) for job in plan.jobs}
-        line = self._line(plan, states, time.time() - started)
+        counts = Counter(states.values())
+        running = [str(key) for key, state in states.items() if state == "running"]
+        news = f"{counts['done']} of {len(states)} done, {len(running)} running"
+        news += f", {counts['failed']} failed" if counts["failed"] else ""
+        news += f" ({', '.join(running[:3])})" if running else ""
+        seconds, ended = time.time() - started, counts["done"] + counts["failed"]
+        left = len(states) - ended
+        clock = f"; {duration(seconds)} so far"
+        clock += f", about {duration(seconds / ended * left)} left" if ended and left else ""
         terminal = sys.stderr.isatty()
         # Away from a terminal the clock alone is no news.
-        news = line if terminal else line.partition(";")[0]
-        if news == self._last:
+        shown = news + clock if terminal else news
+        if shown == self._last:
             return
-        self._last = news
-        print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n",
-              file=sys.stderr, flush=True)  # fmt: skip
-        if terminal and all(state in ("done", "failed") for state in states.values()):
-            print(file=sys.stderr)
+        self._last = shown
+        if terminal:
+            print(f"\r\x1b[K{news}{clock}", end="" if left else "\n", file=sys.stderr, flush=True)
+        else:
+            print(f"{news}{clock}", file=sys.stderr, flush=True)
 
     def _state(self, key: RunKey, started: float) -> str:
         """State of this batch's attempt: waiting until status.json is newer than the batch."""
-        file = self.store.folder(key) / "status.json"
         try:
-            if file.stat().st_mtime < started:
+            if (self.store.folder(key) / "status.json").stat().st_mtime < started:
                 return "waiting"
-            return str(self.store.status(key).get("state", "waiting"))
-        except (OSError, ValueError):
+        except OSError:
             return "waiting"
-
-    def _line(self, plan: Plan, states: dict[RunKey, str], seconds: float) -> str:
-        counts = Counter(states.values())
-        running = [str(key) for key, state in states.items() if state == "running"]
-        parts = [f"{counts['done']} of {len(states)} done", f"{len(running)} running"]
-        if counts["failed"]:
-            parts.append(f"{counts['failed']} failed")
-        line = ", ".join(parts) + (f" ({', '.join(running[:3])})" if running else "")
-        ended = counts["done"] + counts["failed"]
-        left = len(states) - ended
-        line += f"; {duration(seconds)} so far"
-        if ended and left:
-            line += f", about {duration(seconds / ended * left)} left"
-        return line
+        return str(self.store.status(key).get("state", "waiting"))

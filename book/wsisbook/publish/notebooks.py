@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wsisbook.batch.watch import VARIABLE, batch_mark
+from wsisbook.batch.processes import VARIABLE, batch_mark
 from wsisbook.publish.notebook_inputs import inputs_digest
 from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
 from wsisbook.runs.declared import Study

@@ -7,11 +7,9 @@ say how a run is carried out, not what comes out of it, so they are not part of 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from wsisbook.runs.validate import from_mapping
@@ -53,15 +51,11 @@ class RunConfig:
 
 
 def config_from(cls: type[C], settings: Mapping[str, Any], where: str) -> C:
-    """A `cls` made from `settings`; fields that are not given keep their defaults.
-
-    Args:
-        cls: the dataclass of the experiment.
-        settings: field name -> literal, as YAML gives it (lists become tuples).
-        where: what the error message names, such as file and entry.
+    """The settings `cls` of an experiment from field name -> literal, as YAML gives it.
 
     Raises:
-        ValueError: an unknown field (with near matches) or a value of the wrong type.
+        ValueError: an unknown field (with near matches) or a value of the wrong type; names
+            `where`, such as file and entry.
     """
     return from_mapping(cls, settings, where, literals=True)
 
@@ -69,18 +63,6 @@ def config_from(cls: type[C], settings: Mapping[str, Any], where: str) -> C:
 def as_settings(config: RunConfig) -> dict[str, Any]:
     """Field name -> literal that JSON can hold (tuples become lists)."""
     return json.loads(json.dumps(dataclasses.asdict(config)))
-
-
-def digest(obj: Any) -> str:
-    """Hex SHA-256 of the canonical JSON form of `obj`."""
-    text = json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def file_digest(file: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsisbook.runs.config import RunConfig, as_settings, config_from, digest, identity
+from wsisbook.runs.config import RunConfig, as_settings, config_from, identity
 from wsisbook.runs.declared import RunKey, Study
+from wsisbook.runs.digest import digest
 from wsisbook.runs.experiments import Experiment, experiment
 from wsisbook.runs.parts import versions_of
 
@@ -137,13 +138,8 @@ def keys_of(study: Study, scale: str, tables: Iterable[str] = ()) -> list[RunKey
     for name in names:
         study.table(name).check_scale(scale)
     names = names or [name for name, table in study.tables.items() if scale in table.scales]
-    keys = (
-        key
-        for name in names
-        for row in study.table(name).rows
-        for key in runs_of_row(study, name, row, scale)
-    )
-    return list(dict.fromkeys(keys))
+    rows = ((name, row) for name in names for row in study.table(name).rows)
+    return list(dict.fromkeys(key for row in rows for key in runs_of_row(study, *row, scale)))
 
 
 def with_needs(study: Study, keys: Iterable[RunKey]) -> list[RunKey]:

@@ -43,7 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from wsisbook.runs.declared import Column, Need, Row, Scale, Study, Table, View
-from wsisbook.runs.paths import study_file
+from wsisbook.runs.paths import MARKER, repository_root
 from wsisbook.runs.validate import from_mapping, mapping
 from wsislib.strict import did_you_mean, read_yaml, reject_unknown
 
@@ -74,7 +74,7 @@ def load_study(file: Path | None = None) -> Study:
     Raises:
         ValueError: anything is unknown, missing or of the wrong type; names file and entry.
     """
-    path = Path(file) if file is not None else study_file()
+    path = repository_root() / MARKER if file is None else Path(file)
     main = from_mapping(_Main, read_yaml(path), path.name)
     scales = {
         name: from_mapping(Scale, body, f"{path.name}: scales.{name}", name=name)

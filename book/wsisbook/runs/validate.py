@@ -27,24 +27,20 @@ def from_mapping(
     scales: Iterable[str] = (),
     **given: Any,
 ) -> D:
-    """A dataclass `cls` from what a file says; None counts as an empty mapping.
+    """A dataclass `cls` from field name -> value, as YAML gives it; None counts as {}.
 
-    Args:
-        cls: a dataclass, whose hints and `__post_init__` are what is checked.
-        body: field name -> value, as YAML gives it (lists become tuples).
-        where: what the error names, such as file and entry.
-        literals: the fields are plain literals: 5 is good for a float and becomes 5.0, but an
-            int refuses 1.5, '3' and true. Otherwise the hints themselves say how strict they are.
-        scales: the study's scales, for fields of declared.py that hold something for each scale.
-        given: fields that `body` must not have, such as the name that it stands under.
+    With `literals` an int refuses 1.5, '3' and true, and 5 in a float field becomes 5.0; without
+    it the hints say how strict they are. `scales`: names that fields of type `PerScale` may use.
+    `given`: fields that `body` must not have, such as the name that it stands under.
 
     Raises:
-        ValueError: an unknown field (with near matches), a missing one, or a wrong value.
+        ValueError: an unknown field (with near matches), a missing one, or a wrong value; names
+            `where` and the entry.
     """
     body = mapping(body, where)
     # Here and not by pydantic, whose message has no near matches.
-    known = [field.name for field in dataclasses.fields(cls) if field.name not in given]  # type: ignore[arg-type]
-    reject_unknown(body, known, where)
+    known = {field.name for field in dataclasses.fields(cls)} - given.keys()  # type: ignore[arg-type]
+    reject_unknown(body, sorted(known), where)
     try:
         if literals:
             # pydantic's strict mode takes a list for a tuple in JSON only.
