@@ -14,8 +14,10 @@ from wsislib.strict import reject_unknown
 
 D = TypeVar("D")
 
-# Building a validator takes far longer than using it.
-_adapter = functools.cache(TypeAdapter)
+
+@functools.cache  # building a validator takes far longer than using it
+def _adapter(cls: Any) -> TypeAdapter:
+    return TypeAdapter(cls)
 
 
 def from_mapping(
@@ -25,13 +27,15 @@ def from_mapping(
     *,
     literals: bool = False,
     scales: Iterable[str] = (),
+    also: tuple[str, ...] = (),
     **given: Any,
 ) -> D:
     """A dataclass `cls` from field name -> value, as YAML gives it; None counts as {}.
 
     With `literals` an int refuses 1.5, '3' and true, and 5 in a float field becomes 5.0; without
     it the hints say how strict they are. `scales`: names that fields of type `PerScale` may use.
-    `given`: fields that `body` must not have, such as the name that it stands under.
+    `also`: keys that the caller has taken out of `body`; errors may suggest them. `given`: fields
+    that `body` must not have, such as the name that it stands under.
 
     Raises:
         ValueError: an unknown field (with near matches), a missing one, or a wrong value; names
@@ -39,13 +43,15 @@ def from_mapping(
     """
     body = mapping(body, where)
     # Here and not by pydantic, whose message has no near matches.
-    known = {field.name for field in dataclasses.fields(cls)} - given.keys()  # type: ignore[arg-type]
-    reject_unknown(body, sorted(known), where)
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    reject_unknown(body, sorted({*known, *also} - given.keys()), where)
+    adapter = _adapter(cls)  # type: ignore[arg-type]  # mypy takes a type variable for unhashable
     try:
         if literals:
-            # pydantic's strict mode takes a list for a tuple in JSON only.
-            return _adapter(cls).validate_json(json.dumps({**body, **given}), strict=True)
-        return _adapter(cls).validate_python({**body, **given}, context=scales)
+            # pydantic's strict mode takes a list for a tuple in JSON only. YAML's dates are text.
+            text = json.dumps({**body, **given}, default=str)
+            return adapter.validate_json(text, strict=True)
+        return adapter.validate_python({**body, **given}, context=scales)
     except ValidationError as error:
         raise _one_line(error, where) from None
 

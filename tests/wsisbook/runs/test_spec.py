@@ -66,6 +66,8 @@ def test_needs_come_first_and_views_have_no_run(study_root: Path) -> None:
         ("paper: a-paper", "papr: a-paper", r"rows.low.published.papr.*'paper', 'table'"),
         ("seeds: {lab: [0]}", "seeds: {lab: [true]}", r"high-3.seeds.lab.0: .*integer, not True"),
         ("      low:\n", "      low:\n        name: other\n", "rows.low: unknown key 'name'"),
+        ("for: {size: [3, 4]}", "fro: {size: [3, 4]}", "unknown key 'fro'; did you mean 'for'"),
+        ("settings: {batch_size: 4}", "extend: tiny", "unknown key 'extend'; .*'extends'"),
         ("{value: 5.0}", "{batch_size: 1.5}", r"batch_size: .*integer, not 1.5"),
         ("{value: 5.0}", "{learning_rate: 1e-4}", r"write 1.0e-4"),
         ("{value: 5.0}", "{schedule: stp}", r"schedule: .*'step' or 'cosine', not 'stp'"),
