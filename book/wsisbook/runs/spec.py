@@ -182,22 +182,22 @@ def _inherit(name: str, bodies: Bodies, path: tuple[str, ...] = ()) -> Any:
     if base.scales is not None:
         reject_unknown(base.scales, scales, f"{where}.scales")
         scales = {scale: scales[scale] for scale in base.scales}
-    own = {key: value for key, value in body.items() if key != "extends"}
+    overrides = {key: value for key, value in body.items() if key != "extends"}
     return {
         **{key: parent[key] for key in ("experiment", "columns") if key in parent},
-        **own,
-        "settings": _merge(parent.get("settings"), own.get("settings"), 1),
-        "scales": _merge(scales, own.get("scales"), 2),
+        **overrides,
+        "settings": _merge(parent.get("settings"), overrides.get("settings"), 1),
+        "scales": _merge(scales, overrides.get("scales"), 2),
     }
 
 
-def _merge(parent: Any, own: Any, levels: int) -> Any:
-    """Mappings merged `levels` deep, where `own` wins."""
-    if own is None and levels:
+def _merge(parent: Any, child: Any, levels: int) -> Any:
+    """Mappings merged `levels` deep, where the child's values win."""
+    if child is None and levels:
         return parent
-    if not (levels and isinstance(parent, Mapping) and isinstance(own, Mapping)):
-        return own
-    merged = {key: _merge(parent.get(key), value, levels - 1) for key, value in own.items()}
+    if not (levels and isinstance(parent, Mapping) and isinstance(child, Mapping)):
+        return child
+    merged = {key: _merge(parent.get(key), value, levels - 1) for key, value in child.items()}
     return {**parent, **merged}
 
 
