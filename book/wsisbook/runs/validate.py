@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from wsislib.strict import reject_unknown
+from wsislib.strict import did_you_mean, reject_unknown
 
 D = TypeVar("D")
 
@@ -69,6 +70,9 @@ def _one_line(error: ValidationError, where: str) -> ValueError:
     value, message = first["input"], first["msg"][0].lower() + first["msg"][1:]
     if first["type"] == "value_error":  # raised by a check of ours, which names the value
         message = str(first["ctx"]["error"])
+    elif first["type"] == "literal_error":
+        choices = [item.strip("'") for item in re.split(", | or ", first["ctx"]["expected"])]
+        message = f"unknown value {value!r}{did_you_mean(str(value), choices)}"
     elif first["type"] == "missing":
         message = "is missing"
     else:
