@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -39,16 +40,11 @@ def export(
         score: least score of a mask; 0 for a teacher's and 0.5 for a model's where not given.
         device: of the model: auto, cpu, cuda or mps.
     """
-    from wsislib.atomic import read_json
+    from wsislib.atomic import atomic_write, read_json
     from wsislib.photos.photo_data import require_same_categories
     from wsislib.photos.recipe import load_model
     from wsislib.photos.weak_data import read_weak
-    from wsislib.teacher.pseudo_labels import (
-        as_document,
-        model_masks,
-        teacher_masks,
-        write_document,
-    )
+    from wsislib.teacher.pseudo_labels import as_document, model_masks, teacher_masks
     from wsislib.teacher.teacher_cache import TeacherCache
     from wsislib.teacher.teaching import TeachingDataset
 
@@ -70,7 +66,8 @@ def export(
         results = model_masks(trained, dataset, least, device)
     known = set(dataset.image_ids)
     records = [record for record in read_json(annotations)["images"] if record["id"] in known]
-    write_document(out, as_document(results, records, dataset.categories, made_by))
+    document = as_document(results, records, dataset.categories, made_by)
+    atomic_write(out, json.dumps(document, separators=(",", ":"), allow_nan=False))
     print(f"{len(results)} masks in {len(records)} images: {out}")
     if without:
         print(f"without a mask: {without} entries (tags, empty candidates or scores too low)")

@@ -123,10 +123,10 @@ def build_wish(recipe: Recipe, teacher: Teacher, steps: int) -> WISH:
 
 def with_candidates(dataset: Dataset, teacher: Teacher, folder: Path) -> Dataset:
     """The data set with the teacher's candidates for its points and boxes, kept in `folder`."""
-    from wsislib.teacher.teach import teach
+    from wsislib.teacher.caching import cache_candidates
     from wsislib.teacher.teaching import TeachingDataset
 
-    return TeachingDataset(dataset, teach(dataset, teacher, folder).cache)
+    return TeachingDataset(dataset, cache_candidates(dataset, teacher, folder).cache)
 
 
 def wish_config(
