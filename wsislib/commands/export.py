@@ -52,10 +52,10 @@ def export(
         raise ValueError("give either --cache (a teacher's masks) or --model (a trained model's)")
     without = 0
     if cache is not None:
-        kept = TeacherCache(cache)
+        candidates = TeacherCache(cache)
         dataset = read_weak(annotations, images, kind, seed)
-        made_by = f"the teacher {kept.teacher} ({kept.fingerprint[:12]})"
-        results, without = teacher_masks(TeachingDataset(dataset, kept), score or 0.0)
+        made_by = f"the teacher {candidates.teacher} ({candidates.fingerprint[:12]})"
+        results, without = teacher_masks(TeachingDataset(dataset, candidates), score or 0.0)
     else:
         assert model is not None
         trained, recipe = load_model(model)

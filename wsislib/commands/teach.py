@@ -1,4 +1,4 @@
-"""`wsis teach`: a teacher's candidates for weakly labelled images, made once and kept."""
+"""`wsis teach`: a teacher's candidates for weakly labelled images, made once and cached."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def teach(
         categories: of the world.
         size: of the world's scenes, pixels.
         sam: a published SAM checkpoint; the tiny SAM of the package where not given.
-        sam_model: which SAM that is; told from the file's name where not given.
+        sam_model: which SAM that is; from the file's name where not given.
         shard: i/n does the i-th of n shares, for jobs on a cluster.
         device: auto, cpu, cuda or mps.
     """

@@ -21,7 +21,7 @@ class DatasetView:
     """Images and ground truth of a data set with other labels, which subclasses give.
 
     Args:
-        dataset: what is wrapped.
+        dataset: to wrap.
         rows: which of its images, as indices; None for all.
     """
 

@@ -25,7 +25,7 @@ PointChoice = Literal["random", "centre"]
 def weaken(
     label: Label, kind: LabelKind, generator: torch.Generator, point: PointChoice = "random"
 ) -> Label:
-    """Return what an annotator who gives only `kind` would have given.
+    """What an annotator who gives only `kind` would have given.
 
     Args:
         label: of the same or a stronger kind, for every entry.
@@ -56,7 +56,7 @@ def weaken(
 
 
 def partial(label: Label, mask_categories: Tensor) -> Label:
-    """Return boxes for every entry and masks only for entries of some categories.
+    """Boxes for every entry and masks only for entries of some categories.
 
     This is the supervision of Hu et al. (CVPR 2018): boxes for A and B, masks for A.
 
@@ -66,7 +66,7 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
 
     Returns:
         A label of kind BOX whose `kinds` say MASK for entries of A and BOX for the others. Mask
-        rows of the others are all False: they hold no truth.
+        rows of the others are all False: they are no ground truth.
 
     Raises:
         ValueError: the label is no box or mask label, an entry of A has no mask, or a category
@@ -105,7 +105,7 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
 def weaken_each(
     label: Label, kinds: Tensor, generator: torch.Generator, point: PointChoice = "random"
 ) -> Label:
-    """Return what an annotator would have given who gives each entry its own kind.
+    """What an annotator who gives each entry its own kind would have given.
 
     Args:
         label: K entries, each of the same or a stronger kind.
@@ -126,33 +126,33 @@ def weaken_each(
     parts = {kind: weaken(label[kinds == kind], kind, generator, point) for kind in found}
     if len(parts) == 1:
         return parts[found[0]]
-    rows = {kind: (kinds == kind).nonzero().flatten() for kind in found}
-    stronger = [kind for kind in found if kind != LabelKind.TAG]
-    order = torch.cat([rows[kind] for kind in stronger]).argsort()
-    tags = parts[LabelKind.TAG].categories if LabelKind.TAG in parts else kinds.new_zeros(0).long()
+    nothing = Label(LabelKind.TAG, label.categories[:0])
+    tags = parts.pop(LabelKind.TAG, nothing).categories  # (T,)
+    stronger = kinds != LabelKind.TAG  # (K,)
 
     def field(name: str) -> Tensor | None:
-        held = [getattr(parts[kind], name) for kind in stronger]
-        some = next((value for value in held if value is not None), None)
+        held = {kind: getattr(part, name) for kind, part in parts.items()}
+        some = next((value for value in held.values() if value is not None), None)
         if some is None:
             return None
-        empty = [some.new_zeros(len(parts[kind]), *some.shape[1:]) for kind in stronger]
-        filled = [other if own is None else own for own, other in zip(held, empty, strict=True)]
-        return torch.cat([torch.cat(filled)[order], some.new_zeros(len(tags), *some.shape[1:])])
+        whole = some.new_zeros(len(label), *some.shape[1:])
+        for kind, value in held.items():
+            if value is not None:
+                whole[kinds == kind] = value
+        return torch.cat([whole[stronger], some.new_zeros(len(tags), *some.shape[1:])])
 
-    entry_kinds = torch.cat([torch.full_like(rows[kind], int(kind)) for kind in stronger])[order]
     return Label(
         found[0],
-        torch.cat([torch.cat([parts[kind].categories for kind in stronger])[order], tags]),
+        torch.cat([label.categories[stronger], tags]),
         points=field("points"),
         boxes=field("boxes"),
         masks=field("masks"),
-        kinds=torch.cat([entry_kinds, torch.zeros_like(tags)]).to(torch.uint8),
+        kinds=torch.cat([kinds[stronger], kinds.new_zeros(len(tags))]),
     )
 
 
 def inscribed_centre(mask: np.ndarray) -> tuple[float, float]:
-    """Return the centre of the largest circle inside a mask.
+    """The centre of the largest circle inside a mask.
 
     The pixel farthest from everything outside, the image's border included. Where several are
     equally far (a line one pixel wide), the one nearest to their mean, so that a thin mask is not
