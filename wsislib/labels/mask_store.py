@@ -163,15 +163,14 @@ class StorePass(TorchDataset):
     def _each(self, blocks: list[range], workers: int) -> Iterator[tuple[range, int]]:
         loader = DataLoader(
             self,
-            batch_size=None,
             sampler=blocks,
             num_workers=min(workers, len(blocks)),
-            collate_fn=_as_it_is,
+            collate_fn=list,
             worker_init_fn=_ignore_interrupt,
             generator=torch.Generator(),  # else the loader draws from torch's global generator
         )
         claimed_by_others = []
-        for rows, new in loader:
+        for ((rows, new),) in loader:
             if new is None:
                 claimed_by_others.append(rows)
             else:
@@ -200,10 +199,6 @@ class StorePass(TorchDataset):
             # Who opened it before and gets it after finds the work done.
             path.unlink(missing_ok=True)
         return made
-
-
-def _as_it_is(block: tuple[range, int | None]) -> tuple[range, int | None]:
-    return block
 
 
 def _ignore_interrupt(worker: int) -> None:
