@@ -65,7 +65,9 @@ class MaskStore:
         flat = [] if scores is None else scores.reshape(-1).tolist()
         head = json.dumps({"key": key, "shape": masks.shape, "scores": flat})
         content = head.encode() + b"\n" + runs.tobytes()
-        atomic_write(self.path(key), gzip.compress(content, compresslevel=6, mtime=0))
+        packed = gzip.compress(content, compresslevel=6, mtime=0)
+        # A power cut may leave an empty file, which is seen; flushing doubles a pass's time.
+        atomic_write(self.path(key), packed, flush=False)
 
     def read(self, key: str) -> StoredMasks:
         """The masks (..., H, W) bool of a key and its scores (N,) float32.
