@@ -2,7 +2,7 @@
 
 A file is gzip, whose CRC-32 shows damage: a line of JSON (key, shape, scores), then the lengths of
 the runs of equal pixels, row by row through all masks, background first. A teacher's candidates
-are read about 15 times as fast as COCO's RLE, checked and decoded mask by mask.
+are read 10 to 17 times as fast as from COCO's RLE, checked and decoded mask by mask.
 """
 
 from __future__ import annotations
