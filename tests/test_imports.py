@@ -35,25 +35,25 @@ ALLOWED = {
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.mask2former": (
-        "wsislib.models.mask2former",
+    "wsislib.models.mask2former.mask2former": (
+        "wsislib.models.mask2former.mask2former",
         "wsislib.models.maskrcnn.builders",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
     ),
-    "wsislib.models.sam": (
-        "wsislib.models.sam",
+    "wsislib.models.sam.sam": (
+        "wsislib.models.sam.sam",
         "wsislib.models.assets",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.wish": (
-        "wsislib.models.wish",
-        "wsislib.models.mask2former",
-        "wsislib.models.sam",
+    "wsislib.models.wish.wish": (
+        "wsislib.models.wish.wish",
+        "wsislib.models.mask2former.mask2former",
+        "wsislib.models.sam.sam",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
@@ -89,7 +89,7 @@ ALLOWED = {
         "wsislib.annotate",
         "wsislib.data",
         "wsislib.labels",
-        "wsislib.models.sam",
+        "wsislib.models.sam.sam",
         "wsislib.viz.palette",
         "wsislib.atomic",
     ),
