@@ -23,9 +23,10 @@ from wsislib.labels.grabcut_dataset import GrabCutDataset
 
 
 @pytest.fixture(autouse=True)
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three blocks of the six blobs."""
+def small_blocks(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Three blocks of the six blobs; temporary folders where pytest removes them."""
     monkeypatch.setattr(mask_store, "BLOCK", 2)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("grabcut")))
 
 
 class Changed:
