@@ -27,7 +27,7 @@ class Cell:
             other parameters, "not run" if there are none, "absent" if the row's runs stand and have
             no such number.
         reasons: why it is stale or not run.
-        commits: git commits of the runs.
+        commits: of the runs.
         published: the paper's number, None where it gives none.
     """
 
