@@ -70,7 +70,7 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         with a point of their category on them. `points`, `objects` an image.
     """
     from wsislib.models.wish.cam import Cams
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import taught
 
     was = model.training
     model.eval()

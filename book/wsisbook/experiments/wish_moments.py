@@ -94,7 +94,7 @@ class SnapshotRecorder:
 @torch.no_grad()
 def look(model: WISH, sample: Sample) -> Snapshot:
     """What `model` says of a scene with masks, when it is told the scene's tags."""
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import taught
 
     model.eval()
     device = next(model.parameters()).device

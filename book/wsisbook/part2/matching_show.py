@@ -21,7 +21,7 @@ from wsislib.losses.queries import instance_maps, mask_losses
 from wsislib.losses.targets import Targets
 from wsislib.matching import Matches, class_term, mask_terms, match, nearest_candidate
 from wsislib.models.mask2former.query_decoder import Predictions
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import taught
 from wsislib.models.wish.targets import WishTargets, wish_targets
 from wsislib.models.wish.wish import WISH
 

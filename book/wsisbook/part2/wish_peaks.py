@@ -68,7 +68,7 @@ class PeakTrace:
 
 @torch.no_grad()
 def peak_story(model: WISH, sample: Sample) -> PeakTrace:
-    """Follow the peaks of a scene with masks, as `live_teacher.taught` does in training."""
+    """Follow the peaks of a scene with masks, as `label_completion.taught` does in training."""
     from wsislib.losses.cams import tag_logits
     from wsislib.models.sam.prompts import Prompts
     from wsislib.models.wish.pseudo_points import find_peaks, mask_nms

@@ -91,7 +91,7 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
         model: its activation maps give tags their points, whatever its count of steps.
         batch: labels of any kind.
     """
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import taught
     from wsislib.models.wish.targets import wish_targets
 
     with torch.no_grad():

@@ -18,9 +18,9 @@ from wsislib.models.mask2former.builders import (
     mask2former_r50,
     mask2former_small,
 )
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
 
 CATEGORIES = 5

@@ -13,9 +13,9 @@ from wsislib.data.sample import LabelKind
 from wsislib.losses.points import PointSampling
 from wsislib.losses.targets import mask_targets
 from wsislib.models.mask2former.builders import COST_WEIGHTS, mask2former_lab, mask2former_r50
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
 
 CATEGORIES, QUERIES, LAYERS, WIDTH, POINTS = 5, 9, 4, 64, 300

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.padding import PaddedGroupNorm, Padding, upsample
 from wsislib.models.mask2former.positions import sine_positions
+from wsislib.models.mask2former.preprocess import Preprocess
 
 CPU = torch.device("cpu")
 

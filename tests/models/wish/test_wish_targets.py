@@ -13,8 +13,8 @@ from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.cam import Cams
 from wsislib.models.wish.candidate_choice import Gate
+from wsislib.models.wish.label_completion import CompletedSample, taught
 from wsislib.models.wish.label_parts import covered_by
-from wsislib.models.wish.live_teacher import CompletedSample, taught
 from wsislib.models.wish.prompt_head import PromptHead
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.targets import wish_targets

@@ -232,12 +232,12 @@ def test_teacher_quality_leaves_out_tags_and_masks() -> None:
 
 
 def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:
-    from wsislib.models.wish import live_teacher
+    from wsislib.models.wish import label_completion
 
     points = torch.tensor([[1.5, 1.5], [1.5, 1.5], [30.5, 30.5]])
     label = Label(LabelKind.POINT, torch.tensor([0, 1, 0]), points=points)
     monkeypatch.setattr(
-        live_teacher, "taught", lambda batch, *_: [Sample(batch[0].image, 1, label)]
+        label_completion, "taught", lambda batch, *_: [Sample(batch[0].image, 1, label)]
     )
     masks = torch.zeros(2, 48, 48, dtype=torch.bool)
     masks[0, :4, :4], masks[1, 10:20, 10:20] = True, True

@@ -16,7 +16,7 @@ from wsisbook.part2.matching_show import (
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import prompt_term
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import taught
 from wsislib.models.wish.targets import wish_targets
 from wsislib.models.wish.wish import WISH
 

@@ -11,7 +11,7 @@ from wsislib.losses.cams import self_loss, self_targets
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import wish_lab
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import taught
 from wsislib.models.wish.pseudo_points import PeakRule
 
 

@@ -6,9 +6,9 @@ import torch
 
 from wsislib.losses.points import PointSampling
 from wsislib.models.backbone import ResNetName, SmallResNet, resnet_fpn
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
 from wsislib.models.maskrcnn.builders import IMAGENET_MEAN, IMAGENET_STD
 

@@ -28,7 +28,7 @@ from wsislib.losses.points import PointSampling, random_points, uncertain_points
 from wsislib.losses.queries import class_loss, class_truth, instance_maps, mask_losses
 from wsislib.losses.targets import Targets, mask_targets
 from wsislib.matching import Matches, class_term, mask_terms, match, nearest_candidate
-from wsislib.models.mask2former.framing import ImageBatch, Preprocess
+from wsislib.models.mask2former.preprocess import ImageBatch, Preprocess
 from wsislib.models.mask2former.query_decoder import Predictions, QueryDecoder
 from wsislib.models.mask2former.query_inference import detect
 

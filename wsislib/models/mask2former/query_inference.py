@@ -14,7 +14,7 @@ from torch.nn.functional import interpolate
 from torchvision.ops import masks_to_boxes
 
 from wsislib.data.sample import Detections
-from wsislib.models.mask2former.framing import ImageBatch
+from wsislib.models.mask2former.preprocess import ImageBatch
 from wsislib.models.mask2former.query_decoder import Predictions
 
 # Which image of the batch, the queries (U,) that are used and their mask logits (U, H, W) at the

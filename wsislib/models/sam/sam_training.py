@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from wsislib.data.sample import Sample
 from wsislib.losses.candidates import assigned_cost, expected_iou, iou_table, pair_costs
-from wsislib.models.sam.sam_prompts import DrawnPrompts, PromptRule, draw_prompts
+from wsislib.models.sam.drawn_prompts import DrawnPrompts, PromptRule, draw_prompts
 
 # Parts, objects and groups. Labels are of objects, so objects are drawn more often.
 LEVEL_WEIGHT = (1.0, 2.0, 1.0)

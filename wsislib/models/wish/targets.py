@@ -17,7 +17,7 @@ from torchvision.ops import masks_to_boxes
 from wsislib.data.sample import Label, Sample
 from wsislib.losses.targets import Targets
 from wsislib.models.wish.candidate_choice import Choice, Gate, choose, filled_boxes
-from wsislib.models.wish.live_teacher import CompletedSample
+from wsislib.models.wish.label_completion import CompletedSample
 from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
 
 
@@ -49,7 +49,7 @@ def wish_targets(
     """Targets of a batch of labels of any kind.
 
     Args:
-        batch: B images as `live_teacher.taught` completed them.
+        batch: B images as `label_completion.taught` completed them.
         head: says the shape of prompts.
         teacher: whose prompt encoder gives Z; it sees the augmented label, since tokens move with
             the image.

@@ -34,7 +34,7 @@ from wsislib.models.mask2former.query_decoder import Predictions
 from wsislib.models.sam.prompts import Size
 from wsislib.models.wish.cam import CamHead, Cams, tag_table
 from wsislib.models.wish.candidate_choice import Choice, Gate
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import taught
 from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
 from wsislib.models.wish.prompts_from_masks import prompts_from_masks
 from wsislib.models.wish.pseudo_points import PeakRule
