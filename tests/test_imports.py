@@ -37,7 +37,6 @@ ALLOWED = {
     ),
     "wsislib.models.mask2former": (
         "wsislib.models.mask2former",
-        "wsislib.models.maskrcnn.builders",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",

@@ -19,6 +19,8 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 ResNetName = Literal["resnet50", "resnet101"]
+# Of red, green and blue in 0..1; torchvision's published weights expect them.
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 class ResidualBlock(nn.Module):

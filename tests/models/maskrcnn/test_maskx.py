@@ -7,8 +7,7 @@ import torch
 
 from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import add_weight_transfer, maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import add_weight_transfer, mask_rcnn_lab, maskx_rcnn_lab
 
 CATEGORIES = 5
 DETECTION_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}

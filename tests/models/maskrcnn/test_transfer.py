@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
-from wsislib.models.maskrcnn.builders_maskx import (
+from wsislib.models.maskrcnn.builders import (
     add_mlp_branch,
     maskx_rcnn_lab,
     maskx_rcnn_r50_fpn,

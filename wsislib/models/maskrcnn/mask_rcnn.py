@@ -3,7 +3,7 @@
 He et al., "Mask R-CNN" (2017), in the partially supervised form of Hu et al., "Learning to
 Segment Every Thing" (2018), section 3: the boxes of all categories train the detector, the mask
 loss sees only instances that carry a mask. With a `TransferPredictor` in its mask branch it is
-Mask^X R-CNN (see `wsislib.models.maskrcnn.builders_maskx`).
+Mask^X R-CNN (see `wsislib.models.maskrcnn.builders`).
 
 Deliberate deviation from the authors' code: a region learns the mask of the instance that it is
 matched to. Theirs takes the polygon that overlaps the region most among *all* categories, which
