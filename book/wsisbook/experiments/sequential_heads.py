@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wsisbook.experiments.eager_backward import eager_backward
 from wsislib.data.sample import Detections, Sample
-from wsislib.losses.mask import region_mask_loss
+from wsislib.losses.masks import region_mask_loss
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads

@@ -29,11 +29,11 @@ FOREGROUND = 1  # row of the package's `point_embeddings`: a point on the object
 def tokens_of(
     teacher: PromptTeacher, prompts: Prompts, size: Size, tokens: Tokens = "mean"
 ) -> Tensor:
-    """Z (N, T, D) of points or boxes, as `PromptHead.wanted` gives it to matcher and loss."""
+    """Z (N, T, D) of points or boxes, as `PromptHead.targets` gives it to matcher and loss."""
     categories = torch.zeros(len(prompts), dtype=torch.int64)
     kind = LabelKind.POINT if prompts.boxes is None else LabelKind.BOX
     label = Label(kind, categories, points=prompts.points, boxes=prompts.boxes)
-    return PromptHead(1, 1, teacher.width, tokens).wanted(label, size, teacher)
+    return PromptHead(1, 1, teacher.width, tokens).targets(label, size, teacher)
 
 
 def grid_of_points(size: Size, step: int) -> Tensor:

@@ -68,13 +68,12 @@ class PeakTrace:
 
 @torch.no_grad()
 def peak_story(model: WISH, sample: Sample) -> PeakTrace:
-    """Follow the peaks of a scene with masks, as `label_completion.taught` does in training."""
+    """Follow the peaks of a scene with masks, as `add_pseudo_labels` does in training."""
     from wsislib.losses.cams import tag_logits
     from wsislib.models.sam.prompts import Prompts
     from wsislib.models.wish.pseudo_points import find_peaks, mask_nms
 
-    framed = model.segmenter.framing([sample.image], True)
-    cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+    cams = model.activation_maps([sample.image])
     maps, tags = cams.of_image(0), sample.label.categories.unique()
     peaks = find_peaks(maps, tags, model.peaks)
     size = (int(sample.image.shape[1]), int(sample.image.shape[2]))
@@ -130,8 +129,8 @@ def self_targets_trace(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, T
     from wsislib.models.wish.cam import tag_table
 
     framed = model.segmenter.framing([sample.image], True)
-    maps = model.segmenter.look(framed)
-    said, cams = model.segmenter.say_of(maps, framed), model.cam_head(maps, framed.padding)
+    maps = model.segmenter.extract_features(framed)
+    said, cams = model.segmenter.decode(framed, maps), model.cam_head(maps, framed.padding)
     tags = tag_table([sample], cams.maps.shape[1])
     last = (said.classes[-1], said.embeddings[-1], said.features)
     targets = self_targets(*last, tags, cams.size)

@@ -106,7 +106,7 @@ def said_by(peer, inputs):
 def test_class_and_mask_logits_of_every_layer(pair, batch, inputs):
     model, peer = pair
     classes, masks = said_by(peer, inputs)
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     found = torch.stack([said.masks(layer) for layer in range(LAYERS + 1)])
     assert 0.02 < (masks > 0).float().mean() < 0.98, "the comparison needs masks of both kinds"
     torch.testing.assert_close(said.classes, classes, atol=1e-4, rtol=1e-4)
@@ -117,7 +117,7 @@ def test_class_and_mask_logits_of_every_layer(pair, batch, inputs):
 def test_assignments_are_equal(pair, batch, inputs, same_points):
     model, peer = pair
     classes, masks = said_by(peer, inputs)
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     targets = mask_targets(batch)
     found = model.match(said, targets, None)
     for layer in range(LAYERS + 1):

@@ -207,7 +207,7 @@ def test_in_one_box_the_category_changes_the_convolutional_part_alone(make_sampl
 def test_masks_of_the_mlp_do_not_depend_on_the_category(make_sample):
     model = maskx_rcnn_lab(CATEGORIES)
     pooled = torch.randn(1, 64, 14, 14).expand(CATEGORIES, -1, -1, -1)
-    fcn, mlp = model.mask.apart(pooled, torch.arange(1, CATEGORIES + 1))
+    fcn, mlp = model.mask.logit_parts(pooled, torch.arange(1, CATEGORIES + 1))
     assert mlp.std(0).max() < 1e-6 < fcn.std(0).max()
 
 

@@ -40,11 +40,11 @@ class MaskPredictor(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(R, channels, M, M) and labels (R,) in 0..C, 0 background -> logits (R, M, M)."""
         rows = torch.zeros_like(labels) if self.agnostic else labels
-        return own_maps(x, self.weight[rows]).add(self.bias[rows][:, None, None])
+        return conv_per_region(x, self.weight[rows]).add(self.bias[rows][:, None, None])
 
 
-def own_maps(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1 x 1 convolution to one map, with a kernel of its own for every region.
+def conv_per_region(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1 x 1 convolution to one map, with another kernel for every region.
 
     Args:
         x: (R, channels, M, M).
@@ -58,7 +58,7 @@ def own_maps(x: Tensor, weight: Tensor) -> Tensor:
 
 
 class MaskBranch(nn.Module):
-    """Pool regions, run the convolutional trunk, predict each region's own map."""
+    """Pool regions, run the convolutional trunk, predict the map of each region's category."""
 
     mlp: nn.Module | None
 
@@ -96,7 +96,7 @@ class MaskBranch(nn.Module):
         image_sizes: Sequence[tuple[int, int]],
         labels: Tensor,
     ) -> Tensor:
-        """Logits of every region's own map.
+        """Logits of every region's map, that of its category.
 
         Args:
             features: name -> (B, channels, H / s, W / s).
@@ -112,10 +112,10 @@ class MaskBranch(nn.Module):
 
     def logits(self, pooled: Tensor, labels: Tensor) -> Tensor:
         """From pooled regions (R, channels, 14, 14) and labels (R,) to logits (R, 28, 28)."""
-        fcn, mlp = self.apart(pooled, labels)
-        return fcn if mlp is None else fcn + mlp
+        fcn, mlp = self.logit_parts(pooled, labels)
+        return fcn if mlp is None else fcn + mlp  # before the sigmoid, as in the authors' code
 
-    def apart(self, pooled: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def logit_parts(self, pooled: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """As `logits`, before the sum: the convolutional part and, where there is one, the MLP's.
 
         Learning to Segment Every Thing, section 3.4: the fully connected part sees the gist of
@@ -135,7 +135,7 @@ class MaskBranch(nn.Module):
         return self.up.out_channels
 
 
-def mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
+def crop_mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
     """Cut each region's true mask out and sample it on a grid.
 
     Args:

@@ -51,8 +51,8 @@ class SamTraining(nn.Module):
         """
         samples = [sample for sample in batch if len(sample.label)]
         if not samples:
-            nothing = torch.stack([p.sum() for p in self.parameters()]).sum() * 0.0
-            return {"mask": nothing, "single": nothing, "iou": nothing}
+            zero = torch.stack([p.sum() for p in self.parameters()]).sum() * 0.0
+            return {"mask": zero, "single": zero, "iou": zero}
         # The engine seeds torch's generator at every step; prompts follow from that.
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         drawn = [self._draw(sample, generator) for sample in samples]
@@ -66,11 +66,11 @@ class SamTraining(nn.Module):
         weight = _points_first([_weights(s, d) for s, d in pairs])
         candidates = low[:, 1:]
         with torch.no_grad():
-            hoped = expected_iou(iou_table(candidates, truths), weight * valid)
+            target = expected_iou(iou_table(candidates, truths), weight * valid)
         return {
             "mask": assigned_cost(pair_costs(candidates, truths), valid),
             "single": pair_costs(low[:, :1], truths[:, :1]).mean(),
-            "iou": F.mse_loss(scores[:, 1:], hoped),
+            "iou": F.mse_loss(scores[:, 1:], target),
         }
 
     def _draw(self, sample: Sample, generator: torch.Generator) -> DrawnPrompts:
@@ -87,7 +87,8 @@ class SamTraining(nn.Module):
     def _decode(self, features: Tensor, drawn: Sequence[DrawnPrompts]) -> tuple[Tensor, Tensor]:
         """Low-resolution logits and scores of all prompts, points of all images first."""
         encode = self.sam.prompt_encoder
-        points = torch.cat([d.points for d in drawn])[:, None] - 0.5  # as `Teacher` hands them over
+        # -0.5: the package takes pixel indices and adds the half itself.
+        points = torch.cat([d.points for d in drawn])[:, None] - 0.5
         boxes = torch.cat([d.boxes for d in drawn]) - 0.5
         foreground = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
         sparse = torch.cat(
@@ -120,13 +121,12 @@ def decode_masks(
     Returns:
         Logits (P, 4, 4h, 4w), the first for unambiguous prompts, and scores (P, 4).
     """
-    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])  # (5, D)
-    tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)  # (P, 7, D)
-    prompts, width, height, breadth = features.shape
+    learnt = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])  # (5, D)
+    tokens = torch.cat([learnt.expand(len(sparse), -1, -1), sparse], dim=1)  # (P, 7, D)
     answers, keys = decoder.transformer(
-        features + dense, positions.expand(prompts, -1, -1, -1), tokens
+        features + dense, positions.expand(len(features), -1, -1, -1), tokens
     )  # (P, 7, D), (P, h w, D)
-    grid = keys.transpose(1, 2).reshape(prompts, width, height, breadth)
+    grid = keys.transpose(1, 2).reshape(features.shape)
     first, norm, act, second, last = decoder.output_upscaling
     fine = last(second(act(channel_norm(norm, first(grid)))))  # (P, D / 8, 4h, 4w)
     heads = enumerate(decoder.output_hypernetworks_mlps)
@@ -137,9 +137,10 @@ def decode_masks(
 
 def channel_norm(norm: LayerNorm2d, x: Tensor) -> Tensor:
     """The package's `LayerNorm2d` in one fused step instead of eight; (B, C, H, W) -> same."""
-    last = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-    done = F.layer_norm(last, (x.shape[1],), norm.weight, norm.bias, norm.eps)
-    return done.permute(0, 3, 1, 2)  # (B, C, H, W)
+    normal = F.layer_norm(
+        x.permute(0, 2, 3, 1), (x.shape[1],), norm.weight, norm.bias, norm.eps
+    )  # (B, H, W, C)
+    return normal.permute(0, 3, 1, 2)
 
 
 def _half(drawn: DrawnPrompts, kind: int) -> int:
@@ -173,8 +174,8 @@ def every_second(low: Tensor, row: int, column: int) -> Tensor:
 def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> tuple[Tensor, Tensor]:
     """Truths (N, 3, S) at the pixels of `every_second`: of points, and of boxes."""
     assert sample.label.masks is not None
-    seen = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
-    truths = seen[drawn.truths]
+    masks = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
+    truths = masks[drawn.truths]
     return truths[: len(drawn.points)], truths[len(drawn.points) :]
 
 

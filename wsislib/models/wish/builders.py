@@ -26,7 +26,7 @@ PROMPT_WEIGHT = 5.0
 
 @dataclass(frozen=True)
 class WishParts:
-    """What may be varied in a WISH model, with the defaults that FACTS and trials speak for.
+    """What may be varied in a WISH model; defaults are the paper's where its public text has them.
 
     Attributes:
         prompt_weight: of the prompt cost; give the same to `wish_loss_weights`.

@@ -1,6 +1,7 @@
 """Class activation maps (WISH's CAM branch): one 1x1 convolution on a map of the backbone.
 
-Learnt from the tags of all images: a tag can be told from a label of any kind.
+Learnt from the tags of all images, as a label of any kind implies the tags (equations 18 and 19 of
+the public summary).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Cams:
             (P, 2) float32 xy in pixels of the image as given, within it: the centre of a cell
             that the image's end cuts is put on the last pixel.
         """
-        share = cells.flip(-1).float() + 0.5
+        share = cells.flip(-1).float() + 0.5  # xy of cell centres
         share = share / share.new_tensor([self.size[1], self.size[0]])  # of the canvas
         canvas, inner = self.padding.canvas, self.padding.sizes[index]
         scale = [canvas[1] * size[1] / inner[1], canvas[0] * size[0] / inner[0]]
@@ -73,6 +74,7 @@ class CamHead(nn.Module):
 
     def __init__(self, channels: int, category_count: int, level: int = -1) -> None:
         super().__init__()
+        # No bias: peaks are cells above 0, and a bias would move that line.
         self.classify = nn.Conv2d(channels, category_count, 1, bias=False)
         self.level = level
 

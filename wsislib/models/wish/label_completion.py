@@ -1,8 +1,8 @@
-"""The teacher asked while training: for tags always, for points and boxes where no cache was read.
+"""Labels completed by the teacher: pseudo points for tags, candidates for all entries without mask.
 
-What a tag lacks are points. Once peaks of its category's activation map stand in for them, it has
-become entries of points with candidates like any others, and goes the same way. An image may have
-tags for some categories and dearer entries for others: the tags of partially supervised data.
+WISH (Kweon and Yoon 2025), tags to points (equation 20 of the public summary): peaks of activation
+maps stand in for the points that tags lack. From there on tags go the same way as points. An image
+may have tags for some categories and annotated entries for others, as in partially supervised data.
 """
 
 from __future__ import annotations
@@ -13,30 +13,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from wsislib.data.geometry import masks_at_points
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Embedded
 from wsislib.models.wish.cam import Cams
-from wsislib.models.wish.label_parts import covered_by, joined, pseudo_label, tags_of, without_tags
-from wsislib.models.wish.prompt_head import PromptTeacher, entry_prompts, in_place
+from wsislib.models.wish.prompt_head import (
+    PromptTeacher,
+    entries_with_box,
+    entry_prompts,
+    in_place,
+)
 from wsislib.models.wish.pseudo_points import PeakRule, find_peaks, mask_nms
 
 
 @dataclass(frozen=True)
 class CompletedSample:
-    """An image as the teacher completed it.
+    """An image whose label needs nothing more.
 
     Attributes:
-        sample: its label has no tags: first the entries that were given, then pseudo points. All
-            that have no mask have candidates.
-        kinds: (K,) int64 of `LabelKind`, what each entry was told by; TAG for pseudo points.
-        searched: False where tags name categories of which nothing is placed, and no pseudo point
-            was found.
+        sample: its label has no tags: first the annotated entries, then pseudo points. All that
+            have no mask have candidates.
+        kinds: (K,) int64 of `LabelKind`, what each entry was labelled by; TAG for pseudo points.
+        background_known: False where tags name categories of which nothing is located, and no
+            pseudo point was found: a query that finds one of them would be told "no object".
     """
 
     sample: Sample
     kinds: Tensor
-    searched: bool
+    background_known: bool
 
     @property
     def label(self) -> Label:
@@ -44,88 +49,172 @@ class CompletedSample:
         return self.sample.label
 
     @property
-    def guessed(self) -> Tensor:
+    def is_pseudo(self) -> Tensor:
         """(K,) bool: which entries are pseudo points."""
         return self.kinds == int(LabelKind.TAG)
 
 
 @torch.no_grad()
-def taught(
+def add_pseudo_labels(
     batch: Sequence[Sample], cams: Cams | None, teacher: PromptTeacher, rule: PeakRule
 ) -> list[CompletedSample]:
     """The batch with points for tags, and candidates for every entry that has no mask.
 
-    The teacher sees only the images that need it, all at once. A tag of a category that has dearer
-    entries in its image says that there may be more: peaks on those entries are no new objects.
+    A tag of a category that has annotated entries in its image says that there may be more
+    objects: peaks on those entries are no new ones.
 
     Args:
         batch: B images with labels of any kind.
-        cams: their activation maps; None while those are not to be trusted. Then tags give no
-            point.
+        cams: their activation maps; None while those are not good enough. Then tags give no point.
         teacher: on the device of the images.
         rule: what a peak is.
     """
-    known = [without_tags(sample.label) for sample in batch]
+    annotated = [without_tags(sample.label) for sample in batch]
     peaks = [_peaks(sample, index, cams, rule) for index, sample in enumerate(batch)]
-    asking = [
+    done = [_completed(*pair, None) for pair in zip(batch, annotated, strict=True)]
+    to_ask = [
         index
-        for index, (label, found) in enumerate(zip(known, peaks, strict=True))
+        for index, (label, found) in enumerate(zip(annotated, peaks, strict=True))
         if _lacks_candidates(label) or len(found[0])
     ]
-    done = [_completed(*parts, None) for parts in zip(batch, known, strict=True)]
-    if not asking:
+    if not to_ask:
         return done
-    embedded = teacher.embed([batch[index].image for index in asking])
-    for place, index in enumerate(asking):
-        own, label = embedded.one(place), known[index]
+    # The image encoder is most of the teacher's cost: once for all, and only where needed.
+    embedded = teacher.embed([batch[index].image for index in to_ask])
+    for row, index in enumerate(to_ask):
+        image, label = embedded.one(row), annotated[index]
         if _lacks_candidates(label):
-            label = replace(label, candidates=_candidates_of(label, own, teacher))
-        pseudo = _pseudo_points(label, peaks[index], own, teacher, rule)
+            label = replace(label, candidates=_candidates_of(label, image, teacher))
+        pseudo = _pseudo_points(label, peaks[index], image, teacher, rule)
         done[index] = _completed(batch[index], label, pseudo)
     return done
 
 
-def _completed(given: Sample, known: Label, pseudo: Label | None) -> CompletedSample:
-    """An image of known entries and pseudo points."""
-    label = known if pseudo is None else joined(known, pseudo)
-    guesses = len(label) - len(known)
-    kinds = torch.cat([known.entry_kinds.long(), known.categories.new_zeros(guesses)])
+def without_tags(label: Label) -> Label:
+    """The entries that are no tags, in their order, with their candidates.
+
+    Returns:
+        The label itself where it has no tags; an empty one of points where it has nothing else.
+    """
+    if label.kind != LabelKind.TAG:
+        return label
+    if label.kinds is not None:
+        rest = label[label.kinds > int(LabelKind.TAG)]
+        if len(rest):
+            return replace(rest, kind=LabelKind(int(rest.entry_kinds.min())))
+    nowhere = torch.zeros(0, 2, device=label.categories.device)
+    return Label(LabelKind.POINT, label.categories[:0], nowhere)
+
+
+def tags_of(label: Label) -> Tensor:
+    """(T,) int64: the categories of the entries that are tags."""
+    if label.kind != LabelKind.TAG:
+        return label.categories[:0]
+    if label.kinds is None:
+        return label.categories
+    return label.categories[label.kinds == int(LabelKind.TAG)]
+
+
+def concat_labels(annotated: Label, pseudo: Label) -> Label:
+    """Annotated entries of any kind but TAG, then pseudo points, with the candidates of both.
+
+    Args:
+        annotated: with candidates, or with a mask for every entry.
+        pseudo: of kind POINT, with candidates.
+    """
+    if len(annotated) == 0:
+        return pseudo
+    assert pseudo.points is not None and pseudo.candidates is not None
+    added, points = len(pseudo), annotated.points
+    if points is None:
+        points = pseudo.points.new_zeros(len(annotated), 2)
+    offered, own = pseudo.candidates, annotated.candidates
+    if own is None:  # all have masks, so none of these is ever learnt
+        masks = offered.masks.new_zeros(len(annotated), *offered.masks.shape[1:])
+        own = Candidates(masks, offered.quality.new_zeros(len(annotated), offered.quality.shape[1]))
+    return Label(
+        LabelKind.POINT,
+        torch.cat([annotated.categories, pseudo.categories]),
+        points=torch.cat([points, pseudo.points]),
+        boxes=_with_empty_rows(annotated.boxes, added),
+        masks=_with_empty_rows(annotated.masks, added),
+        kinds=torch.cat([annotated.entry_kinds, pseudo.entry_kinds]),
+        candidates=Candidates(
+            torch.cat([own.masks, offered.masks]), torch.cat([own.quality, offered.quality])
+        ),
+    )
+
+
+def covered_by(annotated: Label, categories: Tensor, points: Tensor) -> Tensor:
+    """Which points lie on an annotated entry of their category.
+
+    Args:
+        annotated: K entries with masks, boxes or candidates. An entry covers its mask, else its
+            box, else the candidate of the highest predicted IoU.
+        categories: (P,) int64.
+        points: (P, 2) float32 xy in pixels.
+
+    Returns:
+        (P,) bool.
+    """
+    alike = annotated.categories[:, None] == categories  # (K, P)
+    covers = torch.zeros_like(alike)
+    if annotated.candidates is not None:
+        best = annotated.candidates.quality.argmax(1)
+        rows = torch.arange(len(best), device=best.device)
+        covers |= masks_at_points(annotated.candidates.masks[rows, best], points)
+    if annotated.boxes is not None:
+        low, high = annotated.boxes[:, None, :2], annotated.boxes[:, None, 2:]  # (K, 1, 2)
+        inside = ((points >= low) & (points <= high)).all(2)
+        covers = torch.where(entries_with_box(annotated)[:, None], inside, covers)
+    if annotated.masks is not None:
+        on_mask = masks_at_points(annotated.masks, points)
+        covers = torch.where(annotated.has_mask[:, None], on_mask, covers)
+    return (alike & covers).any(0)
+
+
+def _completed(given: Sample, annotated: Label, pseudo: Label | None) -> CompletedSample:
+    """An image of annotated entries and pseudo points."""
+    label = annotated if pseudo is None else concat_labels(annotated, pseudo)
+    added = len(label) - len(annotated)
+    kinds = torch.cat([annotated.entry_kinds.long(), annotated.categories.new_zeros(added)])
     unknown = tags_of(given.label)
-    if len(unknown) and len(known):
-        unknown = unknown[~torch.isin(unknown, known.categories)]
+    if len(unknown) and len(annotated):
+        unknown = unknown[~torch.isin(unknown, annotated.categories)]
     sample = Sample(given.image, given.image_id, label)
-    return CompletedSample(sample, kinds, guesses > 0 or len(unknown) == 0)
+    return CompletedSample(sample, kinds, added > 0 or len(unknown) == 0)
 
 
 def _pseudo_points(
-    known: Label,
+    annotated: Label,
     peaks: tuple[Tensor, Tensor],
-    own: Embedded,
+    image: Embedded,
     teacher: PromptTeacher,
     rule: PeakRule,
 ) -> Label | None:
-    """Peaks as a label of points with candidates, one an object; None of none."""
+    """Peaks as a label of points with candidates, one for each object; None where none is left."""
     categories, points = peaks
-    if len(known) and len(points):
-        new = ~covered_by(known, categories, points)
+    if len(annotated) and len(points):
+        new = ~covered_by(annotated, categories, points)
         categories, points = categories[new], points[new]
     if len(points) == 0:
         return None
 
     def ask(points: Tensor) -> Candidates:
-        return _ask(teacher, own, Prompts(points=points))
+        return _ask(teacher, image, Prompts(points=points))
 
-    return pseudo_label(mask_nms(points, categories, ask, rule.overlap))
+    kept = mask_nms(points, categories, ask, rule.overlap)
+    return Label(LabelKind.POINT, kept.categories, kept.points, candidates=kept.candidates)
 
 
 def _peaks(sample: Sample, index: int, cams: Cams | None, rule: PeakRule) -> tuple[Tensor, Tensor]:
-    """Categories (P,) and places (P, 2) xy in pixels of the peaks of an image's tags."""
+    """Categories (P,) and points (P, 2) xy in pixels of the peaks of an image's tags."""
     tags = tags_of(sample.label)
     if cams is None or len(tags) == 0:
         return tags[:0], sample.image.new_zeros(0, 2)
-    found = find_peaks(cams.of_image(index), tags, rule)
+    peaks = find_peaks(cams.of_image(index), tags, rule)
     size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
-    return found.categories, cams.places(index, found.cells, size)
+    return peaks.categories, cams.places(index, peaks.cells, size)
 
 
 def _lacks_candidates(label: Label) -> bool:
@@ -133,17 +222,25 @@ def _lacks_candidates(label: Label) -> bool:
     return label.candidates is None and not bool(label.has_mask.all())
 
 
-def _candidates_of(label: Label, own: Embedded, teacher: PromptTeacher) -> Candidates:
+def _candidates_of(label: Label, image: Embedded, teacher: PromptTeacher) -> Candidates:
     sets = entry_prompts(label)
-    offered = [_ask(teacher, own, prompts) for _, prompts in sets]
+    answers = [_ask(teacher, image, prompts) for _, prompts in sets]
     rows = [rows for rows, _ in sets]
     return Candidates(
-        in_place(rows, [some.masks for some in offered]),
-        in_place(rows, [some.quality for some in offered]),
+        in_place(rows, [answer.masks for answer in answers]),
+        in_place(rows, [answer.quality for answer in answers]),
     )
 
 
-def _ask(teacher: PromptTeacher, own: Embedded, prompts: Prompts) -> Candidates:
+def _ask(teacher: PromptTeacher, image: Embedded, prompts: Prompts) -> Candidates:
     """The teacher's candidates for prompts on one image, as labels carry them."""
-    (offered,) = teacher.candidates(own, [prompts])
-    return Candidates(offered.masks, offered.scores.clamp(0.0, 1.0))
+    (answer,) = teacher.candidates(image, [prompts])
+    # SAM's predicted IoU is a regression and may leave 0..1; labels, and caches of them, do not.
+    return Candidates(answer.masks, answer.scores.clamp(0.0, 1.0))
+
+
+def _with_empty_rows(field: Tensor | None, added: int) -> Tensor | None:
+    """A field with empty rows for the added entries."""
+    if field is None:
+        return None
+    return torch.cat([field, field.new_zeros(added, *field.shape[1:])])
