@@ -16,8 +16,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsislib.data.geometry import pairwise_mask_iou
-
 
 def pair_costs(logits: Tensor, truths: Tensor, bce_weight: float = 5.0) -> Tensor:
     """BCE and Dice of every candidate with every truth: `bce_weight` * mean BCE + Dice.
@@ -84,7 +82,10 @@ def iou_table(logits: Tensor, truths: Tensor) -> Tensor:
     Returns:
         (P, C, T) float32 in 0..1; 0 where both are empty.
     """
-    return pairwise_mask_iou(logits > 0, truths > 0.5)
+    found, true = (logits > 0).float(), (truths > 0.5).float()
+    both = found @ true.transpose(1, 2)
+    either = found.sum(2, keepdim=True) + true.sum(2)[:, None] - both
+    return both / either.clamp(min=1)
 
 
 def expected_iou(table: Tensor, weight: Tensor) -> Tensor:

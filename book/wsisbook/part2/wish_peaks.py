@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wsisbook.experiments.wish_insight import cam_quality
+from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Candidates, Category, Sample
 
 if TYPE_CHECKING:
@@ -152,22 +153,18 @@ def _into(
     """(P,) int64: which peak each was merged into, see `PeakTrace.into`."""
     alike = (points[:, None] == kept[None]).all(-1) & (categories[:, None] == of[None])
     stays = alike.any(1)  # (P,)
-    masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1).float()
-    both = masks @ masks.t()
-    area = both.diagonal()
-    iou = both / (area[:, None] + area - both).clamp(min=1)
+    masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1)
+    iou = pairwise_mask_iou(masks, masks)
     rivals = iou.masked_fill((categories[:, None] != categories) | ~stays[None], -1.0)
     into = rivals.argmax(1) if len(points) else torch.zeros(0, dtype=torch.int64)
-    into = torch.where(area > 0, into, -1)
+    into = torch.where(masks.any(1), into, -1)
     return torch.where(stays, torch.arange(len(points)), into)
 
 
 def _hits(points: Tensor, categories: Tensor, sample: Sample) -> Tensor:
     masks = sample.label.masks
     assert masks is not None
-    x = points[:, 0].long().clamp(0, masks.shape[2] - 1)
-    y = points[:, 1].long().clamp(0, masks.shape[1] - 1)
-    on = masks[:, y, x].t() & (categories[:, None] == sample.label.categories)
+    on = masks_at_points(masks, points).t() & (categories[:, None] == sample.label.categories)
     return on.any(1)
 
 

@@ -52,58 +52,10 @@ LAB_MLP_POOL = 2  # at 96 px the paper's layer would hold 39 M weights beside a 
 _TRANSFER, _RANDOM, _MLP = 1, 2, 3  # streams of random numbers under one seed
 
 
-def mask_rcnn_lab(
-    category_count: int, mask_head: MaskHead = "class-agnostic", seed: int = 0
-) -> MaskRCNN:
-    """The lab's Mask R-CNN: 1.8 M parameters, for scenes of 96 px.
-
-    Args:
-        category_count: C, background not counted.
-        mask_head: one mask map for all categories, or one each.
-        seed: of the initial weights.
-    """
-    return _mask_rcnn_small(
-        category_count,
-        mask_head,
-        seed,
-        image_side=(96, 96),
-        widths=(32, 64, 96, 128),
-        anchor_sides=((12,), (24,), (48,)),
-        proposals=100,
-        regions=48,
-    )
-
-
-def mask_rcnn_small(
+def mask_rcnn_small_resnet(
     category_count: int,
     mask_head: MaskHead = "class-agnostic",
     seed: int = 0,
-    image_side: tuple[int, int] = (240, 320),
-) -> MaskRCNN:
-    """A Mask R-CNN for photographs on a machine without a GPU: the lab's with one more level.
-
-    Args:
-        category_count: C, background not counted.
-        mask_head: one mask map for all categories, or one each.
-        seed: of the initial weights.
-        image_side: shortest side wanted and longest side allowed, pixels.
-    """
-    return _mask_rcnn_small(
-        category_count,
-        mask_head,
-        seed,
-        image_side=image_side,
-        widths=(32, 64, 96, 128, 192),
-        anchor_sides=((8, 12), (18, 28), (42, 64), (96, 160)),
-        proposals=300,
-        regions=64,
-    )
-
-
-def _mask_rcnn_small(
-    category_count: int,
-    mask_head: MaskHead,
-    seed: int,
     *,
     image_side: tuple[int, int],
     widths: tuple[int, ...],
@@ -111,7 +63,18 @@ def _mask_rcnn_small(
     proposals: int,
     regions: int,
 ) -> MaskRCNN:
-    """The RPN looks at every level but the finest; a quarter of `regions` is foreground."""
+    """A Mask R-CNN on `SmallFPN`; the RPN reads every level but the finest.
+
+    Args:
+        category_count: C, background not counted.
+        mask_head: one mask map for all categories, or one each.
+        seed: of the initial weights.
+        image_side: shortest side wanted and longest side allowed, pixels.
+        widths: of the backbone's stages.
+        anchor_sides: of the anchors on each level of the RPN, pixels.
+        proposals: that the RPN keeps of an image.
+        regions: sampled of an image in training, a quarter of them foreground.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         backbone = SmallFPN(widths, 64)
@@ -129,6 +92,26 @@ def _mask_rcnn_small(
             *image_side, IMAGENET_MEAN, IMAGENET_STD, size_divisible=backbone.strides[-1]
         )
         return MaskRCNN(transform, backbone, rpn, levels[1:], roi, mask)
+
+
+# For scenes of 96 px; 1.8 M parameters.
+mask_rcnn_lab = partial(
+    mask_rcnn_small_resnet,
+    image_side=(96, 96),
+    widths=(32, 64, 96, 128),
+    anchor_sides=((12,), (24,), (48,)),
+    proposals=100,
+    regions=48,
+)
+# For photographs on a machine without a GPU: one more level. `image_side` may be given.
+mask_rcnn_small = partial(
+    mask_rcnn_small_resnet,
+    image_side=(240, 320),
+    widths=(32, 64, 96, 128, 192),
+    anchor_sides=((8, 12), (18, 28), (42, 64), (96, 160)),
+    proposals=300,
+    regions=64,
+)
 
 
 def mask_rcnn_resnet_fpn(

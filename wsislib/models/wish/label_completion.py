@@ -16,10 +16,9 @@ from torch import Tensor
 from wsislib.data.geometry import masks_at_points
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Embedded
+from wsislib.models.sam.sam import Embedded, Teacher
 from wsislib.models.wish.cam import Cams
 from wsislib.models.wish.prompt_head import (
-    PromptTeacher,
     entries_with_box,
     entry_prompts,
     in_place,
@@ -56,7 +55,7 @@ class CompletedSample:
 
 @torch.no_grad()
 def add_pseudo_labels(
-    batch: Sequence[Sample], cams: Cams | None, teacher: PromptTeacher, rule: PeakRule
+    batch: Sequence[Sample], cams: Cams | None, teacher: Teacher, rule: PeakRule
 ) -> list[CompletedSample]:
     """The batch with points for tags, and candidates for every entry that has no mask.
 
@@ -189,7 +188,7 @@ def _pseudo_points(
     annotated: Label,
     peaks: tuple[Tensor, Tensor],
     image: Embedded,
-    teacher: PromptTeacher,
+    teacher: Teacher,
     rule: PeakRule,
 ) -> Label | None:
     """Peaks as a label of points with candidates, one for each object; None where none is left."""
@@ -222,7 +221,7 @@ def _lacks_candidates(label: Label) -> bool:
     return label.candidates is None and not bool(label.has_mask.all())
 
 
-def _candidates_of(label: Label, image: Embedded, teacher: PromptTeacher) -> Candidates:
+def _candidates_of(label: Label, image: Embedded, teacher: Teacher) -> Candidates:
     sets = entry_prompts(label)
     answers = [_ask(teacher, image, prompts) for _, prompts in sets]
     rows = [rows for rows, _ in sets]
@@ -232,7 +231,7 @@ def _candidates_of(label: Label, image: Embedded, teacher: PromptTeacher) -> Can
     )
 
 
-def _ask(teacher: PromptTeacher, image: Embedded, prompts: Prompts) -> Candidates:
+def _ask(teacher: Teacher, image: Embedded, prompts: Prompts) -> Candidates:
     """The teacher's candidates for prompts on one image, as labels carry them."""
     (answer,) = teacher.candidates(image, [prompts])
     # SAM's predicted IoU is a regression and may leave 0..1; labels, and caches of them, do not.

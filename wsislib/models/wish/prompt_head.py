@@ -16,53 +16,18 @@ mask would be as a prompt, see `prompts_from_masks.py` for why.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from wsislib.data.sample import Label, LabelKind
 from wsislib.models.sam.prompts import Prompts, Size
-from wsislib.models.sam.sam import Embedded, MaskCandidates, Teacher
+from wsislib.models.sam.sam import Teacher
 
 Tokens = Literal["mean", "both", "by-kind"]
 Sees = Literal["state", "mask"]
 MASK_TOKENS = 3  # of a query's mask as a prompt: a point's and a box's two corners
-
-
-class PromptTeacher(Protocol):
-    """What WISH needs of a teacher; `sam.Teacher` is one.
-
-    It is no part of the model: not trained, not saved with it. Its results carry no gradient.
-
-    Attributes:
-        width: D, of a prompt token.
-    """
-
-    width: int
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        ...
-
-    def to(self, device: torch.device | str) -> PromptTeacher:
-        """Move it."""
-        ...
-
-    def prompt_embeddings(self, prompts: Prompts, size: Size) -> Tensor:
-        """(N, 2, D) float32 tokens of N prompts on an image of `size` (H, W)."""
-        ...
-
-    def embed(self, images: Sequence[Tensor]) -> Embedded:
-        """Images (3, H, W), ready for any number of prompts."""
-        ...
-
-    def candidates(
-        self, images: Sequence[Tensor] | Embedded, prompts: Sequence[Prompts]
-    ) -> list[MaskCandidates]:
-        """Candidate masks for each image's prompts."""
-        ...
 
 
 class PromptHead(nn.Module):
@@ -117,7 +82,7 @@ class PromptHead(nn.Module):
         tokens = self.layers(torch.cat([states, flat], -1)) + self.past(flat)
         return tokens.unflatten(-1, (self.count, -1))
 
-    def targets(self, label: Label, size: Size, teacher: PromptTeacher) -> Tensor:
+    def targets(self, label: Label, size: Size, teacher: Teacher) -> Tensor:
         """Z of every entry of a label, from its box where it has one, else from its point.
 
         Args:

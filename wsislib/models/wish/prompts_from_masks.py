@@ -17,7 +17,8 @@ from torch.nn.functional import adaptive_avg_pool2d
 
 from wsislib.models.mask2former.query_decoder import Predictions
 from wsislib.models.sam.prompts import Prompts, Size
-from wsislib.models.wish.prompt_head import MASK_TOKENS, PromptTeacher
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.wish.prompt_head import MASK_TOKENS
 
 CELLS = 64  # most cells a side; masks are linear in their features, so small ones are cheap
 MIN_HALF_SIDE = 1e-3  # of a box, as a share of the canvas: SAM needs a box that is not empty
@@ -25,7 +26,7 @@ MIN_HALF_SIDE = 1e-3  # of a box, as a share of the canvas: SAM needs a box that
 
 @torch.no_grad()
 def prompts_from_masks(
-    predictions: Predictions, originals: Sequence[Size], teacher: PromptTeacher, last: bool = False
+    predictions: Predictions, originals: Sequence[Size], teacher: Teacher, last: bool = False
 ) -> Tensor:
     """Tokens of the middle of every query's mask and of a box as large as its spread.
 

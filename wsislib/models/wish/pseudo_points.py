@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from wsislib.data.geometry import pairwise_mask_iou
 from wsislib.data.sample import Candidates
 
 
@@ -135,9 +134,13 @@ def mask_nms(
     """
     offered = ask(points)
     quality, best = offered.quality.max(1)  # (P,)
-    masks = offered.masks[torch.arange(len(best), device=best.device), best].flatten(1)  # (P, S)
-    rivals = (pairwise_mask_iou(masks, masks) > overlap) & (categories[:, None] == categories)
-    rivals, sound = rivals.cpu(), masks.any(1).tolist()  # one transfer for the loop
+    masks = offered.masks[torch.arange(len(best), device=best.device), best].flatten(1).float()
+    # Not `pairwise_mask_iou`: training calls this under autocast, and committed runs counted so.
+    both = masks @ masks.t()
+    area = both.diagonal()
+    iou = both / (area[:, None] + area - both).clamp(min=1)
+    rivals = (iou > overlap) & (categories[:, None] == categories)
+    rivals, sound = rivals.cpu(), (area > 0).tolist()  # one transfer for the loop
     kept = torch.zeros(len(points), dtype=torch.bool)
     for index in quality.argsort(descending=True, stable=True).tolist():
         kept[index] = sound[index] and not bool((rivals[index] & kept).any())

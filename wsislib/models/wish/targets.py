@@ -16,9 +16,10 @@ from torch import Tensor
 from wsislib.data.geometry import filled_boxes, mask_boxes
 from wsislib.data.sample import Label, Sample
 from wsislib.losses.targets import Targets
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.wish.candidate_choice import Choice, Gate, choose
 from wsislib.models.wish.label_completion import CompletedSample
-from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
+from wsislib.models.wish.prompt_head import PromptHead
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +41,7 @@ class WishTargets(Targets):
 def wish_targets(
     batch: Sequence[CompletedSample],
     head: PromptHead,
-    teacher: PromptTeacher,
+    teacher: Teacher,
     gate: Gate | None,
     choice: Choice = "adaptive",
 ) -> WishTargets:

@@ -33,10 +33,11 @@ from wsislib.matching import Matches
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.query_decoder import Predictions
 from wsislib.models.sam.prompts import Size
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.wish.cam import CamHead, Cams, tag_table
 from wsislib.models.wish.candidate_choice import Choice, Gate
 from wsislib.models.wish.label_completion import CompletedSample, add_pseudo_labels
-from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher
+from wsislib.models.wish.prompt_head import PromptHead
 from wsislib.models.wish.prompts_from_masks import prompts_from_masks
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.statistics import step_statistics
@@ -87,7 +88,7 @@ class WISH(nn.Module):
         segmenter: Mask2Former,
         prompt_head: PromptHead,
         cam_head: CamHead,
-        teacher: PromptTeacher,
+        teacher: Teacher,
         distance: PromptDistance | None = None,
         gate: Gate | None = None,
         peaks: PeakRule | None = None,
@@ -202,7 +203,7 @@ class WISH(nn.Module):
             self.steps += 1
         return before
 
-    def _teacher_at(self, device: torch.device) -> PromptTeacher:
+    def _teacher_at(self, device: torch.device) -> Teacher:
         if self.teacher.device != device:
             self.teacher.to(device)
         return self.teacher
