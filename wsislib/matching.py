@@ -101,12 +101,7 @@ def mask_terms(
 
 
 def nearest_candidate(cost: Tensor, allowed: Tensor | None) -> Tensor:
-    """(L, Q, N) int64: which of K candidates costs least, of those that are allowed.
-
-    Args:
-        cost: (L, Q, N, K).
-        allowed: (N, K) bool, or None for all.
-    """
+    """(L, Q, N) int64: the cheapest of candidates (L, Q, N, K) that are `allowed` (N, K)."""
     if allowed is not None:
         cost = cost.masked_fill(~allowed, torch.inf)
     return cost.nan_to_num(nan=torch.inf).argmin(-1)  # argmin would return the place of a NaN

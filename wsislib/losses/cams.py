@@ -20,12 +20,7 @@ def tag_logits(maps: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
-    """Cross-entropy of each category's presence, mean over images and categories.
-
-    Args:
-        logits: (B, C).
-        tags: (B, C) bool, which categories are in the image.
-    """
+    """Cross-entropy of tag logits (B, C) with tags (B, C) bool, mean over images and categories."""
     return binary_cross_entropy_with_logits(logits.float(), tags.float())
 
 
@@ -74,15 +69,9 @@ def self_targets(
 
 
 def self_loss(maps: Tensor, targets: SelfTargets, valid: Tensor | None) -> Tensor:
-    """Cross-entropy of maps with what the model predicts, mean over pairs and over their cells.
+    """Cross-entropy of maps (B, C, h, w) with P targets, mean over pairs and over their cells.
 
-    Args:
-        maps: (B, C, h, w) logits.
-        targets: P pairs.
-        valid: (B, 1, h, w) bool or None.
-
-    Returns:
-        Scalar float32; 0 with a gradient path where P is 0.
+    Scalar float32; 0 with a gradient path where P is 0. `valid` (B, 1, h, w) bool or None.
     """
     if len(targets.image) == 0:
         return maps.float().sum() * 0.0

@@ -18,15 +18,12 @@ from torch.nn import functional as F
 
 
 def pair_costs(logits: Tensor, truths: Tensor, bce_weight: float = 5.0) -> Tensor:
-    """BCE and Dice of every candidate with every truth: `bce_weight` * mean BCE + Dice.
+    """Cost (P, C, T) float32 from 0 of every candidate with every truth: weighted mean BCE + Dice.
 
     Args:
         logits: (P, C, S) float.
         truths: (P, T, S) float in 0..1, the share of each pixel that is inside.
         bce_weight: of the cross-entropy beside Dice (Milletari et al. 2016), both from 0.
-
-    Returns:
-        (P, C, T) float32 from 0.
     """
     logits, truths = logits.float(), truths.float()
     inside = truths.transpose(1, 2)  # (P, S, T)
@@ -73,14 +70,9 @@ def assigned_cost(costs: Tensor, valid: Tensor, spare_weight: float = 0.3) -> Te
 
 
 def iou_table(logits: Tensor, truths: Tensor) -> Tensor:
-    """IoU of every candidate (logit above 0) with every truth (more than half of a pixel).
+    """IoU (P, C, T) float32 of every candidate with every truth; 0 where both are empty.
 
-    Args:
-        logits: (P, C, S) float.
-        truths: (P, T, S) float in 0..1.
-
-    Returns:
-        (P, C, T) float32 in 0..1; 0 where both are empty.
+    A candidate (P, C, S) is inside where its logit is above 0, a truth (P, T, S) above 0.5.
     """
     found, true = (logits > 0).float(), (truths > 0.5).float()
     both = found @ true.transpose(1, 2)
@@ -89,16 +81,9 @@ def iou_table(logits: Tensor, truths: Tensor) -> Tensor:
 
 
 def expected_iou(table: Tensor, weight: Tensor) -> Tensor:
-    """The mean IoU of a candidate if the truth is drawn by `weight`.
+    """The mean IoU (P, C) of a candidate if the truth is drawn by `weight` (P, T) from 0.
 
     SAM regresses the IoU with the one truth that was drawn (section 3); the mean over those that
     could have been drawn has the same expectation and less noise.
-
-    Args:
-        table: (P, C, T) of `iou_table`.
-        weight: (P, T) float from 0, with a positive sum a row.
-
-    Returns:
-        (P, C) float32 in 0..1.
     """
     return (table * weight[:, None]).sum(2) / weight.sum(1, keepdim=True)

@@ -17,18 +17,11 @@ _LOWEST = -80.0  # below it a float32 sigmoid is 0 and its logarithm infinite
 
 
 def region_mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean per-pixel sigmoid cross-entropy over the regions that carry a mask.
+    """Mean sigmoid cross-entropy of logits (R, M, M) with targets in 0..1: a float32 scalar.
 
-    Mask R-CNN, section 3: each region is scored on its own category's map only. The mean runs
-    over supervised regions and pixels, so a batch with few masked categories is not diluted by
-    the others.
-
-    Args:
-        logits: (R, M, M) float, the map of each region's own category.
-        targets: (R, M, M) float in 0..1.
-
-    Returns:
-        Scalar float32; 0 with a gradient path where R is 0.
+    Mask R-CNN, section 3: each region is scored on the map of its category only. The mean runs over
+    supervised regions and pixels, so a batch with few masked categories is not diluted by the
+    others. 0 with a gradient path where R is 0.
     """
     if logits.shape[0] == 0:
         return logits.float().sum() * 0.0
@@ -48,18 +41,11 @@ def mask_dice(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """`mask_bce` and `mask_dice` of every prediction with every target, as matrix products.
+    """`mask_bce` and `mask_dice` of all pairs: (B, P, Q), (B, T, P) -> two of (B, T, Q) float32.
 
     The cross-entropy of logit x with target t is softplus(x) - x t, and with s = sigmoid(x)
-    softplus(x) is x - log(s): one sigmoid and one logarithm serve all targets. In place, because
-    this is done for every query at every point, so memory traffic is what it costs.
-
-    Args:
-        logits: (B, P, Q) float32. Used up: overwritten.
-        truth: (B, T, P) float32 in 0..1.
-
-    Returns:
-        Two of (B, T, Q) float32. No gradient.
+    softplus(x) is x - log(s): one sigmoid and one logarithm serve all targets. In place, as memory
+    traffic is the cost: `logits` are overwritten. No gradient.
     """
     points = logits.shape[1]
     products = truth @ logits
@@ -76,12 +62,7 @@ def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 def mask_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """`mask_bce` and `mask_dice` in one pass, with the gradient written out.
 
-    Args:
-        logits: (..., P) float32.
-        truth: (..., P) float32 in 0..1, without gradient.
-
-    Returns:
-        Two of (...) float32, differentiable in `logits`, once.
+    (..., P) float32 logits and truth -> two of (...) float32, differentiable in `logits`, once.
     """
     return _BceAndDice.apply(logits, truth)
 

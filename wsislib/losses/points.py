@@ -29,15 +29,7 @@ class PointSampling:
 
 
 def read_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Maps at points.
-
-    Args:
-        maps: (R, C, h, w) float.
-        points: (R, P, 2) xy in 0..1 of the map.
-
-    Returns:
-        (R, C, P), in the dtype of `maps`.
-    """
+    """Maps (R, C, h, w) at points (R, P, 2) xy in 0..1: (R, C, P), in the dtype of the maps."""
     if maps.shape[0] == 0:
         return maps.new_zeros(0, maps.shape[1], points.shape[1])
     grid = (2.0 * points - 1.0).unsqueeze(1).to(maps.dtype)  # (R, 1, P, 2)
@@ -57,7 +49,7 @@ def random_points(
 def uncertain_points(
     maps: Tensor, extent: Tensor, how: PointSampling, generator: torch.Generator | None
 ) -> Tensor:
-    """Points for each of N instances and L layers, most of them where a mask is undecided.
+    """Points (N, L, P, 2) xy in 0..1 of N instances and L layers, most where a mask is undecided.
 
     The candidates among which uncertain points are chosen are the same for all layers of an
     instance, and so are the random points that are added.
@@ -67,9 +59,6 @@ def uncertain_points(
         extent: (N, 2) xy in 0..1, the part of the map to draw from.
         how: numbers of points.
         generator: draws them; None is torch's global one.
-
-    Returns:
-        (N, L, P, 2) float32 xy in 0..1 of the map.
     """
     count, layers = maps.shape[:2]
     drawn = random_points(count, int(how.count * how.oversample), extent, generator)
@@ -122,14 +111,10 @@ class SharedPoints:
 
 
 class PointLogits:
-    """Mask logits of many queries at the same points of each of B images. No gradient.
+    """Mask logits of many queries at points (B, P, 2) of features (B, D, h, w). No gradient.
 
     Interpolation and multiplication commute, so the cheaper one comes first: features are read
     once for all queries, unless the maps have fewer cells than there are points.
-
-    Args:
-        features: (B, D, h, w).
-        points: (B, P, 2) xy in 0..1 of the map.
     """
 
     def __init__(self, features: Tensor, points: Tensor) -> None:

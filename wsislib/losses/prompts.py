@@ -84,7 +84,7 @@ def prompt_term(
     distance: PromptDistance,
     token: Tensor | None = None,
 ) -> Tensor:
-    """The matcher's prompt cost.
+    """The matcher's prompt cost (L, Q, N) float32: every query with each instance of its image.
 
     Args:
         predicted: (L, B, Q, T, D), Z_hat of every query.
@@ -93,9 +93,6 @@ def prompt_term(
         distance: of tokens.
         token: (N,) int64, 0 or 1: which of two predicted tokens is compared with an instance's
             only one; None compares all with all.
-
-    Returns:
-        (L, Q, N) float32, every query with each instance of its own image.
     """
     if token is not None:
         one, other = (
@@ -115,18 +112,10 @@ def prompt_loss(
     distance: PromptDistance,
     token: Tensor | None = None,
 ) -> Tensor:
-    """Distance of matched pairs, summed over instances and divided by their number.
+    """Distance of matched pairs, summed over instances and divided by their number: (L,) float32.
 
-    Args:
-        predicted: (L, B, Q, T, D).
-        target: (N, T, D), without gradient.
-        targets: the N instances of B images.
-        query: (L, N) int64; instances at -1 count in the number only.
-        distance: of tokens.
-        token: as for `prompt_term`.
-
-    Returns:
-        (L,) float32; 0 with a gradient path where N is 0.
+    0 with a gradient path where N is 0. Arguments as of `prompt_term`; `query` is (L, N) int64,
+    and instances at -1 count in the number only.
     """
     if len(targets) == 0:
         return (predicted.float().sum() * 0.0).expand(len(predicted))

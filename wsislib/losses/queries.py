@@ -15,16 +15,13 @@ from wsislib.losses.targets import Targets
 
 
 def class_truth(query: Tensor, targets: Targets, queries: int, nothing: int) -> Tensor:
-    """The class that each query is to predict.
+    """The class (L, B, Q) int64 that each query is to predict.
 
     Args:
         query: (L, N) int64, the query matched to each instance; -1 where there is none.
         targets: N instances of B images.
         queries: Q.
         nothing: C, the class "no object" of queries without an instance.
-
-    Returns:
-        (L, B, Q) int64.
     """
     layers, images = query.shape[0], len(targets.counts)
     truth = torch.full((layers, images, queries), nothing, device=query.device)
@@ -62,16 +59,13 @@ def class_loss(
 
 
 def instance_maps(embeddings: Tensor, features: Tensor, query: Tensor, targets: Targets) -> Tensor:
-    """The mask logits of every layer for every instance.
+    """The mask logits (N, L, h, w) float32 of every layer for every instance.
 
     Args:
         embeddings: (L, B, Q, D).
         features: (B, D, h, w).
         query: (L, N) int64; results at -1 are not to be used.
         targets: N instances of B images.
-
-    Returns:
-        (N, L, h, w) float32.
     """
     layers = torch.arange(len(query), device=query.device)[:, None]
     chosen = embeddings[layers, targets.image, query.clamp(min=0)].transpose(0, 1)  # (N, L, D)

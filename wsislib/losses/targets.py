@@ -61,14 +61,7 @@ class Targets:
         return torch.cat(slots).to(self.categories.device)
 
     def read(self, points: Tensor) -> Tensor:
-        """Each instance's masks at other points for each.
-
-        Args:
-            points: (N, P, 2) float32 xy in 0..1 of the instance's image.
-
-        Returns:
-            (N, K, P) float32 in 0..1.
-        """
+        """Masks (N, K, P) in 0..1 at points (N, P, 2), xy in 0..1 of each instance's image."""
         sizes = {masks.shape[2:] for masks in self.masks}
         if len(sizes) == 1 and sum(masks.numel() for masks in self.masks) <= _AT_ONCE:
             return read_points(torch.cat(self.masks).float(), points)

@@ -100,12 +100,8 @@ def resnet_fpn(name: ResNetName, pretrained: bool, fetch: bool = True) -> ResNet
 
     Pretrained: ImageNet weights, batch norm frozen, stem and first stage frozen (Detectron's
     `FREEZE_AT: 2`). From scratch: batch norm learns and nothing is frozen, because frozen
-    statistics of random weights would train nothing.
-
-    Args:
-        name: which ResNet.
-        pretrained: start from ImageNet weights.
-        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
+    statistics of random weights would train nothing. `fetch=False` builds the pretrained form
+    without its weights, for a checkpoint to fill.
 
     Raises:
         ValueError: pretrained weights are asked for and can be neither found nor fetched.

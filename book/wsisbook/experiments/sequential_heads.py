@@ -59,7 +59,7 @@ class SequentialHeads(MaskHeads):
         for name, head in self._branches():
             keep = judged[name].to(labels.device)[labels - 1]  # (N,) bool
             logits = head.logits(pooled[keep], labels[keep])
-            answers[name] = self.paint(_among(found, keep), logits)
+            answers[name] = self.paste_masks(_among(found, keep), logits)
         return answers
 
 

@@ -78,6 +78,6 @@ def _apart(model: MaskRCNN, found: DetectedRegions) -> list[MaskParts]:
     return [
         MaskParts(detections, own_fcn, own_mlp)
         for detections, own_fcn, own_mlp in zip(
-            model.paint(found, total), fcn.split(counts), shown.split(counts), strict=True
+            model.paste_masks(found, total), fcn.split(counts), shown.split(counts), strict=True
         )
     ]

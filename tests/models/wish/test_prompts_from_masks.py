@@ -100,7 +100,7 @@ def test_no_gradient_reaches_the_mask() -> None:
 
 @pytest.mark.parametrize(("sees", "own"), [("state", torch.zeros(1, 1, 2, 3, 8)), ("mask", None)])
 def test_a_head_is_told_what_it_is_to_see(sees, own) -> None:
-    with pytest.raises(AssertionError, match="told what they say"):
+    with pytest.raises(AssertionError, match="given their tokens"):
         PromptHead(4, 8, 8, sees=sees)(torch.zeros(1, 1, 2, 4), own)
 
 

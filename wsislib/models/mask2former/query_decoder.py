@@ -113,13 +113,10 @@ class QueryDecoder(nn.Module):
 
 @dataclass(frozen=True)
 class _Level:
-    """One level as the queries see it.
+    """One level as the queries see it; keys have positions added.
 
-    Attributes:
-        keys: (B, S, width), positions added.
-        values: (B, S, width).
-        features: (B, D, S), the mask features at this level's size.
-        valid: (B, 1, S) bool, False past the images; None where nothing is hidden.
+    `features` (B, D, S) are the mask features at this level's size; `valid` (B, 1, S) bool is False
+    past the images, None where nothing is hidden.
     """
 
     keys: Tensor
@@ -156,14 +153,10 @@ class QueryLayer(nn.Module):
     def forward(
         self, x: Tensor, positions: Tensor, keys: Tensor, values: Tensor, allowed: Tensor
     ) -> Tensor:
-        """One round.
+        """One round of queries x (B, Q, width) on a level's keys and values (B, S, width).
 
-        Args:
-            x: (B, Q, width) queries.
-            positions: (Q, width), learnt; added to queries and keys, never to values.
-            keys: (B, S, width) of the level.
-            values: (B, S, width) of the level.
-            allowed: (B, Q, S) bool, the cells that each query may attend to.
+        `positions` (Q, width) are learnt and added to queries and keys, never to values. `allowed`
+        (B, Q, S) bool are the cells that each query may attend to.
         """
         # Cross-attention before self-attention: learnt queries have nothing to tell each other
         # before they have seen the image (section 3.2.2).
@@ -189,7 +182,7 @@ class Attention(nn.Module):
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None
     ) -> Tensor:
-        """(B, Q, width) from queries and (B, S, width) keys and values.
+        """(B, Q, width) queries, (B, S, width) keys and values -> (B, Q, width).
 
         `allowed` is (B, Q, S) bool, with at least one True for every query.
         """

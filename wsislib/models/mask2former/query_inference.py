@@ -30,13 +30,8 @@ def detect(
 ) -> list[Detections]:
     """Detections of each image, at the size of the image as given, best first.
 
-    Pairs whose mask has no pixel are left out: their score is 0.
-
-    Args:
-        predictions: all layers'.
-        images: that they are of.
-        max_detections: an image.
-        replace_masks: gives other masks to the queries that are used; None takes their own.
+    Pairs whose mask has no pixel are left out: their score is 0. `replace_masks` gives other masks
+    to the queries that are used; None takes their own.
     """
     probabilities = predictions.classes[-1].float().softmax(-1)[..., :-1]  # (B, Q, C)
     return [
@@ -74,14 +69,7 @@ def _detect_one(
 def _resized(
     logits: Tensor, canvas: tuple[int, int], inner: tuple[int, int], outer: tuple[int, int]
 ) -> Tensor:
-    """(U, h, w) of the whole canvas to (U, H, W) of the image as given, float32.
-
-    Args:
-        logits: of the canvas.
-        canvas: its size in pixels.
-        inner: the image's size on the canvas.
-        outer: the image's size as given.
-    """
+    """Logits (U, h, w) of the canvas to (U, H, W) float32 of an image, `inner` pixels of it."""
     maps = interpolate(logits[None].float(), size=canvas, mode="bilinear", align_corners=False)
     maps = maps[..., : inner[0], : inner[1]]
     if inner != outer:

@@ -44,15 +44,7 @@ class MaskPredictor(nn.Module):
 
 
 def conv_per_region(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1 x 1 convolution to one map, with another kernel for every region.
-
-    Args:
-        x: (R, channels, M, M).
-        weight: (R, channels), the kernels.
-
-    Returns:
-        (R, M, M) float32.
-    """
+    """A 1 x 1 convolution of (R, channels, M, M) with kernels (R, channels): (R, M, M) float32."""
     flat = torch.bmm(weight.unsqueeze(1).to(x.dtype), x.flatten(2))  # (R, 1, M * M)
     return flat.squeeze(1).float().unflatten(1, x.shape[2:])
 
@@ -96,16 +88,13 @@ class MaskBranch(nn.Module):
         image_sizes: Sequence[tuple[int, int]],
         labels: Tensor,
     ) -> Tensor:
-        """Logits of every region's map, that of its category.
+        """Logits (R, 28, 28) float32 of every region's map, that of its category.
 
         Args:
             features: name -> (B, channels, H / s, W / s).
             boxes: B tensors (R_b, 4) xyxy in pixels of the padded batch.
             image_sizes: B pairs (height, width) before padding.
             labels: (R,) int64, R = sum of R_b; 0 is background, 1..C categories.
-
-        Returns:
-            (R, 28, 28) float32.
         """
         x = self.pool(features, list(boxes), list(image_sizes))  # (R, channels, 14, 14)
         return self.logits(x, labels)
@@ -136,15 +125,12 @@ class MaskBranch(nn.Module):
 
 
 def crop_mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
-    """Cut each region's true mask out and sample it on a grid.
+    """Each region's mask (R, M, M) in 0..1, cut out of the image and sampled on a grid.
 
     Args:
         masks: (K, H, W) true masks of one image, 0 or 1.
         boxes: (R, 4) xyxy regions in pixels.
         matched: (R,) int64, which of the K masks each region belongs to.
-        side: grid size M.
-
-    Returns:
-        (R, M, M) float32 in 0..1.
+        side: M.
     """
     return project_masks_on_boxes(masks.float(), boxes, matched, side)

@@ -30,12 +30,7 @@ class MaskRCNN(Detector):
     """Two-stage detector with a mask branch, behind the two-method protocol.
 
     Args:
-        transform: normalises, resizes and pads images; maps results back.
-        backbone: (B, 3, H, W) -> ordered dict of feature maps.
-        rpn: proposes regions.
-        rpn_levels: names of the maps that the RPN looks at.
-        roi: torchvision's box part of the RoI heads (its mask part is unused).
-        mask: the mask branch.
+        mask: the mask branch; the others are those of `Detector`.
     """
 
     def __init__(

@@ -51,11 +51,7 @@ class ClassWeights:
         self.width = {"cls": 1, "box": 4, "cls+box": 5}[inputs] * features
 
     def __call__(self, chosen: Tensor | None = None) -> Tensor:
-        """Rows of the `chosen` (n,) categories, all C + 1 if None, with a path to the detector.
-
-        Returns:
-            (n, width) float32.
-        """
+        """(n, width) rows of the `chosen` (n,) categories, of all C + 1 if None, with gradient."""
         cls = self.box_predictor.cls_score.weight  # (C + 1, D)
         box = self.box_predictor.bbox_pred.weight.view(self.count, -1)  # (C + 1, 4 D)
         parts = {"cls": [cls], "box": [box], "cls+box": [cls, box]}[self.inputs]
@@ -65,12 +61,7 @@ class ClassWeights:
 
 
 class FixedRows(nn.Module):
-    """One fixed vector for each category, saved with the model and never learnt.
-
-    Attributes:
-        count: C + 1, background first.
-        width: D.
-    """
+    """One fixed vector for each category, (C + 1, D) with background first; saved, never learnt."""
 
     rows: Tensor
 
@@ -122,15 +113,11 @@ class WeightTransfer(nn.Module):
         layers: int = 2,
         activation: Activation = "leaky-relu",
     ) -> None:
-        """Build `layers` fully connected layers; hidden ones are as wide as the output.
+        """Build `layers` (1 to 3) fully connected layers; hidden ones are as wide as the output.
 
-        Args:
-            in_features: width of w_det.
-            out_features: width of w_seg, the channels of the mask trunk.
-            layers: 1, 2 or 3.
-            activation: between layers; the leaky one has slope 0.1. None after the last layer.
-
-        Initial weights are normal of variance 2 / outputs (Caffe2's MSRAFill), biases 0.
+        `in_features` is the width of w_det, `out_features` that of w_seg, the channels of the mask
+        trunk. The leaky activation has slope 0.1; none after the last layer. Initial weights are
+        normal of variance 2 / outputs (Caffe2's MSRAFill), biases 0.
 
         Raises:
             ValueError: another number of layers or another activation.
@@ -193,11 +180,7 @@ class TransferPredictor(nn.Module):
         self.rows, self.transfer, self.stop_gradient = rows, transfer, stop_gradient
 
     def mask_weights(self, chosen: Tensor | None = None) -> Tensor:
-        """w_seg = T(w_det) of the `chosen` (n,) categories, 0 background, 1..C; of all if None.
-
-        Returns:
-            (n, width) float32, n = C + 1 for all.
-        """
+        """w_seg = T(w_det), (n, width) float32, of the `chosen` (n,) categories; of all if None."""
         rows = self.rows(chosen)  # (n, d)
         # Without the stop, the mask loss would bend w_det of A's categories away from B's, and T
         # would be used on weights unlike those it learnt on.

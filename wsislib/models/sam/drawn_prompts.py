@@ -54,7 +54,7 @@ def draw_prompts(
         boxes: (M, 4) float32 xyxy, tight.
         weight: (M,) float above 0: how often a mask is drawn.
         rule: how many, and how.
-        generator: all randomness; a CPU generator, as masks are expected there.
+        generator: a CPU generator, as masks are expected there.
     """
     drawn = torch.multinomial(weight, rule.count, replacement=True, generator=generator)
     half = (rule.count + 1) // 2

@@ -112,15 +112,10 @@ class Teacher:
 
     @torch.no_grad()
     def prompt_embeddings(self, prompts: Prompts, size: Size) -> Tensor:
-        """Sparse prompt tokens as SAM's prompt encoder gives them; they do not see the image.
+        """Sparse tokens (N, 2, D) float32 of SAM's prompt encoder; they do not see the image.
 
-        Args:
-            prompts: N of them.
-            size: (H, W) of the image that their coordinates refer to.
-
-        Returns:
-            (N, 2, D) float32: for a point its token and the one that the package pads with, for a
-            box its two corners.
+        For a point its token and the one that the package pads with, for a box its two corners.
+        `size` is (H, W) of the image that the coordinates refer to.
         """
         with torch.autocast(self.device.type, enabled=False):
             return self._sparse_and_dense(prompts, size)[0]
@@ -142,14 +137,13 @@ class Teacher:
     def candidates(
         self, images: Sequence[Tensor] | Embedded, prompts: Sequence[Prompts]
     ) -> list[MaskCandidates]:
-        """Three candidate masks and their predicted IoU for every prompt.
+        """Three candidate masks and their predicted IoU for every prompt, for each of B images.
+
+        Equal to `Sam.forward` with `multimask_output=True`.
 
         Args:
             images: B images (3, H, W) float32 in 0..1, or what `embed` made of them.
             prompts: one set for each image, in pixels of the image as given.
-
-        Returns:
-            One result for each image; equal to `Sam.forward` with `multimask_output=True`.
         """
         embedded = images if isinstance(images, Embedded) else self.embed(images)
         assert len(embedded) == len(prompts), "one set of prompts for each image"
@@ -163,15 +157,12 @@ class Teacher:
         tokens: Sequence[Tensor],
         decoder: MaskDecoder | None = None,
     ) -> list[MaskCandidates]:
-        """Three candidate masks for prompt tokens that no prompt encoder made.
+        """Three candidate masks, for each of B images, for tokens that no prompt encoder made.
 
         Args:
             embedded: B images.
             tokens: of each image (N, T, D), any number T of tokens a prompt.
             decoder: another mask decoder of the same width; None is the teacher's own.
-
-        Returns:
-            One result for each image.
         """
         assert len(embedded) == len(tokens), "one set of tokens for each image"
         with torch.autocast(self.device.type, enabled=False):

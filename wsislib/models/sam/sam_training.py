@@ -106,13 +106,10 @@ class SamTraining(nn.Module):
 def decode_masks(
     decoder: MaskDecoder, features: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`MaskDecoder.predict_masks` for prompts of several images at once.
-
-    The package repeats one image for every prompt; here each prompt brings its own. The same
-    modules in the same order otherwise.
+    """`MaskDecoder.predict_masks` for prompts of several images at once: each brings its image.
 
     Args:
-        decoder: the package's.
+        decoder: the package's; its modules are used in the same order.
         features: (P, D, h, w), the image embedding of each prompt.
         positions: (1, D, h, w).
         sparse: (P, 2, D) prompt tokens.
@@ -148,19 +145,12 @@ def _half(drawn: DrawnPrompts, kind: int) -> int:
 
 
 def every_second(low: Tensor, row: int, column: int) -> Tensor:
-    """Pixels row, row + 2, ... and column, column + 2, ... of logits scaled up twofold.
+    """Pixels row, row + 2, ... and column, column + 2, ... of logits (..., h, w) scaled up twofold.
 
-    A quarter of the pixels for a quarter of the cost, and over the steps all of them. They have to
-    be those of the scaled-up logits: learnt at the decoder's own resolution, masks of the lab's
-    small objects lose 5 % of IoU by the scaling alone.
-
-    Args:
-        low: (..., h, w) float.
-        row: 0 or 1.
-        column: 0 or 1.
-
-    Returns:
-        (..., h, w): `F.interpolate(low, scale_factor=2, mode="bilinear")[..., row::2, column::2]`.
+    `F.interpolate(low, scale_factor=2, mode="bilinear")[..., row::2, column::2]`: a quarter of the
+    pixels for a quarter of the cost, and over the steps all of them. They have to be those of the
+    scaled-up logits: learnt at the decoder's own resolution, masks of the lab's small objects lose
+    5 % of IoU by the scaling alone.
     """
     for dim, odd in ((-2, row), (-1, column)):
         last = low.shape[dim] - 1

@@ -112,12 +112,7 @@ class Gate:
 
 
 def choose(candidates: Candidates, allowed: Tensor, choice: Choice) -> tuple[Tensor, Tensor]:
-    """The candidates that a choice leaves.
-
-    Args:
-        candidates: M masks of each of K entries.
-        allowed: (K, M) bool; at least one of each entry.
-        choice: see `Choice`.
+    """The candidates that a choice leaves of those `allowed` (K, M), at least one of each entry.
 
     Returns:
         Masks (K, M or 1, H, W), bool or, of "average", float32 shares in 0..1; and (K, M or 1)

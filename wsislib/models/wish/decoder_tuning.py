@@ -30,12 +30,9 @@ MaskReader = Callable[[Tensor], Tensor]  # points -> values of the target masks 
 class DecoderTuning(nn.Module):
     """A mask decoder with the `losses` half of the model protocol.
 
-    Attributes:
-        decoder: a copy of the teacher's that learns; the teacher stays as it is.
-
     Args:
         model: a trained WISH; frozen here, and no part of this module.
-        teacher: a SAM of the width of its prompt head's tokens.
+        teacher: a SAM of the width of its prompt head's tokens; its decoder is copied.
         sampling: points that masks are compared at.
 
     Raises:

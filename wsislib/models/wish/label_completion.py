@@ -44,7 +44,7 @@ class CompletedSample:
 
     @property
     def label(self) -> Label:
-        """Of the sample."""
+        """The sample's."""
         return self.sample.label
 
     @property
@@ -117,9 +117,7 @@ def tags_of(label: Label) -> Tensor:
 def concat_labels(annotated: Label, pseudo: Label) -> Label:
     """Annotated entries of any kind but TAG, then pseudo points, with the candidates of both.
 
-    Args:
-        annotated: with candidates, or with a mask for every entry.
-        pseudo: of kind POINT, with candidates.
+    `annotated` has candidates, or a mask for every entry; `pseudo` is of kind POINT.
     """
     if len(annotated) == 0:
         return pseudo
@@ -145,16 +143,9 @@ def concat_labels(annotated: Label, pseudo: Label) -> Label:
 
 
 def covered_by(annotated: Label, categories: Tensor, points: Tensor) -> Tensor:
-    """Which points lie on an annotated entry of their category.
+    """(P,) bool: which points (P, 2) xy in pixels lie on an annotated entry of their category.
 
-    Args:
-        annotated: K entries with masks, boxes or candidates. An entry covers its mask, else its
-            box, else the candidate of the highest predicted IoU.
-        categories: (P,) int64.
-        points: (P, 2) float32 xy in pixels.
-
-    Returns:
-        (P,) bool.
+    An entry covers its mask, else its box, else the candidate of the highest predicted IoU.
     """
     alike = annotated.categories[:, None] == categories  # (K, P)
     covers = torch.zeros_like(alike)

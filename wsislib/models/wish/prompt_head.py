@@ -66,16 +66,15 @@ class PromptHead(nn.Module):
         self.past = nn.Linear(extra, self.count * token_width) if extra else None
 
     def forward(self, states: Tensor, mask_tokens: Tensor | None = None) -> Tensor:
-        """The predicted prompts.
+        """Z_hat (L, B, Q, T, D); "by-kind", a point's token, then a box's.
 
         Args:
             states: (L, B, Q, width).
             mask_tokens: (L, B, Q, 3, D) of `prompts_from_masks`, for a head that sees masks.
-
-        Returns:
-            (L, B, Q, T, D), Z_hat; "by-kind", a point's token, then a box's.
         """
-        assert (mask_tokens is None) == (self.past is None), "a head that sees masks needs them"
+        assert (mask_tokens is None) == (self.past is None), (
+            "a head that sees masks is given their tokens"
+        )
         if mask_tokens is None or self.past is None:
             return self.layers(states).unflatten(-1, (self.count, -1))
         flat = mask_tokens.flatten(-2).to(states.dtype)  # (L, B, Q, 3 D)
@@ -83,15 +82,12 @@ class PromptHead(nn.Module):
         return tokens.unflatten(-1, (self.count, -1))
 
     def targets(self, label: Label, size: Size, teacher: Teacher) -> Tensor:
-        """Z of every entry of a label, from its box where it has one, else from its point.
+        """Z (K, T, D) float32 of every entry, from its box where it has one, else from its point.
 
         Args:
             label: K entries, none of them a tag; all on the teacher's device.
             size: (H, W) of the image.
-            teacher: whose tokens.
-
-        Returns:
-            (K, T, D) float32 without gradient; "by-kind" (K, 1, D), see `token_of`.
+            teacher: whose tokens. "by-kind" gives (K, 1, D), see `token_of`.
         """
         sets = entry_prompts(label)
         shaped = [
@@ -117,11 +113,10 @@ class PromptHead(nn.Module):
 
 
 def entry_prompts(label: Label) -> list[tuple[Tensor, Prompts]]:
-    """A label as one or two sets of prompts for SAM.
+    """A label as one or two sets of prompts for SAM: (K,) bool rows and their prompts.
 
-    Returns:
-        (K,) bool rows and their prompts: boxes of the entries of kind BOX or MASK, points of those
-        of kind POINT; tags are in neither. One set where all are alike, and where there are none.
+    Boxes of the entries of kind BOX or MASK, points of those of kind POINT; tags are in neither.
+    One set where all are alike, and where there are none.
     """
     boxed = entries_with_box(label)
     pointed = label.entry_kinds == int(LabelKind.POINT)

@@ -28,19 +28,11 @@ MIN_HALF_SIDE = 1e-3  # of a box, as a share of the canvas: SAM needs a box that
 def prompts_from_masks(
     predictions: Predictions, originals: Sequence[Size], teacher: Teacher, last: bool = False
 ) -> Tensor:
-    """Tokens of the middle of every query's mask and of a box as large as its spread.
+    """Tokens (L, B, Q, 3, D) of the middle of every query's mask and of a box of its spread.
 
     The box of a mask has its mean +- sqrt(3) standard deviations as corners: for a mask that is a
     box, the box itself. A mask that is nowhere above one half counts with its probabilities.
-
-    Args:
-        predictions: of L layers.
-        originals: (H, W) of B images as given.
-        teacher: whose tokens.
-        last: the last layer only, L = 1.
-
-    Returns:
-        (L, B, Q, 3, D) float32 without gradient.
+    float32 without gradient. `originals` are (H, W) of B images; with `last`, L = 1.
     """
     embeddings = predictions.embeddings[-1:] if last else predictions.embeddings
     with torch.autocast(embeddings.device.type, enabled=False):
@@ -59,12 +51,7 @@ def prompts_from_masks(
 
 
 def moment_boxes(predictions: Predictions, embeddings: Tensor) -> Tensor:
-    """(L, B, Q, 4) float32 xyxy in 0..1 of each image: mean +- sqrt(3) deviations of masks.
-
-    Args:
-        predictions: features and padding.
-        embeddings: (L, B, Q, D) of the masks.
-    """
+    """(L, B, Q, 4) float32 xyxy in 0..1 of each image: mean +- sqrt(3) deviations of masks."""
     high, wide = (min(int(side), CELLS) for side in predictions.features.shape[-2:])
     small = adaptive_avg_pool2d(predictions.features.float(), (high, wide))  # (B, D, h, w)
     share = torch.einsum("lbqd,bdhw->lbqhw", embeddings.float(), small).sigmoid()

@@ -68,15 +68,12 @@ class Peaks:
 
 @torch.no_grad()
 def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
-    """Peaks of the categories that an image holds.
+    """Peaks of the categories that an image holds; none of one whose map is nowhere above 0.
 
     Args:
         maps: (C, h, w) float32 activation maps of one image, before any ReLU.
         categories: (T,) int64, each once.
-        rule: what a peak is.
-
-    Returns:
-        None for a category whose map is nowhere above 0. Cells of a plateau are all peaks.
+        rule: what a peak is. Cells of a plateau are all peaks.
     """
     heights = maps[categories].relu()  # (T, h, w)
     # By its own maximum: maps differ in scale, and every tag names at least one object.
@@ -97,13 +94,7 @@ def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
 
 @dataclass(frozen=True)
 class PseudoPoints:
-    """P points of one image with the teacher's candidates.
-
-    Attributes:
-        points: (P, 2) float32 xy in pixels.
-        categories: (P,) int64.
-        candidates: P entries.
-    """
+    """P points (P, 2) float32 xy in pixels of one image with the teacher's candidates."""
 
     points: Tensor
     categories: Tensor
@@ -121,16 +112,13 @@ def mask_nms(
 
     A point's mask is its candidate of the highest predicted IoU. Points are kept from the best
     predicted IoU down; one is dropped if a kept point of its category has a mask whose IoU with its
-    mask is above `overlap`, or if its mask is empty.
+    mask is above `overlap`, or if its mask is empty. The order given is kept.
 
     Args:
         points: (P, 2) float32 xy in pixels.
         categories: (P,) int64.
         ask: the teacher: points -> candidates.
         overlap: IoU in 0..1.
-
-    Returns:
-        Those kept, in the order given.
     """
     offered = ask(points)
     quality, best = offered.quality.max(1)  # (P,)
