@@ -20,7 +20,7 @@ from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import recipe
-from wsislib.photos.weak_data import read_weak
+from wsislib.photos.data import read_weak
 from wsislib.teacher import teacher_cache
 from wsislib.teacher.teacher_cache import TeacherCache
 from wsislib.teacher.teaching import TeachingDataset, pseudo_masks

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.numeric import close
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels.datasets import WeakDataset
@@ -243,7 +244,8 @@ def test_many_prompts_and_none(scenes: WeakDataset, tmp_path: Path) -> None:
     assert taught[2].check().label.candidates.masks.shape == (0, 3, 64, 64)
     (said,) = teacher.candidates([scenes[1].image], [prompts_of(many)])
     found = taught[1].check().label.candidates
-    assert torch.allclose(found.quality, said.scores.clamp(0, 1), atol=1e-5)
+    why = "the pass asks for its prompts in portions; here all 150 are asked at once"
+    close(found.quality, said.scores.clamp(0, 1), why, atol=1e-5)
     assert (found.masks != said.masks).float().mean() < 1e-3
 
 

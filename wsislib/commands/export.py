@@ -40,9 +40,8 @@ def export(
         device: of the model: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import read_json
-    from wsislib.photos.photo_data import require_same_categories
+    from wsislib.photos.data import read_weak, require_same_categories
     from wsislib.photos.recipe import load_model
-    from wsislib.photos.weak_data import read_weak
     from wsislib.teacher.pseudo_labels import (
         as_document,
         model_masks,
@@ -64,7 +63,7 @@ def export(
         assert model is not None
         trained, recipe = load_model(model)
         dataset = read_weak(annotations, images, kind, seed)
-        require_same_categories(dataset, recipe, annotations)
+        require_same_categories(dataset, recipe.known(), annotations)
         made_by = f"the model in {model.name}"
         least = 0.5 if score is None else score
         results = model_masks(trained, dataset, least, device)

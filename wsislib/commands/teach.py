@@ -10,7 +10,7 @@ from wsislib.cli import DONE
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
-    from wsislib.photos.weak_data import WeakKind
+    from wsislib.photos.data import WeakKind
 
 SamModel = Literal["vit_b", "vit_l", "vit_h"]
 
@@ -98,7 +98,7 @@ def _dataset(
     from wsislib.data.sample import LabelKind
     from wsislib.data.world import WorldDataset, WorldSpec
     from wsislib.labels.datasets import WeakDataset
-    from wsislib.photos.weak_data import read_weak
+    from wsislib.photos.data import read_weak
 
     if (annotations is None) == (world is None):
         raise ValueError("give either a COCO JSON file or --world with a number of scenes")

@@ -1,12 +1,12 @@
 """Deformable attention: equal to Hugging Face's."""
 
-import pytest
 import torch
 from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerPixelDecoderEncoderMultiscaleDeformableAttention as TheirAttention,
 )
 from transformers.models.mask2former.modeling_mask2former import multi_scale_deformable_attention
 
+from tests.numeric import OTHER_CODE, close
 from wsislib.models.mask2former.deformable_attention import (
     DeformableAttention,
     TokenGrid,
@@ -39,7 +39,7 @@ def their_read(values, x, y, weights):
 def test_values_and_gradients_equal_theirs():
     leaves = question()
     wanted, found = their_read(*leaves), sample_levels(*leaves, SHAPES)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-5)
+    close(found, wanted, OTHER_CODE, atol=1e-5)
     upstream = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(1))
     gradients = zip(
         torch.autograd.grad(found, leaves, upstream),
@@ -47,7 +47,7 @@ def test_values_and_gradients_equal_theirs():
         strict=True,
     )
     for ours, theirs in gradients:
-        torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
+        close(ours, theirs, OTHER_CODE, rtol=1e-4, atol=1e-4)
 
 
 def test_reads_cells_exactly_and_zero_far_outside():
@@ -57,7 +57,7 @@ def test_reads_cells_exactly_and_zero_far_outside():
     x = torch.tensor([0.0, 11.0, -2.5]).view(1, 3, 1, 1, 1).expand(1, 3, 1, 3, 1)
     y = torch.tensor([0.0, 7.0, 1.0]).view(1, 3, 1, 1, 1).expand(1, 3, 1, 3, 1)
     found = sample_levels(values, x, y, one, SHAPES).flatten().tolist()
-    assert found == pytest.approx([30, TOKENS - 1, 0], abs=1e-4)
+    close(found, [30.0, TOKENS - 1.0, 0.0], "places that are scaled and scaled back", atol=1e-4)
 
 
 def test_module_equals_theirs():
@@ -86,7 +86,7 @@ def test_module_equals_theirs():
         spatial_shapes_list=SHAPES,
     )  # fmt: skip
     found = ours(tokens, positions, grid, valid)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-4)
+    close(found, wanted, OTHER_CODE, rtol=1e-4, atol=1e-5)
 
 
 def test_heads_start_in_different_directions_and_points_ever_further():
@@ -95,6 +95,6 @@ def test_heads_start_in_different_directions_and_points_ever_further():
     ways = [(1, 0), (0, 1), (-1, 0), (0, -1)]
     for head, (right, down) in enumerate(ways):
         far = torch.tensor([1.0, 2.0, 3.0]).expand(2, 3)
-        torch.testing.assert_close(x[head], right * far, atol=1e-5, rtol=0)
-        torch.testing.assert_close(y[head], down * far, atol=1e-5, rtol=0)
+        close(x[head], right * far, "sines of whole quarters are not quite 0 or 1", atol=1e-5)
+        close(y[head], down * far, "sines of whole quarters are not quite 0 or 1", atol=1e-5)
     assert (scores == 0).all()
