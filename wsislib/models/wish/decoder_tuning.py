@@ -85,11 +85,11 @@ class DecoderTuning(nn.Module):
     def _targets(self, batch: Sequence[Sample]) -> tuple[Tensor, Tensor, MaskReader]:
         """Tokens (N, T, D) of matched queries, their images (N,), and their target masks."""
         model = self._wish[0]
-        found = model.pair(batch, None, peaks=False)
-        targets = found.targets
-        query, candidate = found.matches.query[-1], found.matches.candidate[-1]  # (M,)
+        batched = model.pair(batch, None, peaks=False)
+        targets = batched.targets
+        query, candidate = batched.matches.query[-1], batched.matches.candidate[-1]  # (M,)
         matched = query >= 0
-        prompts = model.prompt_head.of_boxes(found.prompts[-1])
+        prompts = model.prompt_head.of_boxes(batched.prompts[-1])
         tokens = prompts[targets.image, query.clamp(min=0)][matched]
 
         def truth(points: Tensor) -> Tensor:
