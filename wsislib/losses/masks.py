@@ -1,7 +1,9 @@
 """Binary cross-entropy and Dice between masks: each with its target, or all pairs.
 
-Dice is smoothed by 1 in numerator and denominator, as in the authors' code of Mask2Former: an empty
-prediction of an empty mask costs 0, and small masks have no exploding gradient.
+Over P points with logits x, p = sigmoid(x) and targets t in 0..1, the cross-entropy is the mean of
+softplus(x) - x t, Dice is 1 - (2 p.t + 1) / (sum p + sum t + 1). Dice is smoothed by 1 as in the
+authors' code of Mask2Former: an empty prediction of an empty mask costs 0, and small masks have no
+exploding gradient.
 """
 
 from __future__ import annotations
@@ -28,23 +30,10 @@ def region_mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
     return binary_cross_entropy_with_logits(logits.float(), targets.float())
 
 
-def mask_bce(logits: Tensor, truth: Tensor) -> Tensor:
-    """Mean over points of the cross-entropy: (..., P) and (..., P) in 0..1 -> (...) float32."""
-    return binary_cross_entropy_with_logits(logits.float(), truth, reduction="none").mean(-1)
-
-
-def mask_dice(logits: Tensor, truth: Tensor) -> Tensor:
-    """1 - (2 p.t + 1) / (sum p + sum t + 1): (..., P) and (..., P) in 0..1 -> (...) float32."""
-    p = logits.float().sigmoid()
-    overlap = 2.0 * (p * truth).sum(-1)
-    return 1.0 - (overlap + 1.0) / (p.sum(-1) + truth.sum(-1) + 1.0)
-
-
 def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """`mask_bce` and `mask_dice` of all pairs: (B, P, Q), (B, T, P) -> two of (B, T, Q) float32.
+    """Cross-entropy and Dice of all pairs: (B, P, Q), (B, T, P) -> two of (B, T, Q) float32.
 
-    The cross-entropy of logit x with target t is softplus(x) - x t, and with s = sigmoid(x)
-    softplus(x) is x - log(s): one sigmoid and one logarithm serve all targets. In place, as memory
+    softplus(x) is x - log(p): one sigmoid and one logarithm serve all targets. In place, as memory
     traffic is the cost: `logits` are overwritten. No gradient.
     """
     points = logits.shape[1]
@@ -60,7 +49,7 @@ def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mask_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """`mask_bce` and `mask_dice` in one pass, with the gradient written out.
+    """Cross-entropy and Dice in one pass, with the gradient written out.
 
     (..., P) float32 logits and truth -> two of (...) float32, differentiable in `logits`, once.
     """
