@@ -121,7 +121,7 @@ def test_candidates_are_chosen_alike(device):
 
 def test_peaks_and_pseudo_points(device):
     maps = torch.randn(CATEGORIES, 24, 24, generator=generator())
-    tags, rule, teacher, answers = torch.tensor([0, 2, 3]), PeakRule(most=4), small_sam(), []
+    tags, rule, teacher, answers = torch.tensor([0, 2, 3]), PeakRule(top_k=4), small_sam(), []
     image = torch.rand(3, SIDE, SIDE, generator=generator())
     for place in ("cpu", device):
         peaks = find_peaks(maps.to(place), tags.to(place), rule)
@@ -181,7 +181,7 @@ def test_masks_are_pasted(device):
     for place in ("cpu", device):
         rest = [t.to(place) for t in (torch.ones(8), torch.ones(8, dtype=torch.int64))]
         found = DetectedRegions({}, [size], [size], [boxes.to(place)], [rest[0]], [rest[1]])
-        answers.append(model.paint(found, logits.to(place))[0].masks.cpu())
+        answers.append(model.paste_masks(found, logits.to(place))[0].masks.cpu())
     assert bool(answers[0].any())
     assert float((answers[0] == answers[1]).float().mean()) > 0.999
 
