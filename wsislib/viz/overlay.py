@@ -132,6 +132,16 @@ def paint(
     return painted
 
 
+def tinted(image: NDArray[np.uint8], masks: NDArray[np.bool_], first: int = 0) -> NDArray[np.uint8]:
+    """The (H, W, 3) image greyed and paled, each mask (K, H, W) in the palette's next colour."""
+    grey = image.mean(axis=2, keepdims=True)
+    shown = np.repeat(0.45 * grey + 0.55 * 235, 3, axis=2)
+    for k, mask in enumerate(masks):
+        tint = 255 * rgb(colour(first + k))
+        shown[mask] = 0.5 * grey[mask] + 0.6 * tint
+    return np.clip(shown, 0, 255).astype(np.uint8)
+
+
 def image_array(image: Tensor) -> NDArray[np.float32]:
     """(3, H, W) tensor, float in 0..1 or uint8 in 0..255 -> (H, W, 3) float32 in 0..1.
 
