@@ -64,6 +64,7 @@ ALLOWED = {
         "wsislib.data.sample",
         "wsislib.data.rle",
         "wsislib.data.transforms",
+        "wsislib.strict",
         "wsislib.atomic",
     ),
     "wsislib.viz": ("wsislib.viz", "wsislib.data", "wsislib.labels", "wsislib.atomic"),
