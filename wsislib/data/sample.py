@@ -151,7 +151,8 @@ class Sample:
             raise ValueError(f"image id {image_id!r}: must be a positive integer")
         try:
             _check_image(self.image)
-            _check_label(self.label, *self.image.shape[1:], category_count)
+            height, width = self.image.shape[1:]
+            _check_label(self.label, height, width, category_count)
         except ValueError as error:
             raise ValueError(f"image {image_id}: {error}") from None
         return self

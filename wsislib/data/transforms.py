@@ -77,16 +77,6 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     return replace(sample, image=image, label=_without_vanished(moved))
 
 
-def resize_short_side(sample: Sample, short: int, longest: int) -> Sample:
-    """Scale so that the short side has `short` pixels, the long one at most `longest`.
-
-    Aspect ratio is kept up to rounding; the rule of Detectron's `SCALES` and `MAX_SIZE`.
-    """
-    height, width = sample.image.shape[1:]
-    factor = min(short / min(height, width), longest / max(height, width))
-    return resize_to(sample, *_scaled(height, width, factor))
-
-
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:
     """Cut out the window of rows top..top+height-1 and columns left..left+width-1.
 
@@ -159,14 +149,7 @@ def large_scale_jitter(
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
-    """Boxes around masks, in pixel edges.
-
-    Args:
-        masks: (K, H, W) bool.
-
-    Returns:
-        (K, 4) float32 xyxy; all 0 where a mask is empty.
-    """
+    """Boxes around masks (K, H, W), in pixel edges: (K, 4) float32 xyxy, all 0 if empty."""
     sides = []
     for filled in (masks.any(dim=1), masks.any(dim=2)):  # (K, W), (K, H)
         size = filled.shape[1]
@@ -198,7 +181,7 @@ def _is(label: Label, kind: LabelKind) -> Tensor:
 
 
 def _reaches(label: Label, kind: LabelKind) -> Tensor:
-    """(K,) bool: which entries are of `kind` or dearer."""
+    """(K,) bool: which entries are of `kind` or more expensive."""
     return label.entry_kinds >= int(kind)
 
 
