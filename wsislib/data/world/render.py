@@ -15,7 +15,6 @@ from wsislib.data.world.spec import REFERENCE_SIZE
 from wsislib.data.world.textures import Pattern, Plane
 
 PART_BIT = np.uint8(128)  # set in an id map where the pixel belongs to a part of its object
-MOST_OBJECTS = 127
 
 Bytes = NDArray[np.uint8]
 
@@ -180,14 +179,9 @@ def render(layout: Layout, brushes: Brushes, size: int) -> tuple[Bytes, Bytes]:
 def keep_visible(ids: Bytes, reference: Bytes, count: int, least: int) -> tuple[Bytes, list[int]]:
     """Renumber an id map so that it holds only objects seen well enough at the reference size.
 
-    Args:
-        ids: (H, W) uint8 id map of `count` objects.
-        reference: the same layout's id map at 96 px.
-        count: how many objects the layout has.
-        least: visible pixels at 96 px below which an object carries no label.
-
-    Returns:
-        The id map with numbers 1..K (part bits kept) and the K objects' places 0..count-1.
+    `ids` (H, W) is of `count` objects, `reference` the same layout's id map at 96 px, `least` the
+    visible pixels there below which an object carries no label. Returns the id map with numbers
+    1..K (part bits stay) and the K objects' places 0..count-1.
     """
     seen = np.bincount((reference & ~PART_BIT).ravel(), minlength=count + 1)[1 : count + 1]
     here = seen
