@@ -9,8 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from wsisbook.part0.portrait import portrait
 from wsisbook.part0.world_find import SIZE, around, closest_pair, nested
-from wsislib.data.world import Scene, World, portrait
+from wsislib.data.world import Scene, World
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, colour
