@@ -16,12 +16,12 @@ from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import pick_device
 from wsislib.labels.datasets import WeakDataset
 from wsislib.models.assets import LAB_BACKBONE
-from wsislib.recipes.package_weights import Recipe, train_by_recipe, write_package_weights
+from wsislib.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
 from wsislib.recipes.tag_pretraining import TagClassifier
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabBackboneRecipe(Recipe):
+class LabBackboneRecipe(WeightsRecipe):
     """Everything that decides the start weights; the world is factor set "pretrain"."""
 
     steps: int = 3_000

@@ -24,7 +24,7 @@ _POINTS = 40  # of the training curve that a manifest keeps
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class WeightsRecipe:
     """What decides the weights, whatever the model.
 
     Attributes:
@@ -64,7 +64,7 @@ class Recipe:
 
 
 def train_by_recipe(
-    recipe: Recipe,
+    recipe: WeightsRecipe,
     model: nn.Module,
     scenes: Dataset,
     folder: Path,

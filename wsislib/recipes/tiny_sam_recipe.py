@@ -18,12 +18,12 @@ from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_prompts import PromptRule
 from wsislib.models.sam.sam_training import SamTraining
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.recipes.package_weights import Recipe, train_by_recipe, write_package_weights
+from wsislib.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
 from wsislib.recipes.sam_quality import measure_teacher
 
 
 @dataclass(frozen=True, kw_only=True)
-class TinySamRecipe(Recipe):
+class TinySamRecipe(WeightsRecipe):
     """Everything that decides the tiny SAM's weights; the world is factor set "teacher".
 
     Attributes:
