@@ -1,8 +1,7 @@
-"""The data contract: what one image with its label is, and what a model answers.
+"""The data contract: one image with its label, and a model's detections.
 
-Everything between a file on disk and a table in the book passes through these types.
-A label says exactly what an annotator gave and nothing more: a weakly labelled image carries
-no mask anywhere.
+Everything between a file on disk and a table in the book passes through these types. A label holds
+what an annotator gave and nothing more: a weakly labelled image carries no mask anywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from torch import Tensor
 
 
 class LabelKind(IntEnum):
-    """What an annotator gave, from cheapest to dearest."""
+    """What an annotator gave, from cheapest to most expensive."""
 
     TAG = 0
     POINT = 1
@@ -38,7 +37,7 @@ class Category:
 
 @dataclass(frozen=True)
 class Candidates:
-    """What a teacher makes of a label: M masks for each of its K entries, none of them truth.
+    """A teacher's masks for a label: M for each of its K entries, none of them ground truth.
 
     Attributes:
         masks: (K, M, H, W) bool; a candidate may be empty.
@@ -72,12 +71,12 @@ class Label:
         boxes: (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, 0 <= y0 < y1 <= H.
         masks: (K, H, W) bool.
         kinds: (K,) uint8 of `LabelKind` where the image is partially supervised (some entries
-            carry more than `kind`), else None. Each entry then holds the field of its own
-            kind. Rows that hold no truth are empty: rows of `masks` whose entry is not MASK are
-            all False, rows of `boxes` whose entry is below BOX are all 0; in `points` only the
-            rows of POINT entries are promised to be truth.
-        candidates: what a teacher offers for each entry; for a tag nothing, so its row is empty,
-            of quality 0. None where no teacher was asked, and on labels of tags alone.
+            carry more than `kind`), else None. Each entry then has the fields of its kind. Rows
+            without ground truth are empty: rows of `masks` whose entry is not MASK are all False,
+            rows of `boxes` whose entry is below BOX are all 0; in `points` only the rows of POINT
+            entries are ground truth.
+        candidates: a teacher's, for each entry; the row of a tag is empty, of quality 0. None
+            where no teacher was asked, and on labels of tags alone.
     """
 
     kind: LabelKind
@@ -114,8 +113,8 @@ class Label:
     def _each(self, change: Callable[[Any], Any]) -> Label:
         """The label with every field that it has changed."""
         names = ("categories", "points", "boxes", "masks", "kinds", "candidates")
-        held = {name: getattr(self, name) for name in names}
-        changed = {name: change(value) for name, value in held.items() if value is not None}
+        values = {name: getattr(self, name) for name in names}
+        changed = {name: change(value) for name, value in values.items() if value is not None}
         return replace(self, **changed)
 
 
@@ -126,7 +125,7 @@ class Sample:
     Attributes:
         image: (3, H, W) float32 RGB in 0..1.
         image_id: the data set's own id, a positive integer.
-        label: what is known about the image.
+        label: its annotations.
     """
 
     image: Tensor
@@ -138,13 +137,10 @@ class Sample:
         return Sample(self.image.to(device), self.image_id, self.label.to(device))
 
     def check(self, category_count: int | None = None) -> Sample:
-        """Return self, or raise one clear error.
-
-        Args:
-            category_count: C; where given, category indices must lie in 0..C-1.
+        """Return self; where `category_count` C is given, category indices must lie in 0..C-1.
 
         Raises:
-            ValueError: names the image id, the entry and what is wrong.
+            ValueError: names the image id, the entry (counted from 0) and what is wrong.
         """
         image_id = self.image_id
         if isinstance(image_id, bool) or not isinstance(image_id, int) or image_id < 1:
@@ -160,7 +156,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Detections:
-    """What a model finds in one image, N instances, best score first.
+    """A model's predictions for one image, N instances, best score first.
 
     Attributes:
         boxes: (N, 4) float32 xyxy in pixels of the image as given.
@@ -179,12 +175,8 @@ class Detections:
 
     def to(self, device: torch.device | str) -> Detections:
         """The same detections with every tensor on `device`."""
-        return Detections(
-            self.boxes.to(device),
-            self.scores.to(device),
-            self.categories.to(device),
-            self.masks.to(device),
-        )
+        fields = (self.boxes, self.scores, self.categories, self.masks)
+        return Detections(*(field.to(device) for field in fields))
 
 
 @runtime_checkable

@@ -1,10 +1,9 @@
-"""Moves of an image together with its label, as pure functions.
+"""Transforms of an image together with its label, as pure functions.
 
 Coordinates are continuous: pixel (i, j) covers [j, j+1) x [i, i+1), its centre lies at +0.5.
 Randomness comes from the generator that the caller passes. An entry whose mask, box or point
-vanishes under a move is dropped with all its fields; tags are never dropped, since a tag says
-nothing about where its object lies. A teacher's candidates move exactly as masks do; one that
-becomes empty stays, since it is no truth.
+vanishes is dropped with all its fields; tags, which have no location, never are. A teacher's
+candidates are transformed as masks are; one that becomes empty stays, since it is no ground truth.
 """
 
 from __future__ import annotations

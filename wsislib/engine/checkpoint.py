@@ -191,8 +191,8 @@ def _steps(folder: Path) -> set[int]:
 def _prune(folder: Path, newest: int) -> None:
     """Keep the newest two checkpoints; newer ones than that just written are of an older run."""
     good = [s for s in _steps(folder) if s <= newest and sidecar(_tensors(folder, s)).exists()]
-    kept = set(sorted(good)[-_CHECKPOINTS:])
-    for step in _steps(folder) - kept:
+    newest_good = set(sorted(good)[-_CHECKPOINTS:])
+    for step in _steps(folder) - newest_good:
         with contextlib.suppress(OSError):
             sidecar(_tensors(folder, step)).unlink(missing_ok=True)
             _tensors(folder, step).unlink(missing_ok=True)

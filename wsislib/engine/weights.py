@@ -136,9 +136,9 @@ def load_weights(path: Path, model: nn.Module, skip: tuple[str, ...] = ()) -> di
     meta = read_meta(path)
     read = read_tensors(path, meta)
     tensors = {name: value for name, value in read.items() if not name.startswith(skip)}
-    own = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
-    require_same_tensors(path, {**tensors, **own}, model)
-    model.load_state_dict({**tensors, **own})
+    skipped = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
+    require_same_tensors(path, {**tensors, **skipped}, model)
+    model.load_state_dict({**tensors, **skipped})
     return meta
 
 

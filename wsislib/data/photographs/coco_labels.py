@@ -135,17 +135,16 @@ def label_of(
     check_amount(len(annotations), height, width)
     kinds = [weaker_kind(annotation, ceiling) for annotation in annotations]
     annotations, kinds = _single_tags(annotations, kinds)
-    least = min(kinds, default=ceiling)
-    most = max(kinds, default=ceiling)
+    lowest, highest = min(kinds, default=ceiling), max(kinds, default=ceiling)
     count = len(kinds)
-    some_points = least == LabelKind.POINT or LabelKind.POINT in kinds
+    some_points = lowest == LabelKind.POINT or LabelKind.POINT in kinds
     label = Label(
-        kind=least,
+        kind=lowest,
         categories=torch.tensor([category_index[a["category_id"]] for a in annotations]).long(),
         points=torch.zeros(count, 2) if some_points else None,
-        boxes=torch.zeros(count, 4) if most >= LabelKind.BOX else None,
-        masks=torch.zeros(count, height, width).bool() if most == LabelKind.MASK else None,
-        kinds=None if least == most else torch.tensor(kinds, dtype=torch.uint8),
+        boxes=torch.zeros(count, 4) if highest >= LabelKind.BOX else None,
+        masks=torch.zeros(count, height, width).bool() if highest == LabelKind.MASK else None,
+        kinds=None if lowest == highest else torch.tensor(kinds, dtype=torch.uint8),
     )
     for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
         try:

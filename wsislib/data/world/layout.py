@@ -49,7 +49,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Palette:
-    """What a layout needs to know of its world.
+    """The parts of a world that a layout depends on.
 
     Attributes:
         spec, table: the world's.
@@ -99,14 +99,14 @@ def _host_and_rider(palette: Palette, draws: Draws, group: int) -> list[WorldObj
         inside = 0.42 * radius
         return [host, _thing(palette, draws, other, group, x, y, inside)]
     reach, angle = 0.35 * radius * draws.unit() ** 0.5, draws.between(0, 2 * pi)
-    own = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
+    size = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
     there = (x + reach * cos(angle), y + reach * sin(angle))
-    return [host, _thing(palette, draws, other, group, *there, own)]
+    return [host, _thing(palette, draws, other, group, *there, size)]
 
 
 def _category(palette: Palette, draws: Draws) -> int:
-    found = int(np.searchsorted(palette.cumulative, draws.unit(), side="right"))
-    return min(found, palette.spec.categories - 1)
+    category = int(np.searchsorted(palette.cumulative, draws.unit(), side="right"))
+    return min(category, palette.spec.categories - 1)
 
 
 def _thing(
