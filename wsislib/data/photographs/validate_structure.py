@@ -38,15 +38,11 @@ def read_document(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
     return document, []
 
 
-def read_sound_document(path: Path, ignore: tuple[str, ...] = ()) -> dict[str, Any]:
-    """A parsed COCO JSON file of sound structure.
-
-    Raises:
-        ValueError: lists every error of its structure, those of codes in `ignore` apart.
-    """
+def read_sound_document(path: Path) -> dict[str, Any]:
+    """A parsed COCO JSON file; raises ValueError listing every error of its structure."""
     document, problems = read_document(path)
     if document is not None:
-        problems = [p for p in check_structure(document, path) if p.code not in ignore]
+        problems = list(check_structure(document, path))
     require_trainable(Report.of(str(path), problems))
     assert document is not None  # else there is a problem
     return document
@@ -62,10 +58,9 @@ def check_structure(document: dict[str, Any], path: Path) -> Iterator[Problem]:
         elif not isinstance(document[name], list):
             message = f"'{name}' is {type(document[name]).__name__}, must be a list"
             yield here.error("wrong-type", message, f"make '{name}' a list")
-    if document.get("categories") == []:
-        yield here.error("no-categories", "'categories' is empty", "declare every category")
-    if document.get("images") == []:
-        yield here.error("no-images", "'images' is empty", "declare every image")
+    for name, one in (("categories", "category"), ("images", "image")):
+        if document.get(name) == []:
+            yield here.error(f"no-{name}", f"'{name}' is empty", f"declare every {one}")
     for name in _KEYS:
         yield from _check_records(document, name, path)
     yield from _check_categories(document, path)
@@ -75,10 +70,12 @@ def check_structure(document: dict[str, Any], path: Path) -> Iterator[Problem]:
 
 def whole_records(document: dict[str, Any], name: str) -> list[dict[str, Any]]:
     """The records of 'categories', 'images' or 'annotations' that have all keys, well typed."""
-    records = document.get(name)
-    if not isinstance(records, list):
-        return []
-    return [record for record in records if _is_whole(record, name)]
+    return [
+        record
+        for record in _records(document, name)
+        if isinstance(record, dict)
+        and all(_has_type(record.get(k), t) for k, t in _KEYS[name].items())
+    ]
 
 
 def has_legal_size(image: dict[str, Any]) -> bool:
@@ -87,10 +84,9 @@ def has_legal_size(image: dict[str, Any]) -> bool:
     return min(width, height) >= 1 and bool(width * height <= MAX_PIXELS)
 
 
-def _is_whole(record: object, name: str) -> bool:
-    return isinstance(record, dict) and all(
-        _has_type(record.get(key), kind) for key, kind in _KEYS[name].items()
-    )
+def _records(document: dict[str, Any], name: str) -> list[Any]:
+    records = document.get(name)
+    return records if isinstance(records, list) else []
 
 
 def _has_type(value: object, kind: type) -> bool:
@@ -99,11 +95,8 @@ def _has_type(value: object, kind: type) -> bool:
 
 def _check_records(document: dict[str, Any], name: str, path: Path) -> Iterator[Problem]:
     """Keys, types, zero and repeated ids of one list of records."""
-    records = document.get(name)
-    if not isinstance(records, list):
-        return
     first: dict[int, int] = {}
-    for index, record in enumerate(records):
+    for index, record in enumerate(_records(document, name)):
         where = f"{name}[{index}]"
         if not isinstance(record, dict):
             message = f"{where} is {type(record).__name__}, must be an object"
@@ -117,7 +110,7 @@ def _check_records(document: dict[str, Any], name: str, path: Path) -> Iterator[
                 message = f"{where}: '{key}' is {record[key]!r:.60}, must be {_TYPES[kind]}"
                 yield here.error("wrong-type", message, f"correct '{key}'")
         number = record.get("id")
-        if not isinstance(number, int) or isinstance(number, bool):
+        if not _has_type(number, int):
             continue
         if number < 1:
             message = f"{where} has id {number}; ids start at 1 (evaluators read 0 as 'no match')"
@@ -173,13 +166,6 @@ def _check_references(document: dict[str, Any], path: Path) -> Iterator[Problem]
 
 def record_location(record: dict[str, Any], name: str, path: Path) -> Location:
     """The location of one record of 'images' or 'annotations', with the ids that it has."""
-
-    def number(key: str) -> int | None:
-        value = record.get(key)
-        return value if _has_type(value, int) else None
-
-    if name == "images":
-        return Location(str(path), number("id"))
-    if name == "annotations":
-        return Location(str(path), number("image_id"), number("id"))
-    return Location(str(path))
+    keys = {"images": ("id",), "annotations": ("image_id", "id")}.get(name, ())
+    values = (record.get(key) for key in keys)
+    return Location(str(path), *(value if _has_type(value, int) else None for value in values))
