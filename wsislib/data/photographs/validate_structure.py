@@ -109,7 +109,7 @@ def _check_records(document: dict[str, Any], name: str, path: Path) -> Iterator[
             elif not _has_type(record[key], kind):
                 message = f"{where}: '{key}' is {record[key]!r:.60}, must be {_TYPES[kind]}"
                 yield here.error("wrong-type", message, f"correct '{key}'")
-        number = record.get("id")
+        number: Any = record.get("id")
         if not _has_type(number, int):
             continue
         if number < 1:
