@@ -8,7 +8,7 @@ from wsisbook.part2.teacher_show import deepest, heads_table, meanings_table, qu
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import MaskCandidates
-from wsislib.recipes.sam_quality import mask_iou, measure_teacher
+from wsislib.recipes.sam_quality import candidate_iou, measure_teacher
 
 
 def scene() -> Sample:
@@ -74,16 +74,16 @@ def test_meanings_tell_equal_candidates_from_different_ones() -> None:
     assert both["2"]["alike"] == pytest.approx((1 + 2 * 160 / 416) / 3, abs=1e-4)
 
 
-def test_mask_iou_is_intersection_over_union() -> None:
+def test_candidate_iou_is_intersection_over_union() -> None:
     masks = scene().label.masks
-    table = mask_iou(masks[None], masks)[0]  # (5, 5)
+    table = candidate_iou(masks[None], masks)[0]  # (5, 5)
     for i, one in enumerate(masks):
         for j, other in enumerate(masks):
             wanted = float((one & other).sum()) / float((one | other).sum())
             assert float(table[i, j]) == pytest.approx(wanted)
-    within = mask_iou(masks[None], masks[None])
+    within = candidate_iou(masks[None], masks[None])
     assert torch.equal(within[0], table)
-    assert float(mask_iou(torch.zeros(1, 1, 4, 4) > 0, torch.zeros(1, 4, 4) > 0)) == 0.0
+    assert float(candidate_iou(torch.zeros(1, 1, 4, 4) > 0, torch.zeros(1, 4, 4) > 0)) == 0.0
 
 
 def test_the_deepest_pixel_is_inside_and_deep() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.runs.environment import peak_memory_mib
+from wsislib.engine.memory import peak_memory_mib
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ def inference_cost(
     return InferenceCost(
         1000 * statistics.median(own),
         statistics.median(a / b for a, b in zip(own, other, strict=True)),
-        peak_of(device),
+        peak_memory_mib(device),
     )
 
 
@@ -61,15 +61,6 @@ def forget_peak(device: torch.device) -> None:
     else:
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_of(device: torch.device) -> float | None:
-    """MiB that the process, or the GPU, held at most."""
-    import torch
-
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return peak_memory_mib()
 
 
 def _seconds(predict: Predict, image: Tensor, device: torch.device) -> float:

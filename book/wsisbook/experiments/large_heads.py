@@ -127,7 +127,7 @@ def _masks(
 def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.device) -> Path:
     """The weights of the model with all of its categories; of several processes one writes."""
     from wsisbook.experiments.category_subset import restore_categories
-    from wsislib.engine.distributed import join_team
+    from wsislib.engine.distributed import join_process_group
     from wsislib.engine.weights import read_meta, save_weights
 
     trained = folder / "checkpoints" / "final.safetensors"
@@ -135,10 +135,10 @@ def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.d
         return trained
     restore_categories(model, rows)
     whole = folder / "whole" / trained.name
-    team = join_team(device)
-    if team.leads:
+    team = join_process_group(device)
+    if team.is_main:
         save_weights(whole, model, {"trained": read_meta(trained)["sha256"]})
-    team.wait()
+    team.barrier()
     return whole
 
 

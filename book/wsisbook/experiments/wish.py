@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wsislib.data.sample import Dataset, Sample
-    from wsislib.engine.looking import AfterStep
+    from wsislib.engine.side_effects import AfterStep
     from wsislib.labels.datasets import WeakDataset
     from wsislib.models.mask2former.mask2former import Mask2Former
     from wsislib.models.sam.sam import Teacher

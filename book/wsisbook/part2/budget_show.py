@@ -52,7 +52,7 @@ def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataF
 
     Returns:
         Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
-        labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
+        labelled), `ap` and `std` (NaN with one seed), as `tables.plots.ap_against_cost` draws them.
     """
     result, lines = study.table(table), []
     for row in result.table.rows.values():

@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
+from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, colour, line, marker
-from wsislib.viz.world import tinted
 
 
 @dataclass(frozen=True)

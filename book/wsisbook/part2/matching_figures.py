@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
+from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, PALE, colour, rgb, text_colour
-from wsislib.viz.world import tinted
 
 Picture = NDArray[np.uint8]
 Masks = NDArray[np.bool_]

@@ -18,7 +18,7 @@ from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.matching import nearest_candidate
 from wsislib.models.wish.wish import WISH
-from wsislib.recipes.sam_quality import mask_iou
+from wsislib.recipes.sam_quality import candidate_iou
 
 TERMS = {
     "class": "class", "prompt": "prompt", "mask": "mask cross-entropy", "dice": "mask Dice"
@@ -104,7 +104,7 @@ def _spread(opened: MatchTrace) -> Tensor:
 
 def _truth(opened: MatchTrace, masks: Tensor) -> Tensor:
     """(Q, N) IoU of every query's mask with every true one (N, H, W)."""
-    return mask_iou(opened.masks()[None], masks)[0]
+    return candidate_iou(opened.masks()[None], masks)[0]
 
 
 def _partners(opened: MatchTrace, query: Tensor, whole: Tensor, truth: Tensor) -> Tensor:

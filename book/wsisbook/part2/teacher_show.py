@@ -14,7 +14,7 @@ from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import MaskCandidates, Teacher
-from wsislib.recipes.sam_quality import mask_iou
+from wsislib.recipes.sam_quality import candidate_iou
 
 _LEAST_AREA = 120  # pixels: smaller masks show nothing on a page
 
@@ -93,7 +93,7 @@ def ask_point(teacher: Teacher, sample: Sample, entry: int) -> Answer:
     assert label.masks is not None
     x, y = (int(value) for value in answer.prompt)
     meant = label.masks[label.masks[:, y, x]]  # (T, H, W)
-    table = mask_iou(torch.from_numpy(answer.masks)[None], meant)[0]  # (3, T)
+    table = candidate_iou(torch.from_numpy(answer.masks)[None], meant)[0]  # (3, T)
     return replace(answer, truths=table.amax(1).tolist())
 
 
@@ -140,7 +140,7 @@ def _entry_that_means(sample: Sample, meanings: int) -> int | None:
 def _answer(
     sample: Sample, found: MaskCandidates, i: int, prompt: list[float], mask: torch.Tensor
 ) -> Answer:
-    truths = mask_iou(found.masks[i : i + 1], mask[None])[0, :, 0]  # (3,)
+    truths = candidate_iou(found.masks[i : i + 1], mask[None])[0, :, 0]  # (3,)
     picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
     return Answer(
         picture, found.masks[i].numpy(), found.scores[i].tolist(), prompt, truths.tolist()

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.experiments.inference_cost import forget_peak, peak_of
+from wsisbook.experiments.inference_cost import forget_peak
 from wsisbook.plan.disk import size
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsisbook.runs.declared import RunKey, Study
@@ -31,6 +31,7 @@ from wsisbook.runs.paths import build_folder
 from wsisbook.runs.resolve import Run, resolve, with_needs
 from wsisbook.runs.stopwatch import duration
 from wsislib.atomic import write_json
+from wsislib.engine.memory import peak_memory_mib
 
 if TYPE_CHECKING:
     from wsislib.engine.distributed import ProcessGroup
@@ -103,10 +104,10 @@ def dry_runs(
         ValueError: a run cannot be done; names it and says why.
     """
     from wsislib.engine.device import pick_device
-    from wsislib.engine.distributed import join_team
+    from wsislib.engine.distributed import join_process_group
 
     runs = [resolve(study, key) for key in with_needs(study, keys)]
-    team = join_team(pick_device(options.device))
+    team = join_process_group(pick_device(options.device))
     with _workplace(study.root, team) as folder:
         for run in runs:
             try:
@@ -135,12 +136,12 @@ def _one(
     count = miniature_count(run.config, options, team.world)
     data = folder / "data"
     work = _place(folder, run.key) / "work"
-    if team.leads:
+    if team.is_main:
         work.mkdir(parents=True)
         write_teacher(config, data)
         write_miniatures(run.experiment, config, data, count)
         write_backbone_weights(config, folder / "torch")
-    team.wait()
+    team.barrier()
     told: dict[str, int] = {}
     context = Context(
         config,
@@ -148,16 +149,16 @@ def _one(
         work,
         options.device,
         {name: _place(folder, key) for name, key in run.needs.items()},
-        progress and team.leads,
+        progress and team.is_main,
         model_hook(options.side, told, watch),
     )
     with stand_in_teacher(config, data):
         outcome = run.experiment.run(context)
     if options.side is not None and "parameters" not in told:
         raise ValueError("the experiment does not show its model; leave out --side")
-    team.wait()
-    kept = _publish(run, outcome, work) if team.leads else (0, 0)
-    team.wait()
+    team.barrier()
+    kept = _publish(run, outcome, work) if team.is_main else (0, 0)
+    team.barrier()
     seconds = outcome.notes.get("training_seconds")
     return DryRun(
         key=run.key,
@@ -199,7 +200,7 @@ def _workplace(root: Path, team: ProcessGroup) -> Iterator[Path]:
     """A folder for all processes, in which data, ImageNet's weights and candidates lie."""
     parent = build_folder(root) / "dry-run"
     name = ""
-    if team.leads:
+    if team.is_main:
         parent.mkdir(parents=True, exist_ok=True)
         name = tempfile.mkdtemp(dir=parent)
     folder = Path(team.gather(name)[0])
@@ -215,11 +216,11 @@ def _workplace(root: Path, team: ProcessGroup) -> Iterator[Path]:
                 del os.environ[key]
             else:
                 os.environ[key] = value
-        if team.leads:
+        if team.is_main:
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def _peak(team: ProcessGroup) -> float | None:
     """MiB of the process, or GPU, that took most."""
-    own = peak_of(team.device)
-    return max((memory for memory in team.gather(own) if memory is not None), default=None)
+    peaks = team.gather(peak_memory_mib(team.device))
+    return max((memory for memory in peaks if memory is not None), default=None)

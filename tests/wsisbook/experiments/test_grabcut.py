@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.coco_reference import perfect_results
 from wsisbook.experiments.detected_boxes import DetectedBoxes
 from wsisbook.experiments.grabcut import GRABCUT, GrabCutConfig, painted, run_grabcut
 from wsisbook.experiments.mask_rcnn import MASK_RCNN, MaskRcnnConfig, labelled_data
@@ -18,7 +19,6 @@ from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import perfect_results
 from wsislib.labels import grabcut
 from wsislib.labels.grabcut import grabcut_mask
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from wsisbook.part2.cams import FADED, STRONGEST, WARM, Heat, heat_grid, warmed
+from wsisbook.part2.panels import panels
 from wsislib.viz.curves import Series
 from wsislib.viz.palette import colour, rgb
-from wsislib.viz.panels import panels
 
 
 def test_a_map_is_spread_over_the_whole_image() -> None:

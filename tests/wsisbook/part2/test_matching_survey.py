@@ -11,7 +11,7 @@ from wsisbook.part2.matching_survey import Survey, survey
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.models.wish.wish import WISH
-from wsislib.recipes.sam_quality import mask_iou
+from wsislib.recipes.sam_quality import candidate_iou
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,9 @@ def test_one_scene_by_hand(student: WISH, scene: Sample, found: Survey) -> None:
     why = "a mean over both scenes, here over one of two alike"
     close(found.spread.loc["mask Dice", "spread"], torch.stack(spread).mean().item(), why, 1e-4)
     queries, pairs = opened.masks(), opened.pairs
-    own = [float(mask_iou(queries[None, [q]], scene.label.masks[[i]])[0, 0, 0]) for q, i in pairs]
+    own = [
+        float(candidate_iou(queries[None, [q]], scene.label.masks[[i]])[0, 0, 0]) for q, i in pairs
+    ]
     row = found.left_out.loc["all three"]
     assert row["IoU of the query's mask"] == pytest.approx(sum(own) / len(own), abs=1e-6)
     assert row["another query"] == 0

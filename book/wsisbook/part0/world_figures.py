@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wsislib.data.world import Scene, World, portrait
+from wsisbook.part0.portrait import portrait
+from wsisbook.part0.world_find import SIZE, around, closest_pair, nested
+from wsislib.data.world import Scene, World
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
-from wsislib.viz.palette import INK, colour, rgb
-from wsislib.viz.world_find import SIZE, around, closest_pair, nested
+from wsislib.viz.overlay import tinted
+from wsislib.viz.palette import INK, colour
 
 Picture = NDArray[np.uint8]
 
@@ -170,16 +172,6 @@ def distance_figure(world: World, a_categories: Sequence[int]) -> Figure:
         ax.set_xticks(np.arange(len(count)))
     left.set_ylabel("categories in B", fontsize=8)
     return figure
-
-
-def tinted(image: Picture, masks: NDArray[np.bool_], first: int = 0) -> Picture:
-    """The image greyed and paled, with each mask (K, H, W) in a colour of the palette."""
-    grey = image.mean(axis=2, keepdims=True)
-    shown = np.repeat(0.45 * grey + 0.55 * 235, 3, axis=2)
-    for k, mask in enumerate(masks):
-        tint = 255 * rgb(colour(first + k))
-        shown[mask] = 0.5 * grey[mask] + 0.6 * tint
-    return np.clip(shown, 0, 255).astype(np.uint8)
 
 
 def _show(ax: Axes, picture: Picture) -> None:

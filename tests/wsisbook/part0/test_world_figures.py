@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+from wsisbook.part0 import world_figures as figures
 from wsislib.data.world import World, WorldSpec
-from wsislib.viz import world as figures
 from wsislib.viz.figure import png_bytes
+from wsislib.viz.overlay import tinted
 
 WORLD = World(WorldSpec())
 
@@ -45,6 +46,6 @@ def test_distance_bars_count_the_categories_in_b():
 
 def test_tint_marks_exactly_the_mask():
     scene = WORLD.scene(1, 0)
-    bare = figures.tinted(scene.image, scene.masks[:0])
-    shown = figures.tinted(scene.image, scene.masks[:1])
+    bare = tinted(scene.image, scene.masks[:0])
+    shown = tinted(scene.image, scene.masks[:1])
     assert np.array_equal((bare != shown).any(axis=2), scene.masks[0])

@@ -1,4 +1,4 @@
-"""One evaluation problem: truth and results, checked and reduced to what is to be judged."""
+"""Ground truth and predictions, checked and reduced to what is to be evaluated."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Entry = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Problem:
-    """What is judged against what.
+class EvalSubset:
+    """The images and categories to evaluate, with all that belongs to them.
 
     Attributes:
         images: COCO image entries.
         categories: COCO category entries, in the order asked for.
-        annotations: the truth in these images and categories; `area`, `iscrowd` always there.
-        results: the results in these images and categories, as COCO annotations.
+        annotations: the ground truth; `area` and `iscrowd` are always there.
+        results: the predictions, as COCO annotations.
     """
 
     images: list[Entry]
@@ -34,19 +34,18 @@ class Problem:
         """Ids of `images`, in their order."""
         return [image["id"] for image in self.images]
 
-    def truth(self) -> Entry:
-        """The truth as a COCO dictionary."""
+    def ground_truth(self) -> Entry:
+        """The ground truth as a COCO dictionary."""
         return self._dictionary(self.annotations)
 
-    def found(self) -> Entry:
-        """The results as a COCO dictionary."""
+    def predictions(self) -> Entry:
+        """The predictions as a COCO dictionary."""
         return self._dictionary(self.results)
 
-    def by_categories(self, count: int) -> Iterator[Problem]:
-        """The same problem in parts of at most `count` categories.
+    def by_categories(self, count: int) -> Iterator[EvalSubset]:
+        """Parts of at most `count` categories, each with the images in which these occur.
 
-        Each part keeps only the images in which its categories occur; the others add nothing to
-        any number.
+        The other images add nothing to any number.
         """
         by_id = {image["id"]: image for image in self.images}
         part_of = {c["id"]: i // count for i, c in enumerate(self.categories)}
@@ -58,49 +57,46 @@ class Problem:
         for entry in self.results:
             results[part_of[entry["category_id"]]].append(entry)
         for number, start in enumerate(parts):
-            truth, found = annotations[number], results[number]
-            seen = {entry["image_id"] for entry in truth}.union(e["image_id"] for e in found)
+            seen = {entry["image_id"] for entry in (*annotations[number], *results[number])}
             images = [by_id[image_id] for image_id in sorted(seen)]
-            yield Problem(images, self.categories[start : start + count], truth, found)
+            categories = self.categories[start : start + count]
+            yield EvalSubset(images, categories, annotations[number], results[number])
 
     def _dictionary(self, annotations: list[Entry]) -> Entry:
         images, categories = self.images, self.categories
         return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def pose(
+def prepare_eval(
     ground_truth: Mapping[str, Any],
     results: Sequence[Mapping[str, Any]],
     categories: Sequence[int] | None,
     image_ids: Sequence[int] | None,
     iou_type: str,
-) -> Problem:
-    """Check both sides and leave out what is not to be judged; see `evaluate.coco_ap`.
+) -> EvalSubset:
+    """Check both sides and leave out what is not to be evaluated; see `evaluate.coco_ap`.
 
     Raises:
-        ValueError: names the entry that cannot be judged and how to mend it.
+        ValueError: names the entry that cannot be evaluated and how to mend it.
     """
     if iou_type not in ("segm", "bbox"):
         raise ValueError(f"iou_type is {iou_type!r}; use 'segm' or 'bbox'")
     chosen = _chosen_categories(ground_truth["categories"], categories)
     images = _chosen_images(ground_truth["images"], image_ids)
-    known = {
-        "image_id": {image["id"] for image in ground_truth["images"]},
-        "category_id": {category["id"] for category in ground_truth["categories"]},
-    }
-    for key, ids in known.items():
-        _require_known(ground_truth["annotations"], key, ids, "annotation")
-        _require_known(results, key, ids, "result")
+    for key, name in (("image_id", "images"), ("category_id", "categories")):
+        known = {entry["id"] for entry in ground_truth[name]}
+        _require_known(ground_truth["annotations"], key, known, "annotation")
+        _require_known(results, key, known, "result")
     sizes = {image["id"]: (image["height"], image["width"]) for image in images}
-    wanted = {category["id"] for category in chosen}
+    category_ids = {category["id"] for category in chosen}
 
-    def asked(entry: Mapping[str, Any]) -> bool:
-        return entry["image_id"] in sizes and entry["category_id"] in wanted
+    def belongs(entry: Mapping[str, Any]) -> bool:
+        return entry["image_id"] in sizes and entry["category_id"] in category_ids
 
-    annotations = [_truth_entry(a, sizes) for a in ground_truth["annotations"] if asked(a)]
-    found = [dict(result) for result in results if asked(result)]
-    _complete_results(found, iou_type)
-    return Problem(images, chosen, annotations, found)
+    annotations = [_truth_entry(a, sizes) for a in ground_truth["annotations"] if belongs(a)]
+    predictions = [dict(result) for result in results if belongs(result)]
+    _complete_results(predictions, iou_type)
+    return EvalSubset(images, chosen, annotations, predictions)
 
 
 def mask_code(annotation: Mapping[str, Any], height: int, width: int) -> Entry:
@@ -127,7 +123,7 @@ def _chosen_categories(entries: Sequence[Entry], indices: Sequence[int] | None) 
     wrong = [index for index in indices if not 0 <= index < len(entries)]
     if wrong or not len(indices) or len(set(indices)) < len(indices):
         raise ValueError(
-            f"categories to judge must be different indices 0..{len(entries) - 1} of the ground "
+            f"categories to evaluate must be different indices 0..{len(entries) - 1} of the ground "
             f"truth's categories, at least one; got {list(indices)[:10]}"
         )
     return [entries[index] for index in indices]
@@ -136,14 +132,14 @@ def _chosen_categories(entries: Sequence[Entry], indices: Sequence[int] | None) 
 def _chosen_images(entries: Sequence[Entry], image_ids: Sequence[int] | None) -> list[Entry]:
     if image_ids is None:
         return list(entries)
-    wanted = set(image_ids)
-    missing = wanted - {entry["id"] for entry in entries}
-    if missing or not wanted:
+    chosen = set(image_ids)
+    missing = chosen - {entry["id"] for entry in entries}
+    if missing or not chosen:
         raise ValueError(
-            "images to judge must be ids of the ground truth's images, at least one; "
+            "images to evaluate must be ids of the ground truth's images, at least one; "
             f"unknown: {sorted(missing)[:10]}"
         )
-    return [entry for entry in entries if entry["id"] in wanted]
+    return [entry for entry in entries if entry["id"] in chosen]
 
 
 def _require_known(
@@ -153,7 +149,7 @@ def _require_known(
         if entry.get(key) not in ids:
             raise ValueError(
                 f"{what} {entry.get('id', number)}: {key} {entry.get(key)!r} is not in the ground "
-                "truth; judge results against the data set they were made on"
+                "truth; evaluate results against the data set they were made on"
             )
 
 
@@ -178,7 +174,7 @@ def _complete_results(results: list[Entry], iou_type: str) -> None:
         if needed not in entry or "score" not in entry:
             lacking = needed if needed not in entry else "score"
             raise ValueError(
-                f"result {number} of image {entry['image_id']} has no {lacking}, which judging "
+                f"result {number} of image {entry['image_id']} has no {lacking}, which "
                 f"{iou_type} needs"
             )
     if iou_type == "segm":

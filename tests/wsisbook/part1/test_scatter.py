@@ -2,8 +2,8 @@
 
 import pytest
 
+from wsisbook.part1.scatter import ScatterPanel, scatter_panels
 from wsislib.viz.figure import png_bytes
-from wsislib.viz.scatter import ScatterPanel, scatter_panels
 
 
 def panel(title: str, **groups: tuple[list[float], list[float]]) -> ScatterPanel:

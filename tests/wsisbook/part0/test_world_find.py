@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from wsisbook.part0.world_find import shared_regions
 from wsislib.data.world import World, WorldSpec
-from wsislib.viz.world_find import shared_regions
 
 WORLD = World(WorldSpec(categories=6))
 EVERY = range(6)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from wsislib.annotate.work import Work
+from wsislib.annotate.image_labels import ImageLabels
 
-EMPTY = Work("a.png", 60, 40)
+EMPTY = ImageLabels("a.png", 60, 40)
 
 
 def test_an_entry_is_replaced_where_it_stands():

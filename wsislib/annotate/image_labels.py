@@ -1,4 +1,4 @@
-"""What has been labelled of one image so far, as a value that never changes."""
+"""The labels of one image so far, as a value that never changes."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ Entry = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Work:
+class ImageLabels:
     """One image's labels.
 
     Attributes:
         file_name: relative to the image folder.
-        width: pixels.
-        height: pixels.
-        entries: what is labelled, oldest first.
-        finished: whether everything that is to be labelled is; only then may a model learn that
-            there is nothing else in the image.
+        width, height: pixels.
+        entries: the labels, oldest first.
+        finished: whether the labels are complete; only then may a model learn that there is
+            nothing else in the image.
         seconds: time on this image that made no entry.
         id: of the image in the file; 0 where it is not numbered yet.
         record: other keys that the image's record in the file had.
@@ -38,8 +37,8 @@ class Work:
     id: int = 0
     record: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_entry(self, entry: Entry) -> Work:
-        """With one entry more, or one changed: an entry with the same id is replaced.
+    def with_entry(self, entry: Entry) -> ImageLabels:
+        """With an entry added, or replaced where one has the same id.
 
         Raises:
             ValueError: the entry's numbers are wrong, it lies outside the image or is empty, or
@@ -52,29 +51,20 @@ class Work:
             raise ValueError("the image has an entry of this category already; a tag adds nothing")
         at = next((i for i, old in enumerate(self.entries) if old["id"] == entry["id"]), None)
         position = len(others) if at is None else at
-        # A place says more than a tag, so it takes its tag's stead.
-        kept = [*others[:position], entry, *others[position:]]
-        if not _is_tag(entry):
-            kept = [o for o in kept if not (_is_tag(o) and o["category_id"] == category)]
-        return replace(self, entries=tuple(kept))
+        entries = [*others[:position], entry, *others[position:]]
+        if not _is_tag(entry):  # it says more than the tag of its category, so that one goes
+            entries = [o for o in entries if not (_is_tag(o) and o["category_id"] == category)]
+        return replace(self, entries=tuple(entries))
 
-    def without(self, entry_id: int) -> Work:
-        """Without one entry.
-
-        Raises:
-            ValueError: there is no such entry.
-        """
-        kept = tuple(entry for entry in self.entries if entry["id"] != entry_id)
-        if len(kept) == len(self.entries):
+    def without(self, entry_id: int) -> ImageLabels:
+        """Without one entry; raises ValueError where there is no such entry."""
+        entries = tuple(entry for entry in self.entries if entry["id"] != entry_id)
+        if len(entries) == len(self.entries):
             raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
-        return replace(self, entries=kept)
+        return replace(self, entries=entries)
 
-    def named(self, entry_id: int, category_id: int) -> Work:
-        """With another category for one entry.
-
-        Raises:
-            ValueError: there is no such entry, or see `with_entry`.
-        """
+    def named(self, entry_id: int, category_id: int) -> ImageLabels:
+        """With another category for one entry; raises as `with_entry`, or where there is none."""
         old = next((entry for entry in self.entries if entry["id"] == entry_id), None)
         if old is None:
             raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
