@@ -23,6 +23,9 @@ from wsislib.labels import grabcut
 from wsislib.labels.grabcut import grabcut_mask
 
 STUDY = """
+experiments:
+  grabcut: wsisbook.experiments.grabcut:GRABCUT
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:

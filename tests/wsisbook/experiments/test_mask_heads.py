@@ -21,6 +21,9 @@ from wsisbook.tables.tables import build_table
 from wsislib.data.sample import Category
 
 STUDY = """
+experiments:
+  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
