@@ -33,8 +33,7 @@ def plan(
         gpus: how many GPUs would work together on a run; the authors had 8.
         json: print JSON for machines.
     """
-    from wsisbook.plan.plan import data_needs, make_plan
-    from wsisbook.plan.plan_text import files_text, plan_json
+    from wsisbook.plan.plan import data_needs, files_text, make_plan, plan_json
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
 
@@ -80,8 +79,7 @@ def dry_run(
         side: scale images to this short side instead of the published one, in pixels.
         progress: show progress bars.
     """
-    from wsisbook.plan.dry_run import dry_runs
-    from wsisbook.plan.dry_run_settings import DryRunOptions
+    from wsisbook.plan.dry_run import DryRunOptions, dry_runs
     from wsisbook.runs.resolve import keys_of, runs_of_row
     from wsisbook.runs.spec import load_study
 

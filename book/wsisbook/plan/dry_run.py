@@ -5,7 +5,7 @@
 
 Finds out before days of GPU time are spent whether a row builds, learns, saves, is judged and
 finds what it needs. Data are miniatures (dry_run_data.py), ImageNet's weights and SAM's random
-stand-ins (dry_run_model.py, dry_run_teacher.py), and runs that the row needs are dry runs
+stand-ins (dry_run_model.py), and runs that the row needs are dry runs
 themselves. Everything happens in a folder that is removed afterwards; no result is written.
 """
 
@@ -17,14 +17,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsisbook.experiments.inference_cost import forget_peak, peak_of
-from wsisbook.plan.disk import size
-from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
+from wsisbook.experiments.weak_labels import KINDS, WeakLabelConfig, kinds_held
+from wsisbook.plan.costs import size
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import build_folder
@@ -126,8 +126,12 @@ def _one(
 ) -> DryRun:
     """The dry run of `run`, whose needs are done already."""
     from wsisbook.plan.dry_run_data import write_miniatures
-    from wsisbook.plan.dry_run_model import model_hook, write_backbone_weights
-    from wsisbook.plan.dry_run_teacher import stand_in_teacher, write_teacher
+    from wsisbook.plan.dry_run_model import (
+        model_hook,
+        stand_in_teacher,
+        write_backbone_weights,
+        write_teacher,
+    )
 
     forget_peak(team.device)
     started = time.perf_counter()
@@ -223,3 +227,62 @@ def _peak(team: ProcessGroup) -> float | None:
     """MiB of the process, or GPU, that took most."""
     own = peak_of(team.device)
     return max((memory for memory in team.gather(own) if memory is not None), default=None)
+
+
+@dataclass(frozen=True)
+class DryRunOptions:
+    """How a dry run differs from the run.
+
+    Attributes:
+        images: in a step, for each process. Training images of the miniature are twice as many.
+        steps: optimiser steps.
+        side: short side that images are scaled to, pixels; None keeps the published one.
+        device: "auto" or a device's name.
+    """
+
+    images: int = 1
+    steps: int = 1
+    side: int | None = None
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name, least in (("images", 1), ("steps", 1), ("side", 32)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"--{name} is {value}; it must be {least} or more")
+
+
+def small_settings(config: Any, options: DryRunOptions, processes: int) -> Any:
+    """`config` for a dry run; all that decides what is built and what is learnt stays."""
+    images = options.images * processes
+    wanted: dict[str, Any] = {
+        "steps": min(options.steps, config.steps),
+        "batch_size": images,
+        "checkpoint_every": options.steps,
+        "log_every": 1,
+        "workers": 0,
+        "train_count": miniature_count(config, options, processes),
+        "val_count": 1,
+        "cam_warmup": 0,  # else no pseudo point would be tried
+    }
+    known = {field.name for field in fields(config)}
+    if "self_start" in known:
+        wanted["self_start"] = min(0, config.self_start)  # -1 is never
+    if isinstance(config, WeakLabelConfig) and config.labels not in KINDS:
+        wanted |= {"labels": _small_mix(config, wanted["train_count"]), "budget": 0.0, "shares": {}}
+    if "jitter" in known and options.side is not None:
+        wanted["jitter"] = min(options.side, config.jitter)
+    return replace(config, **{name: value for name, value in wanted.items() if name in known})
+
+
+def miniature_count(config: Any, options: DryRunOptions, processes: int) -> int:
+    """How many training images a dry run has: two steps' worth, and one for each kind of label."""
+    kinds = len(kinds_held(config)) if isinstance(config, WeakLabelConfig) else 1
+    return max(2 * options.images * processes, kinds)
+
+
+def _small_mix(config: WeakLabelConfig, count: int) -> str:
+    """A mix of `count` images of the kinds that the settings hold, as evenly as can be."""
+    held = [name for name in KINDS if name in kinds_held(config)]
+    shares = [len(range(place, count, len(held))) for place in range(len(held))]
+    return " + ".join(f"{own} {name}" for own, name in zip(shares, held, strict=True))

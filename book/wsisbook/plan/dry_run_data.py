@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,16 @@ from PIL import Image, ImageDraw
 
 from wsisbook.runs.experiments import Experiment
 from wsislib.atomic import atomic_write
-from wsislib.data.visual_genome.classes import COCO_NAMES
+from wsislib.data.photographs.voc import VOC_NAMES
+from wsislib.data.visual_genome.classes import COCO_NAMES, HAND_MAPPINGS
 
 # Scaled to a short side of 800, an image of this shape is 1,333 long: the most there can be.
 WIDTH, HEIGHT = 640, 384
 VALIDATION_IMAGES = 1
 OBJECTS = 8  # in an image; COCO has 7 on average
+VOC_OBJECTS = 3  # VOC has 2.4
 WORD_WIDTH = 300  # numbers in a word vector, as in GloVe's
+_STRIDE = 397  # prime, so that objects of neighbouring images are of other categories
 # COCO's ids go up to 90 and leave these out.
 _NO_ID = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
 COCO_IDS = tuple(number for number in range(1, 91) if number not in _NO_ID)
@@ -112,8 +116,6 @@ def noise(generator: np.random.Generator) -> Image.Image:
 
 
 def _write_genome(config: Any, root: Path, images: int) -> None:
-    from wsisbook.plan.dry_run_genome import write_genome
-
     write_genome(
         root,
         images=images,
@@ -124,8 +126,6 @@ def _write_genome(config: Any, root: Path, images: int) -> None:
 
 
 def _write_voc(config: Any, root: Path, images: int) -> None:
-    from wsisbook.plan.dry_run_voc import write_voc
-
     write_voc(root, {config.train_list: images, config.val_list: VALIDATION_IMAGES})
 
 
@@ -165,3 +165,130 @@ def octagon(generator: np.random.Generator) -> npt.NDArray[np.float64]:
     centre = generator.uniform(radii, np.array([WIDTH, HEIGHT]) - radii)
     angles = 2 * math.pi * (np.arange(8) + 0.5) / 8
     return np.round(centre + radii * np.stack([np.cos(angles), np.sin(angles)], axis=1), 2)
+
+
+def write_genome(
+    root: Path, *, images: int, coco_val_ids: Sequence[int], listed: int, tests: int
+) -> None:
+    """Write objects.json, image_data.json and photographs in Visual Genome's format.
+
+    One of COCO's synsets is too rare to be listed, as in the real files: categories are one more
+    than `listed`.
+
+    Args:
+        root: the folder to be.
+        images: of the training part.
+        coco_val_ids: COCO ids of the images of the validation part.
+        listed: how many of the most frequent synsets will be asked for.
+        tests: images of the test part; they are declared, but have no photograph.
+
+    Raises:
+        ValueError: fewer synsets are wanted than COCO has, or no test part.
+    """
+    if listed < len(COCO_NAMES) or tests < 1:
+        raise ValueError(
+            f"a miniature of Visual Genome has {len(COCO_NAMES)} synsets or more and a test part, "
+            f"but {listed} synsets and {tests} test images are wanted"
+        )
+    frequent, rare = synsets(listed)
+    photographed = [*([None] * images), *coco_val_ids]
+    records, objects = [], []
+    number = 0
+    for image_id, coco_id in enumerate([*photographed, *([None] * tests)], start=1):
+        records.append(_record(image_id, coco_id))
+        own: list[str] = []
+        if image_id <= len(photographed):
+            own = [frequent[(number + k) * _STRIDE % len(frequent)] for k in range(OBJECTS)]
+        elif image_id == len(photographed) + 1:  # the first test image holds each listed one twice
+            own = [*frequent, *frequent, rare]
+        objects.append(_photograph(root, image_id, own, number, image_id <= len(photographed)))
+        number += len(own)
+    for folder in ("VG_100K", "VG_100K_2"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    atomic_write(root / "image_data.json", json.dumps(records))
+    atomic_write(root / "objects.json", json.dumps(objects))
+
+
+def synsets(listed: int) -> tuple[list[str], str]:
+    """The `listed` frequent synsets of the miniature, and one of COCO's that is rare."""
+    coco = [
+        HAND_MAPPINGS.get(name, f"{name.replace(' ', '_')}.n.01") for name in COCO_NAMES
+    ]  # the authors' rule: the name's own synset, or a pair made by hand
+    rare = HAND_MAPPINGS["hair drier"]
+    coco.remove(rare)
+    others = [f"thing_{number:04d}.n.01" for number in range(listed - len(coco))]
+    return [*coco, *others], rare
+
+
+def _record(image_id: int, coco_id: int | None) -> dict[str, Any]:
+    return {
+        "image_id": image_id,
+        "url": f"https://cs.stanford.edu/people/rak248/VG_100K/{image_id}.jpg",
+        "width": WIDTH,
+        "height": HEIGHT,
+        "coco_id": coco_id,
+        "flickr_id": None,
+    }
+
+
+def _photograph(
+    root: Path, image_id: int, own: Sequence[str], number: int, write: bool
+) -> dict[str, Any]:
+    """The record of one image's objects; where `write`, also its photograph."""
+    generator = np.random.default_rng(image_id)
+    image = noise(generator)
+    draw = ImageDraw.Draw(image)
+    entries = []
+    for place, synset in enumerate(own):
+        w, h = (int(value) for value in generator.integers(24, 180, 2))
+        x, y = int(generator.integers(0, WIDTH - w)), int(generator.integers(0, HEIGHT - h))
+        if write:
+            colour = tuple(int(value) for value in generator.integers(0, 256, 3))
+            draw.rectangle((x, y, x + w - 1, y + h - 1), fill=colour)
+        entries.append(
+            {
+                "object_id": number + place + 1,
+                "x": x, "y": y, "w": w, "h": h,
+                "names": [synset.partition(".")[0]],
+                "synsets": [synset],
+                "merged_object_ids": [],
+            }
+        )  # fmt: skip
+    if write:
+        write_photograph(root / "VG_100K" / f"{image_id}.jpg", image)
+    return {"image_id": image_id, "objects": entries}
+
+
+def write_voc(root: Path, lists: dict[str, int], seed: int = 0) -> None:
+    """Write a folder in VOC's layout, all masks in the devkit's own pair of folders.
+
+    Args:
+        root: the folder to be; it will hold ImageSets, JPEGImages and the two of masks.
+        lists: name of a list -> how many images it has, none of them on two lists.
+        seed: of what is drawn.
+    """
+    generator = np.random.default_rng(seed)
+    number = 0
+    for split, count in lists.items():
+        names = [f"2012_{number + place:06d}" for place in range(1, count + 1)]
+        for name in names:
+            _write_image(root, name, number * VOC_OBJECTS, generator)
+            number += 1
+        file = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+        atomic_write(file, "\n".join(names) + "\n")
+
+
+def _write_image(root: Path, name: str, first: int, generator: np.random.Generator) -> None:
+    """One photograph with objects of different categories, and its two index pictures."""
+    picture = noise(generator)
+    objects, classes = (Image.new("L", (WIDTH, HEIGHT)) for _ in range(2))
+    for place in range(1, VOC_OBJECTS + 1):
+        corners = [(x, y) for x, y in octagon(generator).tolist()]
+        colour = tuple(int(value) for value in generator.integers(0, 256, 3))
+        ImageDraw.Draw(picture).polygon(corners, fill=colour)
+        ImageDraw.Draw(objects).polygon(corners, fill=place)
+        ImageDraw.Draw(classes).polygon(corners, fill=1 + (first + place) % len(VOC_NAMES))
+    write_photograph(root / "JPEGImages" / f"{name}.jpg", picture)
+    for folder, indices in (("SegmentationObject", objects), ("SegmentationClass", classes)):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        indices.save(root / folder / f"{name}.png")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsisbook.plan.part_costs import part_costs, part_rows
+from wsisbook.plan.plan import part_costs, part_rows
 from wsisbook.runs.declared import Study
 from wsisbook.runs.status import notebook_frame, status_frame
 from wsisbook.runs.stopwatch import duration

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from wsisbook.plan.costs import Work
+from wsisbook.plan.costs import Work, size
 from wsisbook.plan.data_sources import DataFile
-from wsisbook.plan.disk import size
-from wsisbook.plan.part_costs import gpu_hours
-from wsisbook.plan.plan import Plan, data_needs, make_plan
+from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan
 from wsisbook.plan.step_times import StepTime, read_step_times
 from wsisbook.publish.generate import escape, markdown_table
 from wsisbook.runs.declared import Study

@@ -13,12 +13,16 @@ import torch
 from wsisbook import cli
 from wsisbook.experiments.mask_rcnn import MASK_RCNN
 from wsisbook.experiments.word_vectors import word_vectors
-from wsisbook.plan.disk import room
-from wsisbook.plan.dry_run import dry_runs
-from wsisbook.plan.dry_run_data import COCO_IDS, write_coco, write_miniatures, write_word_vectors
-from wsisbook.plan.dry_run_genome import write_genome
+from wsisbook.plan.costs import room
+from wsisbook.plan.dry_run import DryRunOptions, dry_runs, small_settings
+from wsisbook.plan.dry_run_data import (
+    COCO_IDS,
+    write_coco,
+    write_genome,
+    write_miniatures,
+    write_word_vectors,
+)
 from wsisbook.plan.dry_run_model import write_backbone_weights
-from wsisbook.plan.dry_run_settings import DryRunOptions, small_settings
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study

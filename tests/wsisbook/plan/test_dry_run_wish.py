@@ -7,9 +7,8 @@ import pytest
 from segment_anything import sam_model_registry
 
 from wsisbook.experiments.wish_settings import WishConfig, jitter
-from wsisbook.plan.dry_run import dry_runs
-from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
-from wsisbook.plan.dry_run_voc import write_voc
+from wsisbook.plan.dry_run import DryRunOptions, dry_runs, miniature_count, small_settings
+from wsisbook.plan.dry_run_data import write_voc
 from wsisbook.plan.step_times import kind_of
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey, Study

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsisbook.plan.costs import expected_cost
-from wsisbook.plan.part_costs import PartCost, gpu_hours, part_costs, part_rows
-from wsisbook.plan.plan import make_plan
+from wsisbook.plan.plan import PartCost, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute

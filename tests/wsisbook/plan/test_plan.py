@@ -8,8 +8,8 @@ import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
+from wsisbook.plan.costs import room, size
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
-from wsisbook.plan.disk import room, size
 from wsisbook.plan.plan import data_needs, make_plan
 from wsisbook.plan.step_times import ANCHOR, kind_of, match, read_step_times
 from wsisbook.publish.generate import write_pages
