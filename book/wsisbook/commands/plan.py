@@ -33,7 +33,7 @@ def plan(
         gpus: how many GPUs would work together on a run; the authors had 8.
         json: print JSON for machines.
     """
-    from wsisbook.plan.plan import data_needs, files_text, make_plan, plan_json
+    from wsisbook.plan.plan import data_needs, make_plan
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
 
@@ -44,11 +44,11 @@ def plan(
     planned = make_plan(study, open_store(scale, study.root), scale, tables)
     files = data_needs(study, planned)
     if json:
-        print(dumps(plan_json(planned, files, gpus), indent=2))
+        print(dumps(planned.record(files, gpus), indent=2))
         return DONE
     print(planned.text(jobs, gpus))
-    if files:
-        print(files_text(files))
+    for file in files:
+        print(file.text())
     return DONE
 
 

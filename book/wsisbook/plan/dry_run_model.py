@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
+from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
+from wsisbook.plan.data_sources import BACKBONES
 from wsisbook.runs.digest import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
@@ -21,8 +22,6 @@ from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 from wsislib.models.wish.wish import WISH
 
-_PUBLISHED = {"r50": (resnet50, ResNet50_Weights.IMAGENET1K_V1)}
-_PUBLISHED["r101"] = (resnet101, ResNet101_Weights.IMAGENET1K_V1)
 _LONGEST = 1333 / 800  # as a multiple of the short side, in all published settings
 
 
@@ -32,11 +31,9 @@ def write_backbone_weights(config: Any, torch_home: Path, seed: int = 0) -> None
     `torch_home` becomes the environment variable TORCH_HOME of the dry run. Frozen batch norm
     does not keep random weights from growing block by block, so each block adds a little only.
     """
-    for name, (build, published) in _PUBLISHED.items():
-        if name not in str(getattr(config, "builder", "")).split("_"):
-            continue
-        file = torch_home / "hub" / "checkpoints" / published.url.rpartition("/")[2]
-        if file.exists():
+    for name, build in (("r50", resnet50), ("r101", resnet101)):
+        file = torch_home / "hub" / "checkpoints" / BACKBONES[name]
+        if name not in str(getattr(config, "builder", "")).split("_") or file.exists():
             continue
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -49,39 +46,42 @@ def write_backbone_weights(config: Any, torch_home: Path, seed: int = 0) -> None
 
 
 def model_hook(
-    side: int | None, told: dict[str, int], watch: Callable[[nn.Module], None] | None = None
+    side: int | None, seen: dict[str, int], watch: Callable[[nn.Module], None] | None = None
 ) -> Callable[[nn.Module], None]:
     """What a dry run passes to an experiment as `Context.on_model`.
 
     Args:
         side: short side that images are scaled to, pixels; None leaves the model's own.
-        told: gets "parameters", and "masks": how many the model has painted in images.
+        seen: gets "parameters", and "masks": how many a detector has pasted into images.
         watch: is called with the model in the end.
     """
 
-    def look(model: nn.Module) -> None:
+    def hook(model: nn.Module) -> None:
         if isinstance(model, Detector):
-            if side is not None:
-                model.transform.min_size = (side,)
-                model.transform.max_size = round(side * _LONGEST)
-            _see_objects(model)
-            _count_masks(model, told)
-        elif isinstance(model, (Mask2Former, WISH)):
-            if side is not None:
-                framing = (model.segmenter if isinstance(model, WISH) else model).framing
-                framing.side = (side, round(side * _LONGEST))
-        elif side is not None:
-            raise ValueError(
-                f"images of {type(model).__name__} cannot be made smaller; leave out --side"
-            )
-        told["parameters"] = sum(p.numel() for p in model.parameters())
+            _find_objects(model)
+            _count_masks(model, seen)
+        if side is not None:
+            _scale_images(model, side)
+        seen["parameters"] = sum(p.numel() for p in model.parameters())
         if watch is not None:
             watch(model)
 
-    return look
+    return hook
 
 
-def _see_objects(model: Detector) -> None:
+def _scale_images(model: nn.Module, side: int) -> None:
+    longest = round(side * _LONGEST)
+    if isinstance(model, Detector):
+        model.transform.min_size, model.transform.max_size = (side,), longest
+    elif isinstance(model, (Mask2Former, WISH)):
+        segmenter = model.segmenter if isinstance(model, WISH) else model
+        segmenter.framing.side = (side, longest)
+    else:
+        name = type(model).__name__
+        raise ValueError(f"images of {name} cannot be made smaller; leave out --side")
+
+
+def _find_objects(model: Detector) -> None:
     """Have an untrained detector find its first and its last category everywhere.
 
     Else no score reaches the threshold, and masks of detections would go untried.
@@ -91,25 +91,23 @@ def _see_objects(model: Detector) -> None:
         bias[[1, -1]] = math.log(len(bias)) + 2.0
 
 
-def _count_masks(model: Detector, told: dict[str, int]) -> None:
-    paint, told["masks"] = model.paint, 0
+def _count_masks(model: Detector, seen: dict[str, int]) -> None:
+    paste, seen["masks"] = model.paint, 0
 
-    def counting(found: DetectedRegions, logits: Tensor) -> list[Detections]:
-        told["masks"] += len(logits)
-        return paint(found, logits)
+    def counting(regions: DetectedRegions, logits: Tensor) -> list[Detections]:
+        seen["masks"] += len(logits)
+        return paste(regions, logits)
 
     model.paint = counting  # type: ignore[method-assign]
 
 
 def write_teacher(config: Any, data: Path, seed: int = 0) -> None:
-    """Write random weights under the name that the settings of a run give its teacher.
+    """Write random weights of the published SAM that the settings of a run name as teacher.
 
-    Args:
-        config: of the run; one without a teacher, or with the package's own, needs nothing.
-        data: the data folder.
-        seed: of the weights.
+    They lie where the settings say in the folder `data`. A run without a teacher, or with the
+    package's own, needs nothing.
     """
-    name = _published(config)
+    name = _published_sam(config)
     if name is None or (data / config.teacher).exists():
         return
     from segment_anything import sam_model_registry
@@ -125,12 +123,11 @@ def write_teacher(config: Any, data: Path, seed: int = 0) -> None:
 @contextmanager
 def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
     """Within, the stand-in of `write_teacher` passes for the published file of its name."""
-    name = _published(config)
+    name = _published_sam(config)
     if name is None:
         yield
         return
-    known = CHECKPOINTS[name]
-    file = data / config.teacher
+    known, file = CHECKPOINTS[name], data / config.teacher
     CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=file_digest(file))
     try:
         yield
@@ -138,9 +135,9 @@ def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
         CHECKPOINTS[name] = known
 
 
-def _published(config: Any) -> str | None:
+def _published_sam(config: Any) -> str | None:
     """Which published checkpoint the settings name by their teacher's file; None for none."""
-    teacher = str(getattr(config, "teacher", "tiny"))
+    teacher = Path(getattr(config, "teacher", "")).name
     if getattr(config, "method", "") == "mask2former":
         return None
-    return next((name for name in CHECKPOINTS if Path(teacher).name.startswith(name)), None)
+    return next((name for name in CHECKPOINTS if teacher.startswith(name)), None)

@@ -19,7 +19,6 @@ GPUS = 8  # the authors'
 def paper_costs(study: Study) -> str:
     """Tables of all runs at paper scale, whether they were done or not, and of their files."""
     plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
-    works = [job.work for job in plan.jobs if job.work is not None]
     lines = markdown_table(
         (
             "run", "steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights",
@@ -43,7 +42,7 @@ def paper_costs(study: Study) -> str:
         ),
         *_unmeasured(plan),
         "",
-        *_sources(works, read_step_times(study.root)),
+        *_sources(plan, read_step_times(study.root)),
         "",
         *_files(study, data_needs(study, plan)),
     ]
@@ -55,12 +54,12 @@ def _cells(work: Work | None) -> tuple[str, ...]:
         return ("–",) * 6
     gpu = work.gpu_seconds
     return (
-        f"{work.steps:,} x {work.images}",
+        f"{work.steps:,} x {work.images_per_step}",
         "–" if gpu is None else f"{gpu / 3600:,.0f}",
         "–" if gpu is None else duration(gpu / GPUS),
         "–" if work.core_seconds is None else duration(work.core_seconds),
-        size(work.room.weights),
-        size(work.room.training),
+        size(work.weights_bytes),
+        size(work.training_bytes),
     )
 
 
@@ -80,14 +79,13 @@ def _unmeasured(plan: Plan) -> list[str]:
     return ["", " ".join(said)] if said else []
 
 
-def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
+def _sources(plan: Plan, steps: list[StepTime]) -> list[str]:
     """Where the times come from."""
     lines = []
     machines = dict.fromkeys((step.machine, step.date) for step in steps)
     for machine, date in machines:
         lines.append(f"- Measured on {date}: {escape(machine)}.")
-    sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
-    return lines + [f"- Time on a GPU, roughly: {escape(source)}." for source in sources]
+    return lines + [f"- Time on a GPU, roughly: {escape(s)}." for s in plan.gpu_sources()]
 
 
 def _files(study: Study, files: list[DataFile]) -> list[str]:

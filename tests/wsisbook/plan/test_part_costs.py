@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from wsisbook.plan.costs import expected_cost
+from wsisbook.plan.costs import expected_cost, past_runs
 from wsisbook.plan.plan import PartCost, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.digest import file_digest
+from wsisbook.runs.resolve import resolve
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.status import status_frame
@@ -64,5 +65,5 @@ def test_runs_of_tags_are_compared_with_runs_of_tags(
     study, store = load_study(), open_store("lab")
     took(store, "low", 0, 300.0, shares={"tags": 0.5, "boxes": 0.5}, labels="budget")
     took(store, "low", 1, 90.0, shares={"points": 1.0}, labels="budget")
-    cost = expected_cost(study, store, RunKey("lab", "tiny", "high", 0))
+    cost = expected_cost(resolve(study, RunKey("lab", "tiny", "high", 0)), past_runs(store))
     assert (cost.seconds, cost.source) == (seconds, "step time")

@@ -75,15 +75,15 @@ def test_numbers_are_those_of_a_hand(measured: Callable[..., None], study_root: 
     assert (high_work.gpu_seconds, high_work.gpu_source) == (20, "a cuda")
     assert (high_work.core_seconds, high_work.differs) == (80, ("value",))
     # SGD with momentum keeps one number for each that learns; 4 bytes each.
-    assert work["tiny/low/seed-0"].room.checkpoint == 4 * 1600
+    assert work["tiny/low/seed-0"].checkpoint_bytes == 4 * 1600
     # At the end two checkpoints, the weights, and their copy beside the numbers.
-    assert work["tiny/low/seed-0"].room.training == 2 * 6400 + 2 * 4000
-    assert high_work.room.training == 4 * 16000  # of the kind itself, not of the nearest
+    assert work["tiny/low/seed-0"].training_bytes == 2 * 6400 + 2 * 4000
+    assert high_work.training_bytes == 4 * 16000  # of the kind itself, not of the nearest
     # 3 seeds of low, 3 of high, high-3 and high-4, and the 3 detectors that high needs, once.
     assert len(plan.jobs) == 11 and plan.gpu_seconds == pytest.approx(
         sum(w.gpu_seconds for w in work.values())
     )
-    assert plan.disk == (sum(w.room.weights for w in work.values()), 64000)
+    assert plan.disk == (sum(w.weights_bytes for w in work.values()), 64000)
     assert plan.seconds == sum(w.core_seconds for w in work.values())
     text = plan.text(1, 4)
     assert "tiny/low/seed-0  missing: 80 s of one core, by measured steps" in text
@@ -232,9 +232,10 @@ def test_sizes_of_weights_are_those_that_torchvision_gives() -> None:
 
 
 def test_room_and_its_words(tmp_path: Path) -> None:
-    assert room(10, 4, "adamw", 0.9).checkpoint == 4 * 18
-    assert room(10, 4, "sgd", 0.0).checkpoint == 40
-    assert room(10, 0, "sgd", 0.9).training == 160  # two checkpoints, and the weights twice
+    assert room(10, 4, "adamw", 0.9)["checkpoint_bytes"] == 4 * 18
+    assert room(10, 4, "sgd", 0.0)["checkpoint_bytes"] == 40
+    # Two checkpoints, and the weights twice.
+    assert room(10, 0, "sgd", 0.9)["training_bytes"] == 160
     assert [size(n) for n in (12, 1500, 354e6, 1.55e9, 19.3e9)] == [
         "12 B", "1.5 kB", "354 MB", "1.6 GB", "19 GB",
     ]  # fmt: skip
