@@ -35,15 +35,10 @@ class Cost(NamedTuple):
 class Work:
     """What a run takes on hardware that it has not run on yet, from measured steps.
 
-    Attributes:
-        steps, images_per_step: of its training.
-        core_seconds, gpu_seconds: of one core and of one GPU; None where unknown.
-        gpu_source: the GPU that was measured, or how its time was derived.
-        measured: what the numbers rest on: the row whose steps were measured, or how they follow
-            from those of several.
-        differs: settings in which that row's steps are of another kind.
-        weights_bytes, checkpoint_bytes, training_bytes: see `room`.
-        memory_mib, memory_images: peak memory of the measurement, and the images in its steps.
+    Seconds are of one core and of one GPU, None where unknown; `gpu_source` is the GPU that was
+    measured, or how its time was derived. `measured` says which row's steps were measured, or how
+    the numbers follow from those of several, and `differs` in which settings its kind differs.
+    Memory is the peak of the measurement, with so many images in a step. Bytes: see `room`.
     """
 
     steps: int
@@ -63,13 +58,9 @@ class Work:
 def room(values: int, trained: int, optimiser: str, momentum: float) -> dict[str, int]:
     """Bytes that a run takes on disk: its weights, a checkpoint, and the most while it trains.
 
-    Args:
-        values: numbers in the model's state, buffers included.
-        trained: those of them that learn; the optimiser keeps two numbers for each (AdamW), one
-            (SGD with momentum) or none.
-        optimiser: "sgd" or "adamw".
-        momentum: of SGD.
+    The model's state has `values` numbers, buffers included, of which `trained` learn.
     """
+    # AdamW keeps two numbers for each that learns, SGD with momentum one.
     moments = 2 if optimiser == "adamw" else int(momentum > 0)
     weights, checkpoint = _VALUE * values, _VALUE * (values + moments * trained)
     # Either a checkpoint is written beside those that are kept, or at the end the weights are

@@ -57,13 +57,9 @@ SOURCES: Mapping[str, Source] = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file or folder that runs read.
+    """A file or folder that runs read, where it is looked for.
 
-    Attributes:
-        path: where it is looked for.
-        present: whether it is there.
-        bytes: what it takes, or will; None where that is not known.
-        source: where to get it, None where we do not know.
+    `bytes` is what it takes, or will; they and the source are None where they are not known.
     """
 
     path: Path
@@ -96,12 +92,8 @@ def data_file_at(path: Path) -> DataFile:
 
 def bytes_of(path: Path) -> int:
     """Bytes of a file, or of all files under a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    total = 0
-    for folder, _, names in os.walk(path):
-        total += sum(os.stat(os.path.join(folder, name)).st_size for name in names)
-    return total
+    files = [path] if path.is_file() else path.rglob("*")
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def backbone_weights(config: Any) -> Path | None:

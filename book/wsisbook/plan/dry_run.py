@@ -117,7 +117,7 @@ def dry_runs(
     keys: list[RunKey],
     options: DryRunOptions,
     progress: bool = True,
-    watch: Callable[[Run, Any], None] | None = None,
+    watch: Callable[[Run, Any], None] = lambda run, model: None,
 ) -> Iterator[DryRun]:
     """Dry runs of `keys` and before them of what they need, each once.
 
@@ -145,12 +145,12 @@ def _one(
     team: ProcessGroup,
     folder: Path,
     progress: bool,
-    watch: Callable[[Run, Any], None] | None,
+    watch: Callable[[Run, Any], None],
 ) -> DryRun:
     """The dry run of `run`, whose needs are done already."""
-    # These load torch's models.
-    from wsisbook.plan import dry_run_model as stand_ins
+    # These load torch.
     from wsisbook.plan.dry_run_data import write_miniatures
+    from wsisbook.plan.dry_run_model import model_hook, stand_in_teacher, write_weights
 
     forget_peak(team.device)
     started = time.perf_counter()
@@ -159,22 +159,17 @@ def _one(
     work = store.folder(run.key) / "work"
     if team.leads:
         work.mkdir(parents=True)
-        stand_ins.write_teacher(config, data)
+        write_weights(config, data)
         write_miniatures(run.experiment, config, data)
-        stand_ins.write_backbone_weights(config, folder / "torch")
     team.wait()
     seen: dict[str, int] = {}
-    context = Context(
-        config,
-        run.key.seed,
-        work,
-        options.device,
-        {name: store.folder(key) for name, key in run.needs.items()},
-        progress and team.leads,
-        stand_ins.model_hook(options.side, seen, None if watch is None else partial(watch, run)),
-    )
-    with stand_ins.stand_in_teacher(config, data):
-        outcome = run.experiment.run(context)
+    hook = model_hook(options.side, seen, partial(watch, run))
+    needs = {name: store.folder(key) for name, key in run.needs.items()}
+    shown = progress and team.leads
+    with stand_in_teacher(config, data):
+        outcome = run.experiment.run(
+            Context(config, run.key.seed, work, options.device, needs, shown, hook)
+        )
     if options.side is not None and "parameters" not in seen:
         raise ValueError("the experiment does not show its model; leave out --side")
     team.wait()

@@ -30,7 +30,7 @@ WORD_WIDTH = 300  # numbers in a word vector, as in GloVe's
 COCO_IDS = tuple(sorted({*range(1, 91)} - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}))
 
 # Image id, category id, whether it is a crowd, box xywh, area, segmentation.
-CocoAnnotation = tuple[int, int, int, list[float], float, Any]
+CocoAnnotation = tuple[int, int, int, Sequence[float], float, Any]
 GenomeObject = tuple[Sequence[str], float, float, float, float]  # synsets, x, y, width, height
 
 
@@ -93,10 +93,10 @@ def _scene(
     return image, shapes
 
 
-def _box(corners: npt.NDArray[np.float64]) -> list[float]:
+def _box(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
     """x, y, width, height."""
-    low, high = corners.min(axis=0), corners.max(axis=0)
-    return [*low.tolist(), *(high - low).tolist()]
+    low, (x, y) = corners.min(axis=0), corners.max(axis=0) - corners.min(axis=0)
+    return low[0].item(), low[1].item(), x.item(), y.item()
 
 
 def _write_photograph(file: Path, image: Image.Image) -> None:
@@ -106,7 +106,8 @@ def _write_photograph(file: Path, image: Image.Image) -> None:
 
 def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> None:
     """Write a data set in COCO's format: 80 categories, polygons and one crowd region."""
-    generator, files, entries = np.random.default_rng(seed), {}, []
+    generator, files = np.random.default_rng(seed), {}
+    entries: list[CocoAnnotation] = []
     for image_id in range(1, images + 1):
         image, shapes = _scene(generator, OBJECTS)
         files[image_id] = f"{image_id:012d}.jpg"
@@ -209,22 +210,18 @@ def write_genome(
     rare = HAND_MAPPINGS["hair drier"]
     synsets.remove(rare)
     synsets += [f"thing_{number:04d}.n.01" for number in range(listed - len(synsets))]
-    coco_ids = [*([None] * images), *coco_val_ids]
+    photographed = images + len(coco_val_ids)
     # A prime stride, so that objects of neighbouring images are of other categories.
-    named = [
-        [synsets[(image * OBJECTS + k) * 397 % listed] for k in range(OBJECTS)]
-        for image in range(len(coco_ids))
-    ]
+    places = np.arange(photographed * OBJECTS).reshape(-1, OBJECTS) * 397 % listed
+    named = [[synsets[place] for place in row] for row in places]
     named.append([*synsets, *synsets, rare])  # the first test image has each listed one twice
-    files, objects = {}, {}
-    for image_id, coco_id in enumerate([*coco_ids, *([None] * tests)], start=1):
-        files[image_id] = f"VG_100K/{image_id}.jpg", coco_id
-        own = named[image_id - 1] if image_id <= len(named) else []
+    coco_ids = [*([None] * images), *coco_val_ids, *([None] * tests)]
+    files = {n: (f"VG_100K/{n}.jpg", coco_id) for n, coco_id in enumerate(coco_ids, start=1)}
+    objects: dict[int, list[GenomeObject]] = {image_id: [] for image_id in files}
+    for image_id, own in enumerate(named, start=1):
         image, shapes = _scene(np.random.default_rng(image_id), len(own))
-        objects[image_id] = [
-            ([synset], *_box(shape)) for synset, shape in zip(own, shapes, strict=True)
-        ]
-        if image_id <= len(coco_ids):
+        objects[image_id] = [([s], *_box(shape)) for s, shape in zip(own, shapes, strict=True)]
+        if image_id <= photographed:
             _write_photograph(root / files[image_id][0], image)
     (root / "VG_100K_2").mkdir(parents=True, exist_ok=True)
     atomic_write(root / "image_data.json", json.dumps(genome_images(files, SIZE)))
@@ -235,12 +232,12 @@ def genome_images(
     files: Mapping[int, tuple[str, int | None]], size: tuple[int, int]
 ) -> list[dict[str, Any]]:
     """What image_data.json holds of images of one size: id -> file, and id in COCO or None."""
-    url = "https://cs.stanford.edu/people/rak248/"
+    url, (width, height) = "https://cs.stanford.edu/people/rak248/", size
+    facts = {"width": width, "height": height, "flickr_id": None}
     return [
-        {"image_id": image_id, "url": url + file, "width": size[0], "height": size[1],
-         "coco_id": coco_id, "flickr_id": None}
+        {"image_id": image_id, "url": url + file, "coco_id": coco_id, **facts}
         for image_id, (file, coco_id) in files.items()
-    ]  # fmt: skip
+    ]
 
 
 def genome_objects(
@@ -248,15 +245,16 @@ def genome_objects(
 ) -> list[dict[str, Any]]:
     """What objects.json holds of image id -> objects, which are numbered from `first`."""
     number = count(first)
+
+    def record(synsets: Sequence[str], x: float, y: float, w: float, h: float) -> dict[str, Any]:
+        names = [synset.partition(".")[0] for synset in synsets]
+        place = {"object_id": next(number), "x": x, "y": y, "w": w, "h": h}
+        return {**place, "names": names, "synsets": list(synsets), "merged_object_ids": []}
+
     return [
-        {"image_id": image_id, "objects": [
-            {"object_id": next(number), "x": x, "y": y, "w": w, "h": h,
-             "names": [synset.partition(".")[0] for synset in synsets], "synsets": list(synsets),
-             "merged_object_ids": []}
-            for synsets, x, y, w, h in members
-        ]}
+        {"image_id": image_id, "objects": [record(*member) for member in members]}
         for image_id, members in objects.items()
-    ]  # fmt: skip
+    ]
 
 
 def write_word_vectors(file: Path, seed: int = 0) -> None:

@@ -1,4 +1,4 @@
-"""What a dry run does to a model, and the stand-ins for weights that it does not fetch."""
+"""What a dry run does to a model, and random stand-ins for the weights that it does not fetch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
-from wsisbook.plan.data_sources import BACKBONES
+from wsisbook.plan.data_sources import backbone_weights
 from wsisbook.runs.digest import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
@@ -25,28 +25,59 @@ from wsislib.models.wish.wish import WISH
 _LONGEST = 1333 / 800  # as a multiple of the short side, in all published settings
 
 
-def write_backbone_weights(config: Any, torch_home: Path, seed: int = 0) -> None:
-    """Put random weights where torch looks for those of ImageNet that `config` asks for.
+def write_weights(config: Any, data: Path) -> None:
+    """Write random weights where a run looks for ImageNet's, and for SAM's in the folder `data`.
 
-    `torch_home` becomes the environment variable TORCH_HOME of the dry run. Frozen batch norm
-    does not keep random weights from growing block by block, so each block adds a little only.
+    A run whose settings name neither needs nothing.
     """
-    for name, build in (("r50", resnet50), ("r101", resnet101)):
-        file = torch_home / "hub" / "checkpoints" / BACKBONES[name]
-        if name not in str(getattr(config, "builder", "")).split("_") or file.exists():
-            continue
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = build(weights=None)
-        for block in model.modules():
-            if isinstance(block, Bottleneck):
-                nn.init.constant_(block.bn3.weight, 0.1)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(model.state_dict(), file)
+    backbone, sam = backbone_weights(config), _published_sam(config)
+    if backbone is not None:
+        _save_random(resnet101 if "resnet101" in backbone.name else resnet50, backbone)
+    if sam is not None:
+        from segment_anything import sam_model_registry
+
+        _save_random(sam_model_registry[CHECKPOINTS[sam].model], data / config.teacher)
+
+
+def _save_random(build: Callable[[], nn.Module], file: Path, seed: int = 0) -> None:
+    if file.exists():
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build()
+    for block in model.modules():
+        # Frozen batch norm does not keep random weights from growing block by block.
+        if isinstance(block, Bottleneck):
+            nn.init.constant_(block.bn3.weight, 0.1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), file)
+
+
+@contextmanager
+def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
+    """Within, the random SAM of `write_weights` passes for the published file of its name."""
+    name = _published_sam(config)
+    if name is None:
+        yield
+        return
+    known, file = CHECKPOINTS[name], data / config.teacher
+    CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=file_digest(file))
+    try:
+        yield
+    finally:
+        CHECKPOINTS[name] = known
+
+
+def _published_sam(config: Any) -> str | None:
+    """Which published checkpoint the settings name by their teacher's file; None for none."""
+    teacher = Path(getattr(config, "teacher", "")).name
+    if getattr(config, "method", "") == "mask2former":
+        return None
+    return next((name for name in CHECKPOINTS if teacher.startswith(name)), None)
 
 
 def model_hook(
-    side: int | None, seen: dict[str, int], watch: Callable[[nn.Module], None] | None = None
+    side: int | None, seen: dict[str, int], watch: Callable[[nn.Module], None]
 ) -> Callable[[nn.Module], None]:
     """What a dry run passes to an experiment as `Context.on_model`.
 
@@ -63,8 +94,7 @@ def model_hook(
         if side is not None:
             _scale_images(model, side)
         seen["parameters"] = sum(p.numel() for p in model.parameters())
-        if watch is not None:
-            watch(model)
+        watch(model)
 
     return hook
 
@@ -99,45 +129,3 @@ def _count_masks(model: Detector, seen: dict[str, int]) -> None:
         return paste(regions, logits)
 
     model.paint = counting  # type: ignore[method-assign]
-
-
-def write_teacher(config: Any, data: Path, seed: int = 0) -> None:
-    """Write random weights of the published SAM that the settings of a run name as teacher.
-
-    They lie where the settings say in the folder `data`. A run without a teacher, or with the
-    package's own, needs nothing.
-    """
-    name = _published_sam(config)
-    if name is None or (data / config.teacher).exists():
-        return
-    from segment_anything import sam_model_registry
-
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        sam = sam_model_registry[CHECKPOINTS[name].model]()
-    file = data / config.teacher
-    file.parent.mkdir(parents=True, exist_ok=True)
-    torch.save(sam.state_dict(), file)
-
-
-@contextmanager
-def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
-    """Within, the stand-in of `write_teacher` passes for the published file of its name."""
-    name = _published_sam(config)
-    if name is None:
-        yield
-        return
-    known, file = CHECKPOINTS[name], data / config.teacher
-    CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=file_digest(file))
-    try:
-        yield
-    finally:
-        CHECKPOINTS[name] = known
-
-
-def _published_sam(config: Any) -> str | None:
-    """Which published checkpoint the settings name by their teacher's file; None for none."""
-    teacher = Path(getattr(config, "teacher", "")).name
-    if getattr(config, "method", "") == "mask2former":
-        return None
-    return next((name for name in CHECKPOINTS if teacher.startswith(name)), None)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from wsisbook.plan.costs import (
     MEASURED,
@@ -29,22 +31,14 @@ from wsisbook.runs.state import RunState, run_state
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 
-if TYPE_CHECKING:
-    import pandas as pd
-
 ELSEWHERE = "in no chapter"
 
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be done.
+    """One run to be done: its name, its state, the jobs of the plan that must end before.
 
-    Attributes:
-        key: its name.
-        why: its state, the reason why it is to be done.
-        needs: the jobs of the same plan that must end before.
-        cost: what it will cost.
-        work: what it takes by measured steps, None where no such step was measured.
+    `work` is what it takes by measured steps, None where no such step was measured.
     """
 
     key: RunKey
@@ -55,10 +49,14 @@ class Job:
 
     def record(self) -> dict[str, Any]:
         """The job as JSON holds it."""
-        work = None if self.work is None else asdict(self.work)
-        named = {"run": str(self.key), "state": self.why.state, "why": list(self.why.reasons)}
-        needs = [str(need) for need in self.needs]
-        return {**named, "needs": needs, **self.cost._asdict(), "work": work}
+        return {
+            "run": str(self.key),
+            "state": self.why.state,
+            "why": self.why.reasons,
+            "needs": [str(need) for need in self.needs],
+            **self.cost._asdict(),
+            "work": None if self.work is None else asdict(self.work),
+        }
 
     def lines(self, gpus: int) -> list[str]:
         """The job for a reader; `gpus` is how many work together."""
@@ -212,56 +210,36 @@ def data_needs(study: Study, plan: Plan) -> list[DataFile]:
     return [data_file_at(path) for path in paths]
 
 
-@dataclass
-class PartCost:
-    """The runs of one folder of chapters; a run belongs to the part whose chapter has its table.
-
-    Attributes:
-        runs: how many it has, and `done` how many of them stand.
-        done_seconds: of those that stand, on the machines that did them, one after the other.
-        left_seconds: of the others as far as their cost is known; not of the `unknown` ones.
-    """
-
-    runs: int = 0
-    done: int = 0
-    done_seconds: float = 0.0
-    left_seconds: float = 0.0
-    unknown: int = 0
-
-
 def part_of(study: Study, table: str) -> str:
     """The folder of the chapter that shows a table."""
     notebook = study.table(table).notebook
     return notebook.rpartition("/")[0] if notebook else ELSEWHERE
 
 
-def part_costs(
-    study: Study, store: RunStore, scale: str, runs: pd.DataFrame
-) -> dict[str, PartCost]:
-    """Part -> what it costs, in the order of the book; `runs` is the store's `status_frame`."""
-    costs = {job.key: job.cost.seconds for job in make_plan(study, store, scale).jobs}
-    parts: dict[str, PartCost] = {}
-    for line in runs.to_dict("records"):
-        part = parts.setdefault(part_of(study, line["table"]), PartCost())
-        part.runs += 1
-        if line["state"] == "done":
-            part.done += 1
-            part.done_seconds += line["seconds"]
-            continue
-        left = costs.get(RunKey(scale, line["table"], line["row"], line["seed"]))
-        part.left_seconds += left or 0.0
-        part.unknown += left is None
-    return parts
+def part_costs(study: Study, store: RunStore, scale: str, runs: pd.DataFrame) -> pd.DataFrame:
+    """What each part of the book costs, in the order of the book.
+
+    A run belongs to the part whose chapter has its table; `runs` is what `status_frame` says of
+    the store. Columns: numbers of runs that there are, that are done, and whose cost is unknown;
+    seconds of those done, on the machines that did them, and of those left as far as known.
+    """
+    costs = {str(job.key): job.cost.seconds for job in make_plan(study, store, scale).jobs}
+    done = runs["state"] == "done"
+    names = [f"{r.table}/{r.row}/seed-{r.seed}" for r in runs.itertuples()]
+    left = pd.Series([costs.get(name) for name in names], runs.index, dtype=float).mask(done, 0.0)
+    seconds = {"done_seconds": runs["seconds"].where(done, 0.0), "left_seconds": left}
+    frame = pd.DataFrame({"runs": 1, "done": done, "unknown": left.isna(), **seconds})
+    return frame.groupby([part_of(study, table) for table in runs["table"]], sort=False).sum()
 
 
-def part_rows(parts: dict[str, PartCost]) -> list[tuple[str, str, str, str, str]]:
+def part_rows(parts: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
     """Part, runs, done, time of those done, time of the rest, for a reader."""
     rows = []
-    for name, cost in parts.items():
+    for cost in parts.itertuples():
         known = duration(cost.left_seconds) if cost.runs > cost.done + cost.unknown else ""
         unknown = f"{cost.unknown} of unknown cost" if cost.unknown else ""
         left = ", ".join(filter(None, (known, unknown))) or "–"
-        rows.append((name, str(cost.runs), str(cost.done), duration(cost.done_seconds), left))
+        rows.append((cost.Index, str(cost.runs), str(cost.done), duration(cost.done_seconds), left))
     return rows
 
 

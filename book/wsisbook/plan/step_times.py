@@ -11,13 +11,13 @@ cost more or less on a GPU in the ratio in which they do here on a processor.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from wsisbook.experiments.weak_labels import kinds_held
 from wsisbook.experiments.wish_settings import WishConfig
@@ -29,12 +29,8 @@ PAPER = "learning-to-segment-every-thing"
 HEADS = "mask heads"  # the kind of all experiments with heads over a frozen detector
 # The kind of step that the authors published hours of: one mask head over a frozen detector.
 ANCHOR: Mapping[str, Any] = {
-    "experiment": HEADS,
-    "builder": "mask_rcnn_r50_fpn",
-    "data": "coco",
-    "heads": 1,
-    "mlp_heads": 0,
-}
+    "experiment": HEADS, "builder": "mask_rcnn_r50_fpn", "data": "coco", "heads": 1, "mlp_heads": 0,
+}  # fmt: skip
 # Settings that change what is learnt, or how long, but not what a step costs: those of training,
 # data, labels and WISH but for a few, and these of detectors and heads. Any other setting counts.
 _COSTLY = {"precision", "data", "categories", "image_size", "builder", "peak_contest"}
@@ -47,17 +43,11 @@ _COST_FREE = {field.name for field in fields(WishConfig)} - _COSTLY | {
 
 @dataclass(frozen=True)
 class StepTime:
-    """One measurement.
+    """One measurement of the steps of a row "table/row", which are of a kind (see `kind_of`).
 
-    Attributes:
-        row: the row that was measured, "table/row".
-        kind: what its steps depend on, see `kind_of`.
-        device: "cpu" or "cuda".
-        seconds: of one image in a step: processor time of one core, or time of one GPU.
-        images: in a measured step.
-        values, trained: numbers in the model's state, and those of them that learn.
-        memory_mib: peak.
-        date, machine: when and on what it was measured.
+    `seconds` are of one image in a step of `images`: processor time of one core, or time of one
+    GPU. `values` counts numbers in the model's state, `trained` those that learn; memory is the
+    peak.
     """
 
     row: str
@@ -180,25 +170,16 @@ def gpu_rate(steps: Sequence[StepTime], papers: Path) -> GpuRate | None:
     """The authors' GPU seconds an image over ours on a processor, for the kind in `ANCHOR`.
 
     None where that kind was not measured or nothing is published in the folder `papers`.
-
-    Raises:
-        ValueError: the file of published numbers lacks one that is needed; names both.
     """
     found = match(ANCHOR, steps, "cpu")
     file = papers / PAPER / "published.csv"
     if found is None or found.differs or not file.exists():
         return None
-    with file.open(encoding="utf-8", newline="") as lines:
-        one_run = {
-            line["metric"]: float(line["value"])
-            for line in csv.DictReader(lines)
-            if (line["table"], line["row"]) == ("figure-3", "one-run")
-        }
-    try:
-        hours, gpus = one_run["hours"], one_run["gpus"]
-        taken, images = one_run["steps"], one_run["images-per-step"]
-    except KeyError as error:
-        raise ValueError(f"{file}: figure-3, one-run has no metric {error}; add its line") from None
+    table = pd.read_csv(file, index_col=["table", "row", "metric"])["value"]
+    one_run = table.loc["figure-3", "one-run"]
+    hours, gpus, taken, images = (
+        float(one_run[name]) for name in ("hours", "gpus", "steps", "images-per-step")
+    )
     theirs = hours * 3600 * gpus / (taken * images)
     about = (
         f"the authors' {hours:g} h on {gpus:g} GPUs for {taken:,.0f} steps of {images:g} images of "

@@ -22,7 +22,7 @@ from wsisbook.plan.dry_run_data import (
     write_miniatures,
     write_word_vectors,
 )
-from wsisbook.plan.dry_run_model import write_backbone_weights
+from wsisbook.plan.dry_run_model import write_weights
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
@@ -219,7 +219,7 @@ def test_word_vectors_are_those_of_cocos_names(tmp_path: Path) -> None:
 
 def test_backbones_that_are_not_published_need_no_stand_in(tmp_path: Path) -> None:
     config = resolve(COMMITTED, RunKey("lab", "detectors", "shared", 0)).config
-    write_backbone_weights(config, tmp_path)
+    write_weights(config, tmp_path)
     assert everything_in(tmp_path) == set()
 
 
