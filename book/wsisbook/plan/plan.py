@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -229,7 +230,7 @@ def part_costs(study: Study, store: RunStore, scale: str, runs: pd.DataFrame) ->
     left = pd.Series([costs.get(name) for name in names], runs.index, dtype=float).mask(done, 0.0)
     seconds = {"done_seconds": runs["seconds"].where(done, 0.0), "left_seconds": left}
     frame = pd.DataFrame({"runs": 1, "done": done, "unknown": left.isna(), **seconds})
-    return frame.groupby([part_of(study, table) for table in runs["table"]], sort=False).sum()
+    return frame.groupby(runs["table"].map(partial(part_of, study)), sort=False).sum()
 
 
 def part_rows(parts: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
