@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
@@ -18,7 +18,7 @@ from wsisbook.plan.data_sources import backbone_weights
 from wsisbook.runs.digest import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
-from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
+from wsislib.models.maskrcnn.detector import Detector
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 from wsislib.models.wish.wish import WISH
 
@@ -124,8 +124,8 @@ def _find_objects(model: Detector) -> None:
 def _count_masks(model: Detector, seen: dict[str, int]) -> None:
     paste, seen["masks"] = model.paint, 0
 
-    def counting(regions: DetectedRegions, logits: Tensor) -> list[Detections]:
-        seen["masks"] += len(logits)
-        return paste(regions, logits)
+    def counting(*inputs: Any) -> list[Detections]:
+        seen["masks"] += len(inputs[1])  # regions and the logits of their masks
+        return paste(*inputs)
 
-    model.paint = counting  # type: ignore[method-assign]
+    model.paint = counting  # type: ignore[assignment, method-assign]

@@ -175,8 +175,8 @@ def gpu_rate(steps: Sequence[StepTime], papers: Path) -> GpuRate | None:
     file = papers / PAPER / "published.csv"
     if found is None or found.differs or not file.exists():
         return None
-    table = pd.read_csv(file, index_col=["table", "row", "metric"])["value"]
-    one_run = table.loc["figure-3", "one-run"]
+    published = pd.read_csv(file, index_col="metric")
+    one_run = published.query("table == 'figure-3' and row == 'one-run'")["value"]
     hours, gpus, taken, images = (
         float(one_run[name]) for name in ("hours", "gpus", "steps", "images-per-step")
     )
