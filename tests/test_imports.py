@@ -35,25 +35,25 @@ ALLOWED = {
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.mask2former.mask2former": (
-        "wsislib.models.mask2former.mask2former",
+    "wsislib.models.mask2former": (
+        "wsislib.models.mask2former",
         "wsislib.models.maskrcnn.builders",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
     ),
-    "wsislib.models.sam.sam": (
-        "wsislib.models.sam.sam",
+    "wsislib.models.sam": (
+        "wsislib.models.sam",
         "wsislib.models.assets",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.wish.wish": (
-        "wsislib.models.wish.wish",
-        "wsislib.models.mask2former.mask2former",
-        "wsislib.models.sam.sam",
+    "wsislib.models.wish": (
+        "wsislib.models.wish",
+        "wsislib.models.mask2former",
+        "wsislib.models.sam",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
@@ -89,7 +89,7 @@ ALLOWED = {
         "wsislib.annotate",
         "wsislib.data",
         "wsislib.labels",
-        "wsislib.models.sam.sam",
+        "wsislib.models.sam",
         "wsislib.viz.palette",
         "wsislib.atomic",
     ),
@@ -118,6 +118,8 @@ ALLOWED = {
     "wsislib.cli": ("wsislib.commands", "wsislib.photos", "wsislib.strict"),
     # The study: declared rows become runs, runs become tables, tables become pages.
     "wsisbook": ("wsislib", "wsisbook"),
+    "wsisbook.runs": ("wsisbook.runs", "wsislib.atomic", "wsislib.strict", "wsislib.cli"),
+    "wsisbook.batch": ("wsisbook.batch", "wsisbook.plan", "wsisbook.runs", "wsislib.atomic"),
 }
 
 

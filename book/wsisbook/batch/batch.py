@@ -72,27 +72,27 @@ def run_batch(
     called about once a second with the plan and the start time.
 
     Raises:
-        ValueError: Snakemake is not installed or refused to start; shows what it said.
+        ValueError: Snakemake is not installed or refused to start; shows its message.
         KeyboardInterrupt: this process was asked to stop; all children are stopped before.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise ValueError("batches need Snakemake: pip install 'wsis-book[batch]'")
-    own = _new_folder(folder)
+    place = _new_folder(folder)
     jobs = {
         job_name(job.key): _job(study, store, plan, job, device, force, bool(executor))
         for job in plan.jobs
     }
-    write_json(own / "plan.json", jobs)
+    write_json(place / "plan.json", jobs)
     started = time.time()
-    with _snakemake(own, study.root, workers, executor, extra) as process:
+    with _snakemake(place, study.root, workers, executor, extra) as process:
         while process.poll() is None:
             report(plan, started)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1.0)
     report(plan, started)
-    batch = _outcome(study, store, plan, own, started)
+    batch = _outcome(study, store, plan, place, started)
     if process.returncode and not (batch.done or batch.failed or batch.elsewhere):
-        raise ValueError(f"Snakemake could not start the batch:\n{_tail(own / 'snakemake.log')}")
+        raise ValueError(f"Snakemake could not start the batch:\n{_tail(place / 'snakemake.log')}")
     return batch
 
 

@@ -201,8 +201,8 @@ class Study:
     def seeds(self, table: str, row: str, scale: str) -> tuple[int, ...]:
         """The seeds of a row at a scale: the row's own, else the table's, else the scale's."""
         declared = self.table(table)
-        own = declared.row(row).seeds.get(scale) or declared.seeds.get(scale)
-        return own or self.scale(scale).seeds
+        seeds = declared.row(row).seeds.get(scale) or declared.seeds.get(scale)
+        return seeds or self.scale(scale).seeds
 
 
 def _named(items: Mapping[str, T], name: str, no_such: str) -> T:

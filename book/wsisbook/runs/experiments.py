@@ -97,11 +97,7 @@ class Experiment:
 
 
 def load_object(place: str) -> Any:
-    """The object at 'package.module:NAME'.
-
-    Raises:
-        ValueError: it cannot be imported; says why.
-    """
+    """The object at 'package.module:NAME'; a ValueError says why it cannot be imported."""
     module, _, name = place.partition(":")
     try:
         return getattr(importlib.import_module(module), name)

@@ -40,13 +40,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wsisbook.runs.declared import Column, Need, Row, Scale, Study, Table, View
 from wsisbook.runs.paths import MARKER, repository_root
 from wsisbook.runs.validate import from_mapping, mapping
 from wsislib.strict import did_you_mean, read_yaml, reject_unknown
 
+T = TypeVar("T")
 Bodies = dict[str, tuple[Any, str]]  # table -> what its file says of it, and the file
 
 
@@ -76,10 +77,7 @@ def load_study(file: Path | None = None) -> Study:
     """
     path = repository_root() / MARKER if file is None else Path(file)
     main = from_mapping(_Main, read_yaml(path), path.name)
-    scales = {
-        name: from_mapping(Scale, body, f"{path.name}: scales.{name}", name=name)
-        for name, body in main.scales.items()
-    }
+    scales = _each(Scale, main.scales, f"{path.name}: scales")
     bodies: Bodies = {table: (body, path.name) for table, body in main.tables.items()}
     for name in main.include:
         further = from_mapping(_Included, read_yaml(path.parent / name), name)
@@ -99,15 +97,20 @@ def load_study(file: Path | None = None) -> Study:
 
 def _table(name: str, body: Any, where: str, scales: Iterable[str]) -> Table:
     body = dict(mapping(body, where))
-    # What is no mapping here is left for `from_mapping` to refuse.
-    if isinstance(body.get("columns"), Mapping):
-        body["columns"] = tuple(
-            from_mapping(Column, column, f"{where}.columns.{key}", name=key)
-            for key, column in body["columns"].items()
-        )
-    if isinstance(body.get("rows"), Mapping):
-        body["rows"] = _rows(body["rows"], f"{where}.rows", scales)
-    return from_mapping(Table, body, where, scales=scales, name=name)
+    # Where a key is missing, `from_mapping` says so.
+    if "columns" in body:
+        body["columns"] = tuple(_each(Column, body["columns"], f"{where}.columns").values())
+    if "rows" in body:
+        body["rows"] = _rows(mapping(body["rows"], f"{where}.rows"), f"{where}.rows", scales)
+    return from_mapping(Table, body, where, scales=scales, also=("extends",), name=name)
+
+
+def _each(cls: type[T], bodies: Any, where: str) -> dict[str, T]:
+    """Name -> the `cls` that stands under it."""
+    return {
+        name: from_mapping(cls, body, f"{where}.{name}", name=name)
+        for name, body in mapping(bodies, where).items()
+    }
 
 
 def _rows(bodies: Mapping[str, Any], where: str, scales: Iterable[str]) -> dict[str, Row]:
@@ -122,14 +125,13 @@ def _rows(bodies: Mapping[str, Any], where: str, scales: Iterable[str]) -> dict[
 
 def _row(name: str, body: dict[str, Any], where: str, scales: Iterable[str]) -> Row:
     body = {"title": name, **body}
-    if isinstance(body.get("needs"), Mapping):
-        body["needs"] = {
-            key: from_mapping(Need, need, f"{where}.needs.{key}")
-            for key, need in body["needs"].items()
-        }
+    body["needs"] = {
+        key: from_mapping(Need, need, f"{where}.needs.{key}")
+        for key, need in mapping(body.get("needs"), f"{where}.needs").items()
+    }
     if body.get("view") is not None:
         body["view"] = from_mapping(View, body["view"], f"{where}.view")
-    return from_mapping(Row, body, where, scales=scales, name=name)
+    return from_mapping(Row, body, where, scales=scales, also=("for",), name=name)
 
 
 def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -180,22 +182,22 @@ def _inherit(name: str, bodies: Bodies, path: tuple[str, ...] = ()) -> Any:
     if base.scales is not None:
         reject_unknown(base.scales, scales, f"{where}.scales")
         scales = {scale: scales[scale] for scale in base.scales}
-    own = {key: value for key, value in body.items() if key != "extends"}
+    overrides = {key: value for key, value in body.items() if key != "extends"}
     return {
         **{key: parent[key] for key in ("experiment", "columns") if key in parent},
-        **own,
-        "settings": _merge(parent.get("settings"), own.get("settings"), 1),
-        "scales": _merge(scales, own.get("scales"), 2),
+        **overrides,
+        "settings": _merge(parent.get("settings"), overrides.get("settings"), 1),
+        "scales": _merge(scales, overrides.get("scales"), 2),
     }
 
 
-def _merge(parent: Any, own: Any, levels: int) -> Any:
-    """Mappings merged `levels` deep, where `own` wins."""
-    if own is None and levels:
+def _merge(parent: Any, child: Any, levels: int) -> Any:
+    """Mappings merged `levels` deep, where the child's values win."""
+    if child is None and levels:
         return parent
-    if not (levels and isinstance(parent, Mapping) and isinstance(own, Mapping)):
-        return own
-    merged = {key: _merge(parent.get(key), value, levels - 1) for key, value in own.items()}
+    if not (levels and isinstance(parent, Mapping) and isinstance(child, Mapping)):
+        return child
+    merged = {key: _merge(parent.get(key), value, levels - 1) for key, value in child.items()}
     return {**parent, **merged}
 
 

@@ -74,20 +74,11 @@ def _changes(study: Study, store: RunStore, run: Run, record: dict[str, Any]) ->
         old, new = record["needs"].get(name), run.needs.get(name)
         if old is None or new is None or old["run"] != str(new):
             changed.append(f"needs {name}: {old and old['run']} -> {new}")
-        elif old["hash"] != run.need_hashes[name] and not _is_the_run_used(
-            study, store, new, old["hash"], _weights_used(store, run.key, name)
-        ):
-            changed.append(f"needs {name}: the parameters of {new} changed")
+        elif old["hash"] != run.need_hashes[name]:
+            used = _record(store, run.key, "environment.json").get("needs", {}).get(name, {})
+            if not _is_the_run_used(study, store, new, old["hash"], used.get("weights", {})):
+                changed.append(f"needs {name}: the parameters of {new} changed")
     return changed + version_changes(record["parts"], run.parts)
-
-
-def _weights_used(store: RunStore, key: RunKey, need: str) -> dict[str, str]:
-    """File name -> SHA-256 of the weights that the recorded run `key` took from its need."""
-    try:
-        record = store.read(key, "environment.json") or {}
-    except ValueError:
-        return {}
-    return record.get("needs", {}).get(need, {}).get("weights", {})
 
 
 def _is_the_run_used(
@@ -99,13 +90,16 @@ def _is_the_run_used(
     default that leaves it as it was. The record shows it by its hash, or, where the run was
     recorded before that setting came, by the very weights that were used.
     """
-    try:
-        record = store.read(key, "params.json")
-    except ValueError:
-        return False
-    if record is None:
-        return False
+    record = _record(store, key, "params.json")
     same_weights = used_weights and used_weights == store.result(key).get("weights")
-    if record["hash"] != used_hash and not same_weights:
+    if not record or (record["hash"] != used_hash and not same_weights):
         return False
     return not _changes(study, store, resolve(study, key), record)
+
+
+def _record(store: RunStore, key: RunKey, name: str) -> dict[str, Any]:
+    """A record of a run; empty where it is missing or corrupt."""
+    try:
+        return store.read(key, name) or {}
+    except ValueError:
+        return {}

@@ -63,12 +63,14 @@ def test_needs_come_first_and_views_have_no_run(study_root: Path) -> None:
         ("fake_experiment_for_tests:FAKE\n    n", "fak\n    n", r"experiment 'fak'; did .*'fake'"),
         ("view: {table", "change: {a: 1}\n        view: {table", "tiny.rows.shown: .*no 'change'"),
         ("view: {table:", "view: {tabel:", "rows.shown.view: unknown key 'tabel'"),
-        ("paper: a-paper", "papr: a-paper", r"rows.low.published.papr.*'paper', 'table'"),
+        ("paper: a-paper", "papr: a-paper", r"published.papr.*value 'papr'; did .*'paper'"),
         ("seeds: {lab: [0]}", "seeds: {lab: [true]}", r"high-3.seeds.lab.0: .*integer, not True"),
         ("      low:\n", "      low:\n        name: other\n", "rows.low: unknown key 'name'"),
+        ("for: {size: [3, 4]}", "fro: {size: [3, 4]}", "unknown key 'fro'; did you mean 'for'"),
+        ("settings: {batch_size: 4}", "extend: tiny", "unknown key 'extend'; .*'extends'"),
         ("{value: 5.0}", "{batch_size: 1.5}", r"batch_size: .*integer, not 1.5"),
         ("{value: 5.0}", "{learning_rate: 1e-4}", r"write 1.0e-4"),
-        ("{value: 5.0}", "{schedule: stp}", r"schedule: .*'step' or 'cosine', not 'stp'"),
+        ("{value: 5.0}", "{schedule: stp}", r"schedule: unknown value 'stp'; did .*'step'"),
     ],
 )
 def test_what_is_wrong_is_named(
