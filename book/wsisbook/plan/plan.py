@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -202,7 +203,8 @@ def make_plan(
 
 def data_needs(study: Study, plan: Plan) -> list[DataFile]:
     """Each file or folder that the plan's jobs read, in order, each once."""
-    folder, paths = data_folder(study.root), {}
+    folder = data_folder(study.root)
+    paths: dict[Path, None] = {}
     for run in (resolve(study, job.key) for job in plan.jobs):
         paths |= {folder / name: None for name in run.experiment.files(run.config) if name}
         weights = backbone_weights(run.config)
@@ -236,11 +238,12 @@ def part_costs(study: Study, store: RunStore, scale: str, runs: pd.DataFrame) ->
 def part_rows(parts: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
     """Part, runs, done, time of those done, time of the rest, for a reader."""
     rows = []
-    for cost in parts.itertuples():
-        known = duration(cost.left_seconds) if cost.runs > cost.done + cost.unknown else ""
-        unknown = f"{cost.unknown} of unknown cost" if cost.unknown else ""
-        left = ", ".join(filter(None, (known, unknown))) or "–"
-        rows.append((cost.Index, str(cost.runs), str(cost.done), duration(cost.done_seconds), left))
+    for name, cost in parts.to_dict("index").items():
+        left = [f"{cost['unknown']} of unknown cost"] if cost["unknown"] else []
+        if cost["runs"] > cost["done"] + cost["unknown"]:
+            left.insert(0, duration(cost["left_seconds"]))
+        numbers = str(cost["runs"]), str(cost["done"]), duration(cost["done_seconds"])
+        rows.append((str(name), *numbers, ", ".join(left) or "–"))
     return rows
 
 
