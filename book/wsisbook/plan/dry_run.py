@@ -134,12 +134,12 @@ def dry_runs(
     with _workplace(study.root, team) as folder:
         for run in runs:
             try:
-                yield _one(run, options, team, folder, progress, watch)
+                yield _dry_run(run, options, team, folder, progress, watch)
             except ValueError as error:
                 raise ValueError(f"dry run of {run.key}: {error}") from error
 
 
-def _one(
+def _dry_run(
     run: Run,
     options: DryRunOptions,
     team: ProcessGroup,
