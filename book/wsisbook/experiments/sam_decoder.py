@@ -19,7 +19,7 @@ from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.weak_labels import weak_data
 from wsisbook.experiments.wish import WISH_EXPERIMENT, taught_data, teacher_of
 from wsisbook.experiments.wish_settings import WishConfig, build_model, jitter
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsisbook.runs.experiments import Context, Outcome
 from wsislib.atomic import read_json
 
 if TYPE_CHECKING:
@@ -231,6 +231,4 @@ def _drawn(teacher: Teacher, sample: Sample) -> Any:
     return Detections(tight_boxes(masks)[order], scores[order], categories[order], masks[order])
 
 
-SAM_DECODER = Experiment(
-    SamDecoderConfig, run_sam_decoder, WISH_EXPERIMENT.parts, WISH_EXPERIMENT.files
-)
+SAM_DECODER = replace(WISH_EXPERIMENT, config=SamDecoderConfig, run=run_sam_decoder)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.wish import WISH_EXPERIMENT, run_wish
 from wsisbook.experiments.wish_settings import WishConfig
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsisbook.runs.experiments import Context, Outcome
 
 if TYPE_CHECKING:
     from wsisbook.experiments.wish_moments import SnapshotRecorder
@@ -78,6 +78,4 @@ def run_watched_wish(context: Context) -> Outcome:
     )
 
 
-WATCHED_WISH = Experiment(
-    WatchedWishConfig, run_watched_wish, WISH_EXPERIMENT.parts, WISH_EXPERIMENT.files
-)
+WATCHED_WISH = replace(WISH_EXPERIMENT, config=WatchedWishConfig, run=run_watched_wish)

@@ -17,6 +17,7 @@ from wsisbook.experiments.wish_settings import (
     build_model,
     jitter,
     loss_weights,
+    small_wish,
     wish_files,
 )
 from wsisbook.runs.experiments import Context, Experiment, Outcome
@@ -175,4 +176,4 @@ def _parts(config: WishConfig) -> tuple[str, ...]:
     return (config.data, "labels", "wish", *tags, "engine", "evaluation")
 
 
-WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, wish_files)
+WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, wish_files, small=small_wish)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from wsisbook.experiments.partial_data import data_files
-from wsisbook.experiments.weak_labels import WeakLabelConfig, kinds_held
+from wsisbook.experiments.weak_labels import KINDS, WeakLabelConfig, kinds_held
 
 if TYPE_CHECKING:
     import torch
@@ -111,6 +111,24 @@ def wish_files(config: WishConfig) -> tuple[str, ...]:
     own = data_files(config)
     asked = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
     return (*own, config.teacher) if asked else own
+
+
+def small_wish(config: WishConfig) -> WishConfig:
+    """Settings of a dry run: every branch is tried from the first step.
+
+    Labels stay of the kinds that they hold, with at least one training image for each, as evenly
+    as can be.
+    """
+    held = [name for name in KINDS if name in kinds_held(config)]
+    count = max(config.train_count, len(held))
+    small = replace(
+        config, train_count=count, cam_warmup=0, self_start=min(0, config.self_start)
+    )  # a self_start of -1 is never
+    if config.labels in KINDS:
+        return small
+    shares = [len(range(place, count, len(held))) for place in range(len(held))]
+    mix = " + ".join(f"{share} {name}" for share, name in zip(shares, held, strict=True))
+    return replace(small, labels=mix, budget=0.0, shares={})
 
 
 def build_model(

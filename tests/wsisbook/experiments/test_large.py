@@ -14,8 +14,7 @@ from wsisbook.experiments.large_heads import LARGE_HEADS, LargeHeadsConfig
 from wsisbook.experiments.large_results import QUARTERS, gallery, groups_without_masks
 from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.plan.dry_run_data import write_coco
-from wsisbook.plan.dry_run_genome import write_genome
+from wsisbook.plan.dry_run_data import write_coco, write_genome
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, Outcome
 
