@@ -89,7 +89,7 @@ def reproduce(
     from wsisbook.runs.progress import Reporter
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
-    from wsisbook.tables.tables import write_tables
+    from wsisbook.tables.tables import Results, write_tables
 
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}; it must be 1 or more")
@@ -107,7 +107,7 @@ def reproduce(
             report=Reporter(study, store),
         )  # fmt: skip
         code = _tell(batch)
-    for file in write_tables(study, store, scale, tables):
+    for file in write_tables(Results(study, store, scale), tables):
         print(f"wrote {file}")
     return code
 
@@ -170,14 +170,13 @@ def tables(
     """
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
-    from wsisbook.tables.table_text import plain_text
-    from wsisbook.tables.tables import build_table, table_names, write_tables
+    from wsisbook.tables.tables import Results, table_names, write_tables
 
     study = load_study()
-    store = open_store(scale, study.root)
+    results = Results(study, open_store(scale, study.root), scale)
     for name in table_names(study, scale, names):
-        print(plain_text(build_table(study, store, name, scale)), end="\n\n")
-    for file in write_tables(study, store, scale, names):
+        print(results.table(name), end="\n\n")
+    for file in write_tables(results, names):
         print(f"wrote {file}")
     return DONE
 

@@ -11,10 +11,7 @@ from torch import Tensor
 
 from wsisbook.experiments.watched_wish import MOMENTS
 from wsisbook.experiments.wish_moments import Snapshot, read_moments
-from wsisbook.runs.declared import RunKey
-from wsisbook.runs.resolve import source_key
-from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import open_store
+from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.labels.weaken import weaken
 
@@ -24,37 +21,21 @@ if TYPE_CHECKING:
 KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
 
 
-def moments_of(
-    table: str, row: str, seed: int = 0, scale: str = "lab"
-) -> dict[int, dict[int, Snapshot]]:
-    """Step -> image id -> what the run of a row said of a validation scene; empty if not run."""
-    study = load_study()
-    key = source_key(study, RunKey(scale, table, row, seed))
-    file = open_store(scale, study.root).folder(key) / MOMENTS
+def moments_of(row: RowResults, seed: int = 0) -> dict[int, dict[int, Snapshot]]:
+    """Step -> image id -> what a run predicted for a validation scene; empty if not run."""
+    file = row.folder(seed) / MOMENTS
     return read_moments(file) if file.is_file() else {}
 
 
-def moment_frame(
-    table: str, rows: Mapping[str, str], seed: int = 0, scale: str = "lab"
-) -> pd.DataFrame:
-    """Numbers of every moment, a line each.
+def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
+    """Numbers of every moment, a line each; `rows` is what to call a row -> the row.
 
-    Args:
-        table: of the rows.
-        rows: what to call a row -> its name.
-        seed: of the runs.
-        scale: of the runs.
-
-    Returns:
-        Columns `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP`
-        and `AP50`. Rows that were not run are not there.
+    Columns: `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP` and
+    `AP50`. Rows that were not run are not there.
     """
-    study = load_study()
-    store = open_store(scale, study.root)
     lines: list[dict[str, Any]] = []
     for title, row in rows.items():
-        key = source_key(study, RunKey(scale, table, row, seed))
-        metrics = store.read(key, "metrics.json") or {}
+        metrics = row.metrics(seed) or {}
         for step, found in metrics.get("moments", {}).items():
             if step != "last":
                 lines.append({"row": title, "step": int(step), **found["cam"], **found["segm"]})

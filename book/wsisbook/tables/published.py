@@ -7,7 +7,6 @@ a run can agree or disagree with. A claim never repeats a number: it names a lin
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, cast
 
 import pandas as pd
 import yaml
+
+from wsislib.strict import reject_unknown
 
 PAPERS_ROOT = Path(__file__).resolve().parents[3] / "papers"
 _KEYS = ("table", "row", "direction", "dataset", "backbone", "metric")
@@ -98,15 +99,10 @@ def papers(root: Path | None = None) -> tuple[str, ...]:
 
 
 def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
-    """Return every published number of a paper.
+    """Every published number of a paper: one line each with the columns `PUBLISHED_COLUMNS`.
 
-    Args:
-        paper: folder name under `papers/`.
-        root: the `papers/` folder; None for the one of this repository.
-
-    Returns:
-        One line per number with the columns `PUBLISHED_COLUMNS`; text columns hold "" for
-        nothing, `value` is float.
+    Text columns hold "" for nothing, `value` is float. `root` is the `papers/` folder; None for the
+    one of this repository.
 
     Raises:
         ValueError: unknown paper, missing columns, a value that is no number, a source tag that
@@ -130,43 +126,47 @@ def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
 
 
 def load_sources(paper: str, root: Path | None = None) -> pd.DataFrame:
-    """Return what each source tag of a paper stands for: columns tag, what, address, standing."""
+    """What each source tag of a paper stands for: columns tag, what, address, standing."""
     file = _paper_file(paper, "sources.csv", root)
     return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame:
-    """Return the points of a published figure from `papers/<paper>/<name>.csv`."""
+    """The points of a published figure from `papers/<paper>/<name>.csv`."""
     return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
-
-
-def load_peers(root: Path | None = None) -> pd.DataFrame:
-    """Return published numbers of other methods: method, supervision, metric, value, source, ..."""
-    return pd.read_csv((root or PAPERS_ROOT) / "peers.csv", keep_default_na=False)
 
 
 def published_value(
     paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
 ) -> PublishedValue:
-    """Return one published number.
-
-    Args:
-        paper: folder name under `papers/`.
-        table: the paper's table, as "table-2".
-        row: row id within it.
-        metric: "AP", "AP50", ...
-        root: the `papers/` folder; None for the one of this repository.
-        where: `direction`, `dataset`, `backbone`, needed where the cell is not unique without.
+    """One published number; `where` is `direction`, `dataset` or `backbone`, if it needs them.
 
     Raises:
         ValueError: no such number, several of them, or an unknown key.
     """
     wanted = {"table": table, "row": row, "metric": metric, **where}
-    return _look_up(paper, load_published(paper, root), wanted, f"papers/{paper}/published.csv")
+    return find_published(paper, load_published(paper, root), wanted, f"papers/{paper}")
+
+
+def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
+    """The one line of `load_published` that has the values `wanted`; `where` is for errors.
+
+    Raises:
+        ValueError: as `published_value`.
+    """
+    _check_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
+    found = frame
+    for key, value in wanted.items():
+        found = found[found[key] == value]
+    if len(found) != 1:
+        what = "no published number" if len(found) == 0 else f"{len(found)} published numbers"
+        raise ValueError(f"{where}: {what} for {dict(wanted)}; look into published.csv of {paper}")
+    line = cast(dict[str, Any], found.iloc[0].to_dict())
+    return PublishedValue(paper=paper, **line)
 
 
 def load_claims(root: Path | None = None) -> list[Claim]:
-    """Return the claims of all papers, in the order of the files.
+    """The claims of all papers, in the order of the files.
 
     Raises:
         ValueError: names file and claim for an unknown or missing key, an unknown kind or check
@@ -191,10 +191,10 @@ def load_claims(root: Path | None = None) -> list[Claim]:
 
 def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
     where = f"{file}: claim {entry.get('id') if isinstance(entry, Mapping) else entry!r}"
-    _demand_keys(where, entry, required=_CLAIM_KEYS, allowed=_CLAIM_KEYS)
+    _check_keys(where, entry, _CLAIM_KEYS, _CLAIM_KEYS)
     if entry["kind"] not in CLAIM_KINDS:
         raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
-    values = tuple(_look_up(paper, published, item, where) for item in entry["published"])
+    values = tuple(find_published(paper, published, item, where) for item in entry["published"])
     return Claim(
         id=str(entry["id"]),
         paper=paper,
@@ -208,7 +208,7 @@ def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> 
 
 def _read_check(where: str, entry: Any) -> Check:
     where = f"{where}: check"
-    _demand_keys(where, entry, required=_CHECK_KEYS[:4], allowed=_CHECK_KEYS)
+    _check_keys(where, entry, _CHECK_KEYS[:4], _CHECK_KEYS)
     kind, also = entry["type"], entry.get("also", [])
     if kind not in CHECK_TYPES:
         raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
@@ -227,29 +227,10 @@ def _chain(where: str, rows: Any) -> tuple[str, ...]:
     return tuple(str(row) for row in rows)
 
 
-def _demand_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{where}: is {type(entry).__name__}; it must be a mapping of keys")
-    for key in entry:
-        if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {list(allowed)}"
-            raise ValueError(f"{where}: unknown key {key!r}{hint}")
-    missing = [key for key in required if key not in entry]
+def _check_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
+    missing = [key for key in required if key not in reject_unknown(entry, allowed, where)]
     if missing:
         raise ValueError(f"{where}: lacks {missing}; add them")
-
-
-def _look_up(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
-    _demand_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
-    found = frame
-    for key, value in wanted.items():
-        found = found[found[key] == value]
-    if len(found) != 1:
-        what = "no published number" if len(found) == 0 else f"{len(found)} published numbers"
-        raise ValueError(f"{where}: {what} for {dict(wanted)}; look into published.csv of {paper}")
-    line = cast(dict[str, Any], found.iloc[0].to_dict())
-    return PublishedValue(paper=paper, **line)
 
 
 def _paper_file(paper: str, name: str, root: Path | None) -> Path:
