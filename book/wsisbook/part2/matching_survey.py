@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from wsisbook.part2.matching_show import PARTS, MatchTrace, trace_match
+from wsisbook.part2.matching_trace import PARTS, MatchTrace, trace_match
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.matching import nearest_candidate

@@ -11,7 +11,7 @@ import torch
 from wsisbook.experiments.weak_labels import weak_data
 from wsisbook.experiments.wish import teacher_of
 from wsisbook.experiments.wish_settings import build_model
-from wsisbook.part2.prompt_show import tokens_of
+from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import RowResults
 from wsislib.data.sample import LabelKind
 from wsislib.losses.prompts import PromptDistance

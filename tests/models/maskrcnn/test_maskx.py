@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.numeric import OTHER_SHAPE, close, close_masks
-from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
+from wsisbook.part1.idea import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.builders_maskx import add_weight_transfer, maskx_rcnn_lab

@@ -17,7 +17,7 @@ from wsisbook.experiments.cases import (
     overlap,
     pairs_of,
 )
-from wsisbook.part1.case_figures import case_figure, pair_figure
+from wsisbook.part1.gallery import case_figure, pair_figure
 from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Category, Label, LabelKind, Sample
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.matching_show import trace_match
 from wsisbook.part2.matching_survey import Survey, survey
+from wsisbook.part2.matching_trace import trace_match
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.models.wish.wish import WISH

@@ -1,12 +1,23 @@
 """What the chapters on SAM show: the right prompts asked, the right answers beside them."""
 
+from __future__ import annotations
+
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from tests.models.drawn_teacher import DrawnTeacher, drawn_teacher
-from wsisbook.part2.teacher_show import ask, ask_point, deepest, points_that_mean
+from wsisbook.part2.teacher_show import (
+    Answer,
+    ask,
+    ask_point,
+    candidates_figure,
+    course_figure,
+    deepest,
+    points_that_mean,
+)
 from wsislib.data.world import WorldSpec
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.sam import Teacher
@@ -74,3 +85,37 @@ def test_the_deepest_pixel_of_a_frame_lies_on_it() -> None:
     mask[3:9, 2:6] = False
     x, y = deepest(mask).tolist()
     assert mask[int(y), int(x)] and (x, y) == (8.5, pytest.approx(y)) and 3 <= y <= 9
+
+
+IMAGE = np.full((8, 8, 3), 120, dtype=np.uint8)
+MASKS = np.stack([np.eye(8, k=k, dtype=bool) for k in range(3)])
+POINT = Answer(IMAGE, MASKS, [0.2, 0.9, 0.5], [3.0, 4.0], [0.1, 0.7, 0.6])
+
+
+def test_the_highest_score_is_bold_and_every_candidate_is_shown() -> None:
+    figure = candidates_figure([POINT, replace(POINT, truths=None)])
+    titles = [axes.title for axes in figure.axes]
+    assert [t.get_text() for t in titles[:4]] == [
+        "", "score 0.20, IoU 0.10", "score 0.90, IoU 0.70", "score 0.50, IoU 0.60"
+    ]  # fmt: skip
+    assert [t.get_text() for t in titles[5:]] == ["score 0.20", "score 0.90", "score 0.50"]
+    assert [t.get_fontweight() for t in titles[1:4]] == ["normal", "bold", "normal"]
+    for axes, mask in zip(figure.axes[1:4], MASKS, strict=True):
+        coloured = np.ptp(axes.images[0].get_array(), axis=2) > 0
+        assert np.array_equal(coloured, mask)
+
+
+def test_a_point_is_a_mark_and_a_box_is_a_frame() -> None:
+    figure = candidates_figure([POINT, replace(POINT, prompt=[1.0, 2.0, 5.0, 6.0])])
+    assert figure.axes[0].lines[0].get_xydata().tolist() == [[3, 4]]
+    frame = figure.axes[4].patches[0]
+    assert (frame.get_xy(), frame.get_width(), frame.get_height()) == ((1, 2), 4, 4)
+
+
+def test_each_loss_has_a_panel() -> None:
+    curve = [{"step": 5.0, "mask": 2.0, "iou": 0.5}, {"step": 10.0, "mask": 1.0, "iou": 0.25}]
+    figure = course_figure(curve, {"mask": "mask loss", "iou": "score loss"})
+    left, right = figure.axes
+    assert (left.get_title(), right.get_title()) == ("mask loss", "score loss")
+    assert left.lines[0].get_xydata().tolist() == [[5, 2], [10, 1]]
+    assert right.get_ylim()[0] == 0

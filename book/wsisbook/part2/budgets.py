@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.figure import Figure
 
 from wsisbook.experiments.voc_data import LIST_LENGTHS
 from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
-from wsisbook.reading import StudyResults
+from wsisbook.reading import RowResults, StudyResults
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, cost
 from wsislib.labels.prices import Prices
+from wsislib.viz.curves import Series, curves
 
 
 def bought_mix(config: WeakLabelConfig) -> Mix:
@@ -67,3 +71,29 @@ def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataF
         paid = cost(mix, Prices(mask=config.mask_price))
         lines.append((row.name, kinds, paid, sum(counts), cell.mean, cell.std))
     return pd.DataFrame(lines, columns=["row", "name", "cost", "images", "ap", "std"])
+
+
+def rows_in_time(rows: Sequence[RowResults], column: str, smooth: int = 10) -> Figure | str:
+    """A column of the histories of some rows: the mean over seeds and one standard deviation.
+
+    Args:
+        rows: in the order of the legend.
+        column: of `history.csv`, such as "loss_class".
+        smooth: logged lines that are averaged.
+
+    Returns:
+        The figure, of finished runs alone; "not run" where there are none.
+    """
+    series = []
+    for row in rows:
+        done = [seed for seed in row.seeds if row.state(seed).state == "done"]
+        found = [row.history(seed) for seed in done]
+        held = [one.set_index("step")[column].dropna() for one in found if one is not None]
+        if not held:
+            continue
+        smoothed = [one.rolling(smooth, min_periods=1).mean() for one in held]
+        each = pd.concat(smoothed, axis=1)
+        spread = each.std(axis=1).tolist() if len(held) > 1 else None
+        mean = each.mean(axis=1)
+        series.append(Series(row.title, mean.index.tolist(), mean.tolist(), spread))
+    return curves(series, "step", column.replace("_", " ")) if series else "not run"

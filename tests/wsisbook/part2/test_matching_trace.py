@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.matching_show import (
+from wsisbook.part2.matching_trace import (
     PARTS,
     MatchTrace,
     pair_table,

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.models.drawn_teacher import DrawnTeacher, random_student
-from wsisbook.part2.matching_panels import (
+from wsisbook.part2.matching_trace import (
+    MatchTrace,
     choices_by_gate,
     choices_of,
     gate_reasons,
@@ -15,8 +16,10 @@ from wsisbook.part2.matching_panels import (
     parts_and_sum,
     prompts_given,
     query_titles,
+    scene_with,
+    scenes_for,
+    trace_match,
 )
-from wsisbook.part2.matching_show import MatchTrace, scene_with, scenes_for, trace_match
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.prompt_scale import (
+from wsisbook.part2.prompt_space import (
     SURE,
     Option,
     all_options,
     cost_table,
     nearest_strangers,
     sampling_noise,
+    tokens_of,
 )
-from wsisbook.part2.prompt_show import tokens_of
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.prompt_show import (
+from wsisbook.part2.prompt_space import (
     corner_maps,
     distance_maps,
     expected_likeness,
