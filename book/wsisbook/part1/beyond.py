@@ -51,18 +51,9 @@ def world_of(config: PartialDataConfig) -> World:
 
 
 def distances(world: World, split: Split) -> pd.DataFrame:
-    """How far each category of B lies from A.
+    """How far each category of B lies from A: a line each, by name, with the columns of `MEASURES`.
 
-    Args:
-        world: whose embedding measures; outline and hue each weigh alike in it, size and aspect
-            ratio less.
-        split: of its categories.
-
-    Returns:
-        One line a category of B, by name, with the columns of `MEASURES`.
-
-    Raises:
-        ValueError: the split is of another number of categories.
+    In the world's embedding outline and hue weigh alike, size and aspect ratio less.
     """
     split.check(len(world.categories))
     a, b = list(split.a), list(split.b)
@@ -84,11 +75,8 @@ def split_quality(
 ) -> pd.DataFrame:
     """Mask AP on B of both heads of every random split, with the distances of that split.
 
-    `runs` are the metrics of a run each; values are means over them.
-
-    Returns:
-        One line a split and category of B: split, a_count, category, "class-agnostic", "transfer",
-        gain and the columns of `MEASURES`.
+    `runs` are the metrics of a run each; values are means over them. One line a split and category
+    of B: split, a_count, category, "class-agnostic", "transfer", gain and those of `MEASURES`.
     """
     heads, seeds = ["class-agnostic", "transfer"], list(runs)
     parts = []
@@ -107,7 +95,7 @@ def split_quality(
     return whole.assign(gain=whole["transfer"] - whole["class-agnostic"])[columns]
 
 
-def centred(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+def demeaned(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
     """`columns` less their mean among the lines that agree in `by`; lines that stand alone go.
 
     By category and size of A, what is left compares a category with itself under other choices of
@@ -119,15 +107,12 @@ def centred(frame: pd.DataFrame, by: Sequence[str], columns: Sequence[str]) -> p
     return frame.assign(**{name: left[name] for name in columns})[several]
 
 
-def falls(
+def correlations(
     frame: pd.DataFrame, values: Sequence[str], groups: str | None = None
 ) -> dict[tuple[str, str], RankCorrelation]:
-    """Rank correlation of each of `values` with each of `MEASURES`.
+    """(value, measure) -> rank correlation of each of `values` with each of `MEASURES`.
 
-    Args:
-        frame: with these columns.
-        values: what may fall with distance.
-        groups: the column that names what a line belongs to, where lines are not independent.
+    `groups` is the column that names what a line belongs to, where lines are not independent.
     """
     names = None if groups is None else frame[groups].tolist()
     return {
@@ -137,11 +122,11 @@ def falls(
     }
 
 
-def falls_table(
+def correlation_table(
     frame: pd.DataFrame, values: Sequence[str], groups: str | None = None
 ) -> pd.DataFrame:
-    """`falls` as text: one line a measure, one column a value, and how many points there are."""
-    found = falls(frame, values, groups)
+    """`correlations` as text: a line a measure, a column a value, and the number of points."""
+    found = correlations(frame, values, groups)
     lines = {
         MEASURES[measure]: [
             *(found[value, measure].brief for value in values),
@@ -167,43 +152,37 @@ def detection_weights(run: Path, what: str = "cls") -> Rows | None:
     from safetensors.numpy import load_file
 
     file = run / DETECTION_WEIGHTS
-    kept = load_file(file) if file.is_file() else {}
-    return kept[what][1:].astype(np.float64) if what in kept else None
+    weights = load_file(file) if file.is_file() else {}
+    return weights[what][1:].astype(np.float64) if what in weights else None
 
 
 @dataclass(frozen=True)
-class Apart:
+class Separability:
     """How well a linear classifier tells A from B by rows that it was not fitted on.
 
     Attributes:
         auc: chance that it ranks a category of A above one of B; 0.5 is guessing.
-        chance: mean of the same for labels dealt at random.
-        p: share of dealt labels that are told apart at least as well.
+        random_auc: mean of the same for random labels.
+        p: share of random labels that are told apart at least as well.
     """
 
     auc: float
-    chance: float
+    random_auc: float
     p: float
 
 
-def apart(rows: Rows, in_a: Members, deals: int = 200, repeats: int = 5, seed: int = 0) -> Apart:
-    """Try to tell A from B by their rows.
+def separability(
+    rows: Rows, in_a: Members, deals: int = 200, repeats: int = 5, seed: int = 0
+) -> Separability:
+    """Try to tell A, (C,) bool, from B by their rows (C, D), against `deals` random labellings.
 
-    Args:
-        rows: (C, D).
-        in_a: (C,) bool; both sides must hold two categories or more.
-        deals: how often labels are dealt at random, for comparison.
-        repeats: how often the categories are divided into folds anew.
-        seed: of all draws.
-
-    Raises:
-        ValueError: a side has fewer than two categories.
+    The categories are divided into folds anew in each of `repeats`.
     """
     generator = np.random.default_rng(seed)
-    own = _mean_auc(rows, in_a, repeats, generator)
+    auc = _mean_auc(rows, in_a, repeats, generator)
     dealt = [_mean_auc(rows, generator.permutation(in_a), 1, generator) for _ in range(deals)]
-    p = (1 + sum(other >= own for other in dealt)) / (1 + deals)
-    return Apart(own, float(np.mean(dealt)), p)
+    p = (1 + sum(other >= auc for other in dealt)) / (1 + deals)
+    return Separability(auc, float(np.mean(dealt)), p)
 
 
 def held_out_scores(rows: Rows, in_a: Members, generator: np.random.Generator) -> Rows:
@@ -228,8 +207,8 @@ def held_out_scores(rows: Rows, in_a: Members, generator: np.random.Generator) -
     return scores
 
 
-def moves(rows: Rows, in_a: Members, seed: int = 0) -> Rows:
-    """(C, 2) a picture of how far rows moved: held-out score of being in A, and length.
+def drift(rows: Rows, in_a: Members, seed: int = 0) -> Rows:
+    """(C, 2) of how far each category's row moved: held-out score of being in A, and length.
 
     With more dimensions than categories some direction separates any two groups; the score is
     therefore each category's by a classifier that did not see it.
@@ -238,11 +217,10 @@ def moves(rows: Rows, in_a: Members, seed: int = 0) -> Rows:
     return np.stack([score, np.linalg.norm(rows, axis=1)], axis=1)
 
 
-def reach(rows: Rows, in_a: Members) -> float:
-    """How much farther B lies from A than A's own categories do from one another.
+def nn_distance_ratio(rows: Rows, in_a: Members) -> float:
+    """Median distance of B's rows to the nearest of A, over that of A's to the nearest other of A.
 
-    Median distance of B's rows to the nearest of A, over the median distance of A's rows to the
-    nearest other one of A; about 1 where T is asked about rows like those that it learnt from.
+    About 1 where T is asked about rows like those that it learnt from.
     """
     _require_both(in_a)
     inside = cdist(rows[in_a], rows[in_a])
@@ -258,17 +236,10 @@ def length_ratio(rows: Rows, in_a: Members) -> float:
 
 
 def linear_probe_r2(rows: Rows, embedding: Rows, in_a: Members) -> tuple[float, float]:
-    """How well a linear map from rows to what the categories are, fitted on A, fits A and B.
+    """How well a linear map from rows (C, D) to an embedding (C, E), fitted on A, fits A and B.
 
     Ridge regression; the penalty is the best by leaving out one category of A at a time.
-
-    Args:
-        rows: (C, D).
-        embedding: (C, E) what each category is made of.
-        in_a: (C,) bool.
-
-    Returns:
-        R^2 on A with each category left out in turn, and R^2 on B; 0 is no better than A's mean.
+    R^2 on A with each category left out in turn, and R^2 on B; 0 is no better than A's mean.
     """
     _require_both(in_a)
     x, y = rows[in_a], embedding[in_a]  # (A, D), (A, E)
@@ -281,11 +252,11 @@ def linear_probe_r2(rows: Rows, embedding: Rows, in_a: Members) -> tuple[float, 
         inverse = np.linalg.inv(gram + free + factor * scale * np.eye(len(gram)))
         weights = inverse @ y
         left_out = weights / np.diag(inverse)[:, None]  # residual of each by a fit without it
-        own = 1 - (left_out**2).sum() / ((others * (y - mean)) ** 2).sum()
-        fits.append((own, (across + free) @ weights))
-    own, predicted = max(fits, key=lambda fit: fit[0])
+        r2_a = 1 - (left_out**2).sum() / ((others * (y - mean)) ** 2).sum()
+        fits.append((r2_a, (across + free) @ weights))
+    r2_a, predicted = max(fits, key=lambda fit: fit[0])
     truth = embedding[~in_a]
-    return float(own), float(1 - ((truth - predicted) ** 2).sum() / ((truth - mean) ** 2).sum())
+    return float(r2_a), float(1 - ((truth - predicted) ** 2).sum() / ((truth - mean) ** 2).sum())
 
 
 def _mean_auc(rows: Rows, in_a: Members, repeats: int, generator: np.random.Generator) -> float:
@@ -316,31 +287,27 @@ def _require_both(in_a: Members) -> None:
 
 
 COLUMNS = {
-    "auc": "A told from B (0.5 is guessing)",
+    "auc": "AUC of A against B (0.5 is guessing)",
     "p": "p",
-    "reach": "reach of B over that of A",
-    "length": "length of A over that of B",
-    "own": "R² on A, left out",
-    "other": "R² on B",
+    "distance": "distance to the nearest of A, B over A",
+    "length": "length, A over B",
+    "r2_a": "R² on A, left out",
+    "r2_b": "R² on B",
 }
 
 
 def weight_numbers(row: RowResults, split: Split, world: World, what: str = "cls") -> pd.DataFrame:
-    """One line a seed that was run, with the columns of `COLUMNS`; see `weight_space.py` for each.
-
-    Args:
-        row: its runs are of experiment `maskx`.
-        split: of the row.
-        world: what the categories are made of.
-        what: which weights, as in `detection_weights`.
-    """
+    """A line a seed that was run, columns `COLUMNS`; `what` as in `detection_weights`."""
     in_a: Members = split.mask_categories().numpy()
     embedding = world.embedding().astype(np.float64)
     lines = {}
     for seed in row.seeds:
         rows = detection_weights(row.folder(seed), what)
         if rows is not None:
-            lines[seed] = _numbers(rows, embedding, in_a)
+            linear = separability(rows, in_a)
+            distance, length = nn_distance_ratio(rows, in_a), length_ratio(rows, in_a)
+            probe = linear_probe_r2(rows, embedding, in_a)
+            lines[seed] = (linear.auc, linear.p, distance, length, *probe)
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS))
 
 
@@ -354,18 +321,3 @@ def summary_table(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         for title, frame in rows.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS.values()))
-
-
-def _numbers(
-    rows: NDArray[np.float64], embedding: NDArray[np.float64], in_a: Members
-) -> dict[str, float]:
-    told = apart(rows, in_a)
-    own, other = linear_probe_r2(rows, embedding, in_a)
-    return {
-        "auc": told.auc,
-        "p": told.p,
-        "reach": reach(rows, in_a),
-        "length": length_ratio(rows, in_a),
-        "own": own,
-        "other": other,
-    }

@@ -22,20 +22,11 @@ from wsislib.viz.palette import INK, PALE, colour
 def before_after(
     panels: Mapping[str, pd.DataFrame], before: str, after: str, named: int = 3
 ) -> Figure | str:
-    """Return one panel a set: a point a category, above the diagonal where it has gained.
+    """One panel a set of categories: a point each, above the diagonal where it has gained.
 
-    Args:
-        panels: title -> one line a category by name, with the columns `before` and `after`;
-            lines without both values are left out.
-        before: column on the x axis.
-        after: column on the y axis.
-        named: how many of the largest gains, and of the largest losses, have their name written.
-
-    Returns:
-        "not run" where no line of any panel has both values.
-
-    Raises:
-        ValueError: a panel lacks a column.
+    `panels` is title -> a line a category with the columns `before` (x) and `after` (y); lines
+    without both values are left out. The `named` largest gains and losses have their name written.
+    "not run" where no line of any panel has both values.
     """
     shown = {}
     for title, frame in panels.items():
@@ -86,28 +77,19 @@ class Crop:
         image: (3, H, W) float in 0..1 or uint8.
         box: xyxy in pixels; the panel shows a square around it.
         masks: (H, W) bool each, in the colours of their places; none for bare pixels.
-        words: below the panel, such as an overlap with the truth.
+        text: below the panel, such as an overlap with the truth.
     """
 
     image: Tensor
     box: Sequence[float]
     masks: Sequence[NDArray[np.bool_]] = ()
-    words: str = ""
+    text: str = ""
 
 
 def crop_grid(
-    rows: Sequence[Sequence[Crop]],
-    titles: Sequence[str] = (),
-    row_titles: Sequence[str] = (),
-    width: float = PAGE_WIDTH,
+    rows: Sequence[Sequence[Crop]], titles: Sequence[str] = (), row_titles: Sequence[str] = ()
 ) -> Figure:
-    """Return a grid of cut-out panels, one line of the grid for each row given.
-
-    Args:
-        rows: equally many panels in each.
-        titles: one per column, or none.
-        row_titles: one per row, or none.
-        width: inches.
+    """A grid of cut-out panels, one line for each of `rows`; one title a column and a row, or none.
 
     Raises:
         ValueError: no panel, or rows of unequal length.
@@ -116,9 +98,9 @@ def crop_grid(
     if not columns or any(len(row) != columns for row in rows):
         lengths = [len(row) for row in rows]
         raise ValueError(f"rows of {lengths} panels; give every row the same number, at least one")
-    worded = any(crop.words for row in rows for crop in row)
-    side = width / columns
-    figure = BookFigure(width, (side + (0.14 if worded else 0)) * len(rows) + 0.25)
+    side = PAGE_WIDTH / columns
+    below = 0.14 if any(crop.text for row in rows for crop in row) else 0
+    figure = BookFigure(PAGE_WIDTH, (side + below) * len(rows) + 0.25)
     figure.set_layout_engine(
         ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     )
@@ -135,7 +117,7 @@ def crop_grid(
                 draw_contour(axes, mask, tone)
             left, top, right, bottom = window(crop.box, pixels.shape[1], pixels.shape[0])
             axes.set(xlim=(left, right), ylim=(bottom, top), xticks=[], yticks=[])
-            axes.set_xlabel(crop.words, fontsize=7, labelpad=1.5, color=INK)
+            axes.set_xlabel(crop.text, fontsize=7, labelpad=1.5, color=INK)
             if r == 0 and titles:
                 axes.set_title(titles[c], fontsize=8)
         if row_titles:
@@ -152,12 +134,9 @@ def window(box: Sequence[float], width: int, height: int) -> tuple[float, float,
 
 
 def case_figure(cases: Sequence[Case], truth: Dataset, heads: Mapping[str, str]) -> Figure | str:
-    """Return one line a case: the scene, the truth, each head's mask with its IoU below.
+    """A line a case: the scene, the truth, each head's mask with its IoU; `heads` is title -> head.
 
-    Args:
-        cases: in the order of the lines; "no case" is returned where there are none.
-        truth: the validation data.
-        heads: title -> head.
+    "no case" where there are none.
     """
     if not cases:
         return "no case"
@@ -171,18 +150,13 @@ def case_figure(cases: Sequence[Case], truth: Dataset, heads: Mapping[str, str])
         ]
         rows.append(row)
     names = [f"{truth.categories[case.category].name}\nseed {case.seed}" for case in cases]
-    return crop_grid(rows, ["scene", "truth", *heads], names)
+    return crop_grid(rows, ["scene", "ground truth", *heads], names)
 
 
 def pair_figure(pairs: Sequence[Pair], truth: Dataset, heads: Mapping[str, str]) -> Figure | str:
-    """Return one line a pair: the scene, both true masks, both masks of each head.
+    """A line a pair: the scene, both true masks, both masks of each head and their IoU.
 
-    Below each head: how much its two masks overlap each other.
-
-    Args:
-        pairs: in the order of the lines; "no case" is returned where there are none.
-        truth: the validation data.
-        heads: title -> head.
+    `heads` is title -> head; "no case" where there are no pairs.
     """
     if not pairs:
         return "no case"
@@ -202,7 +176,7 @@ def pair_figure(pairs: Sequence[Pair], truth: Dataset, heads: Mapping[str, str])
         f"{truth.categories[pair.first.category].name}\n{truth.categories[pair.second.category].name}"
         for pair in pairs
     ]
-    return crop_grid(rows, ["scene", "truth", *heads], names)
+    return crop_grid(rows, ["scene", "ground truth", *heads], names)
 
 
 def _image(truth: Dataset, case: Case) -> Tensor:

@@ -45,7 +45,7 @@ def world_looks(world: World) -> Looks:
     outlines = world.value_names()["outline"]
     unknown = sorted(set(outlines) - set(MARKS))
     if unknown:
-        raise ValueError(f"outlines {unknown} have no mark in a plot; add them to viz/looks.py")
+        raise ValueError(f"outlines {unknown} have no mark in a plot; add them to `MARKS`")
     hues = max(world.table.levels[1], 1)
     tones = []
     for hue in world.table.values[:, 1].tolist():
@@ -62,31 +62,23 @@ Floats = NDArray[np.float64]
 def weight_map(
     det: Tensor, seg: Tensor, names: Sequence[str], a: Sequence[int], split_at: int | None = None
 ) -> Figure:
-    """Return the rows of w_det beside the rows of w_seg, those of A above those of B.
+    """The rows of w_det (C, D) beside those of w_seg (C, W) made of them; A above a line, B below.
 
-    Args:
-        det: (C, D), what the detector knows of each category.
-        seg: (C, W), the mask weights that are made of it.
-        names: C of them.
-        a: categories with masks; the others stand below the line.
-        split_at: where the class weights end and the box weights begin, marked in w_det.
+    `split_at` is where the class weights end and the box weights begin, marked in w_det.
     """
     _demand_rows(names, det, seg)
     order = [*a, *sorted(set(range(len(names))) - set(a))]
     figure = BookFigure(PAGE_WIDTH, 0.9 + 0.17 * len(names))
     left, right = figure.subplots(1, 2, width_ratios=[2.2, 1])
-    for axes, rows, title in (
-        (left, det, r"$w_\mathrm{det}$"),
-        (right, seg, r"$w_\mathrm{seg} = T(w_\mathrm{det})$"),
-    ):
+    titles = r"$w_\mathrm{det}$", r"$w_\mathrm{seg} = T(w_\mathrm{det})$"
+    for axes, rows, title in zip((left, right), (det, seg), titles, strict=True):
         values = _array(rows)[order]
         top = 3 * float(values.std()) or 1.0
         axes.imshow(values, cmap=SIGNED, vmin=-top, vmax=top, aspect="auto", interpolation="none")
         axes.axhline(len(a) - 0.5, color=INK, linewidth=1.5)
         axes.set_title(title, fontsize=9)
         axes.set_xlabel(f"{values.shape[1]:,} weights", fontsize=8)
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[])
     if split_at is not None:
         left.axvline(split_at - 0.5, color=INK, linewidth=0.8)
         left.set_xlabel(
@@ -101,18 +93,11 @@ def weight_map(
 
 
 def weight_planes(
-    rows: Mapping[str, Tensor],
-    names: Sequence[str],
-    a: Sequence[int],
-    looks: Looks,
+    rows: Mapping[str, Tensor], names: Sequence[str], a: Sequence[int], looks: Looks
 ) -> Figure:
-    """Return the two main directions of several sets of rows, one point a category.
+    """The two main directions of sets of rows, a point a category; `rows` is title -> (C, D).
 
-    Args:
-        rows: title -> (C, D).
-        names: C of them.
-        a: categories with masks, drawn full; the others are hollow.
-        looks: marker and colour of every category.
+    Categories of A are drawn full, the others hollow.
     """
     _demand_rows(names, *rows.values())
     figure = BookFigure(PAGE_WIDTH, 0.55 * PAGE_WIDTH * 2 / max(len(rows), 2))
@@ -122,14 +107,12 @@ def weight_planes(
         points = main_plane(_array(values))
         for c, (x, y) in enumerate(points):
             tone = looks.tones[c]
-            face = tone if c in a else "none"
-            axes.scatter(x, y, s=60, marker=looks.markers[c], facecolor=face,
-                         edgecolor=tone, linewidth=1.6)  # fmt: skip
+            axes.scatter(x, y, s=60, marker=looks.markers[c], edgecolor=tone, linewidth=1.6,
+                         facecolor=tone if c in a else "none")  # fmt: skip
             axes.annotate(names[c], (x, y), xytext=(5, 4), textcoords="offset points", fontsize=5.5)
         axes.margins(0.16)
         axes.set_title(title, fontsize=9)
-        axes.set_xticklabels([])
-        axes.set_yticklabels([])
+        axes.set(xticklabels=[], yticklabels=[])
     for side, face in (("A", INK), ("B", "none")):
         panels[0].scatter([], [], s=40, facecolor=face, edgecolor=INK, label=side)
     panels[0].legend(fontsize=8, frameon=False, loc="best")
@@ -153,14 +136,7 @@ def main_plane(rows: Floats) -> Floats:
 def category_bars(
     values: Mapping[str, Sequence[float]], names: Sequence[str], a: Sequence[int], y_label: str
 ) -> Figure:
-    """Return one panel a set of values, one bar a category, those of A before those of B.
-
-    Args:
-        values: title -> C values.
-        names: C of them.
-        a: categories with masks.
-        y_label: what the values are.
-    """
+    """A panel a set of C values, a bar a category, those of A before those of B."""
     for title, bars in values.items():
         if len(bars) != len(names):
             raise ValueError(f"{title!r}: {len(bars)} values for {len(names)} categories")
@@ -202,10 +178,10 @@ def _demand_rows(names: Sequence[str], *rows: Tensor) -> None:
 
 @dataclass(frozen=True)
 class MaskParts:
-    """The detections of one image, and the two parts of each mask before their sum.
+    """The masks of N boxes, and the two parts of each before their sum.
 
     Attributes:
-        detections: N instances, as `predict` gives them.
+        detections: the masks as `predict` draws them.
         fcn: (N, M, M) float32 logits of the convolutional part, on the grid of the box.
         mlp: (N, M, M) float32 logits of the fully connected part; zeros without that branch.
     """
@@ -216,24 +192,15 @@ class MaskParts:
 
 
 @torch.no_grad()
-def mask_parts(model: MaskRCNN, images: Sequence[Tensor]) -> list[MaskParts]:
-    """Detect in `images` (3, H, W) float32 in 0..1 and keep both parts of every mask.
-
-    Learning to Segment Every Thing, section 3.4: the fully connected part should give the gist
-    of an object and the convolutional one its detail.
-    """
-    return _apart(model, model.detect(images))
-
-
-@torch.no_grad()
 def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Tensor) -> MaskParts:
     """Both parts of the masks that `model`, in evaluation mode, draws into given boxes.
 
-    A box may be given several times under different categories: so one sees what the category
-    alone changes.
+    Learning to Segment Every Thing, section 3.4: the fully connected part should give the gist of
+    an object and the convolutional one its detail. A box may be given several times under
+    different categories: so one sees what the category alone changes.
 
     Args:
-        model: its detector is passed by; its scores are all 1.
+        model: its detector is not used; scores are all 1.
         image: (3, H, W) float32 in 0..1.
         boxes: (N, 4) xyxy in pixels of the image.
         categories: (N,) int64 in 0..C-1.
@@ -253,24 +220,13 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
         scores=[torch.ones(len(boxes), device=boxes.device)],
         labels=[labels],
     )
-    return _apart(model, found)[0]
-
-
-def _apart(model: MaskRCNN, found: DetectedRegions) -> list[MaskParts]:
     pooled = model.mask.pool(found.features, found.boxes, found.sizes)
-    fcn, mlp = model.mask.apart(pooled, torch.cat(found.labels))  # (N, M, M) of all images
-    total = fcn if mlp is None else fcn + mlp
-    counts = [len(boxes) for boxes in found.boxes]
-    shown = torch.zeros_like(fcn) if mlp is None else mlp
-    return [
-        MaskParts(detections, own_fcn, own_mlp)
-        for detections, own_fcn, own_mlp in zip(
-            model.paint(found, total), fcn.split(counts), shown.split(counts), strict=True
-        )
-    ]
+    fcn, mlp = model.mask.apart(pooled, labels)  # (N, M, M)
+    (detections,) = model.paint(found, fcn if mlp is None else fcn + mlp)
+    return MaskParts(detections, fcn, torch.zeros_like(fcn) if mlp is None else mlp)
 
 
-COLUMNS = ("the region", "truth", "FCN: detail", "MLP: gist", "sum above 0")
+COLUMNS = ("the region", "ground truth", "FCN: detail", "MLP: gist", "sum above 0")
 
 
 def parts_figure(
@@ -281,20 +237,17 @@ def parts_figure(
     truth: Tensor,
     row_titles: Sequence[str] = (),
 ) -> Figure:
-    """Return one line a region: its pixels, its true mask, both parts, and their sum as a mask.
+    """A line a region: its pixels, its true mask, both parts, and their sum as a mask.
 
     Each part has a colour scale of its own, symmetric about 0, whose end is written below it.
 
     Args:
         image: (3, H, W) float in 0..1 or uint8.
-        boxes: (N, 4) xyxy in pixels.
+        boxes: (N, 4) xyxy in pixels, one at least.
         fcn: (N, M, M) logits of the convolutional part.
         mlp: (N, M, M) logits of the fully connected part.
         truth: (N, H, W) bool, the true mask of each region's object.
         row_titles: N of them, or none.
-
-    Raises:
-        ValueError: there is no region, or the parts are not for these boxes.
     """
     count = len(boxes)
     if count == 0 or not len(fcn) == len(mlp) == len(truth) == count:
@@ -315,8 +268,7 @@ def parts_figure(
         _logits(grid[row, 3], gist)
         _mask(grid[row, 4], detail + gist > 0)
         for axes in grid[row]:
-            axes.set_xticks([])
-            axes.set_yticks([])
+            axes.set(xticks=[], yticks=[])
         if row_titles:
             grid[row, 0].set_ylabel(row_titles[row], fontsize=7)
     for axes, title in zip(grid[0], COLUMNS, strict=True):
@@ -325,12 +277,9 @@ def parts_figure(
 
 
 def resample(picture: NDArray, box: Sequence[float], side: int) -> NDArray:
-    """Cut a box out of (H, W, ...) and read it at the centres of side x side cells.
+    """Cut a box xyxy out of (H, W, ...), read at the centres of side x side cells.
 
-    Args:
-        picture: of any type; cells beyond its edge take the nearest pixel.
-        box: xyxy in pixels.
-        side: cells along each edge.
+    Cells beyond the edge take the nearest pixel.
     """
     height, width = picture.shape[:2]
     steps = (np.arange(side) + 0.5) / side

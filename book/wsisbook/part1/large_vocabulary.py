@@ -21,7 +21,7 @@ from wsisbook.tables.cells import metric_value
 from wsislib.atomic import read_json
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.sample import Dataset
-from wsislib.data.world import World
+from wsislib.data.world import World, WorldSpec
 from wsislib.viz.curves import Series
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.overlay import image_array
@@ -48,40 +48,25 @@ class LargeWorld:
 
 
 def large_world(config: PartialDataConfig, steps: int | None = None) -> LargeWorld:
-    """The world that `config` names.
-
-    Args:
-        config: settings of a run of `large_heads`.
-        steps: how many steps the boxes were learnt for; as many as `config` has if None.
-    """
-    from wsislib.data.world import World, WorldSpec
-
+    """The world of a run of `large_heads`; its boxes were learnt for `steps`, None its own."""
     split = chosen_split(config, config.categories)
     world = World(WorldSpec(config.categories, config.image_size, config.world_seed))
     val = data_sets(config)[1]
     in_scene = np.mean([len(val[i].label) for i in range(len(val))])
     scenes = (config.steps if steps is None else steps) * config.batch_size
     return LargeWorld(
-        world=world,
-        val=val,
-        a=split.a,
-        distance=world.nearest_distance(split.a),
+        world, val, split.a, world.nearest_distance(split.a),
         expected=world.table.frequency * in_scene * scenes,
-    )
+    )  # fmt: skip
 
 
 def gallery_tiles(
     examples: Sequence[Mapping[str, Any]], large: LargeWorld, heads: Sequence[str]
 ) -> dict[int, list[Tile]]:
-    """Objects of categories without masks, with what heads make of them in their true boxes.
+    """Objects of categories without masks, with what `heads` predict in their true boxes.
 
-    Args:
-        examples: of a run; those with "given": "box" are taken.
-        large: the run's world.
-        heads: whose masks; in this order.
-
-    Returns:
-        Distance to the nearest category of A -> tiles, in the order of the categories' names.
+    Of the `examples` of a run those with "given": "box" are taken. Distance to the nearest
+    category of A -> tiles, in the order of the categories' names.
     """
     found: dict[tuple[int, int], dict[str, Mapping[str, Any]]] = {}
     for example in examples:
@@ -102,9 +87,9 @@ def _tile(val: Dataset, image_id: int, category: int, own: Sequence[Mapping[str,
     label = sample.label
     assert label.masks is not None and label.boxes is not None
     pixels, box = image_array(sample.image), own[0]["bbox"]
-    corner = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])
-    apart = np.abs(label.boxes.numpy() - corner).max(axis=1)  # (K,)
-    place = int(np.where(label.categories.numpy() == category, apart, np.inf).argmin())
+    corners = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])
+    difference = np.abs(label.boxes.numpy() - corners).max(axis=1)  # (K,)
+    place = int(np.where(label.categories.numpy() == category, difference, np.inf).argmin())
     rows, columns = cut(pixels, box)
     masks = [decode_segmentation(e["segmentation"], *pixels.shape[:2]) for e in own]
     return Tile(
@@ -186,15 +171,9 @@ class Tile:
 def cut(
     pixels: NDArray[np.float32], box: Sequence[float], margin: float = 0.25
 ) -> tuple[slice, slice]:
-    """The square around a box, `margin` of its longer side larger on each side, in the image.
+    """Slices of rows and columns of the square in the image around a box x, y, width, height.
 
-    Args:
-        pixels: (H, W, 3).
-        box: x, y, width, height in pixels.
-        margin: share of the longer side.
-
-    Returns:
-        Slices of rows and of columns.
+    It is `margin` of the longer side larger on each side.
     """
     x, y, w, h = box
     side = min(round(max(w, h) * (1 + 2 * margin)), *pixels.shape[:2])
@@ -203,19 +182,11 @@ def cut(
     return slice(top, top + side), slice(left, left + side)
 
 
-def gallery_figure(
-    tiles: Sequence[Tile], titles: Sequence[str], across: int = 3, width: float = PAGE_WIDTH
-) -> Figure:
-    """Return the tiles in rows: for each the bare object and its mask by every model.
+def gallery_figure(tiles: Sequence[Tile], titles: Sequence[str], across: int = 3) -> Figure:
+    """The tiles in rows: for each the bare object and its mask by every model.
 
     The truth is a white line; a mask is what is left in colour. Under it stands its IoU with the
     truth, in percent.
-
-    Args:
-        tiles: at least one.
-        titles: of the models.
-        across: tiles in a row.
-        width: inches.
 
     Raises:
         ValueError: no tile, or one with another number of masks than there are titles.
@@ -230,8 +201,8 @@ def gallery_figure(
             )
     panels = 1 + len(titles)
     rows = -(-len(tiles) // across)
-    side = width / (across * panels + 0.3 * (across - 1))
-    figure = BookFigure(width, rows * (side + 1.9 * NAME_HEIGHT) + NAME_HEIGHT)
+    side = PAGE_WIDTH / (across * panels + 0.3 * (across - 1))
+    figure = BookFigure(PAGE_WIDTH, rows * (side + 1.9 * NAME_HEIGHT) + NAME_HEIGHT)
     figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
     ratios = ([1.0] * panels + [0.3]) * across
     grid = figure.subplots(rows, len(ratios) - 1, squeeze=False, width_ratios=ratios[:-1])
@@ -296,50 +267,40 @@ _PANELS = (("seconds_ratio", "time"), ("peak_ratio", "peak memory"))
 
 
 def cost_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
-    """Return time and memory against the number of categories, as multiples of the smallest size.
+    """Time and memory against the number of categories, as multiples of the smallest size.
 
-    Args:
-        rows: `subject`, `categories`, `seconds_ratio` and `peak_ratio` each, as
-            benchmarks/bench_categories.py records them.
+    `rows` have `subject`, `categories`, `seconds_ratio` and `peak_ratio`, as
+    benchmarks/bench_categories.py records them.
 
     Raises:
         ValueError: nothing to draw, or a row that lacks something.
     """
     if not rows:
         raise ValueError("no row to draw; give a benchmark's rows")
-    wanted = ("subject", "categories", *(name for name, _ in _PANELS))
+    required = ("subject", "categories", *(name for name, _ in _PANELS))
     for row in rows:
-        missing = [name for name in wanted if name not in row]
+        missing = [name for name in required if name not in row]
         if missing:
             raise ValueError(f"row {row.get('subject')!r} lacks {', '.join(missing)}")
     subjects = list(dict.fromkeys(row["subject"] for row in rows))
     sizes = sorted({row["categories"] for row in rows})
     figure = BookFigure(PAGE_WIDTH, 3.6)
     panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axes, (column, words) in zip(panels, _PANELS, strict=True):
+    for axes, (column, title) in zip(panels, _PANELS, strict=True):
         for index, subject in enumerate(subjects):
-            own = sorted((r for r in rows if r["subject"] == subject), key=_size)
+            at = {row["categories"]: row[column] for row in rows if row["subject"] == subject}
             axes.plot(
-                [_size(r) for r in own], [r[column] for r in own], line(index),
+                sorted(at), [at[size] for size in sorted(at)], line(index),
                 color=colour(index), marker=marker(index), markersize=4, label=subject,
             )  # fmt: skip
-        _scales(plain_axes(axes), sizes)
-        axes.set_title(words, fontsize=9, color=INK)
+        plain_axes(axes).set(xscale="log", yscale="log")
+        axes.xaxis.set_major_locator(FixedLocator(sizes))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.set_title(title, fontsize=9, color=INK)
         axes.set_xlabel("categories", fontsize=8, color=INK)
     panels[0].set_ylabel(f"multiple of {sizes[0]} categories", fontsize=8, color=INK)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, fontsize=7, frameon=False)
     return figure
-
-
-def _scales(axes: Axes, sizes: Sequence[int]) -> None:
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(list(sizes)))
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-
-
-def _size(row: Mapping[str, Any]) -> int:
-    return int(row["categories"])

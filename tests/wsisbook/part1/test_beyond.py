@@ -16,17 +16,17 @@ from wsisbook.experiments.partial_data import PartialDataConfig
 from wsisbook.part1.beyond import (
     COLUMNS,
     MEASURES,
-    apart,
-    centred,
+    correlation_table,
+    correlations,
+    demeaned,
     detection_weights,
     distances,
-    falls,
-    falls_table,
+    drift,
     held_out_scores,
     length_ratio,
     linear_probe_r2,
-    moves,
-    reach,
+    nn_distance_ratio,
+    separability,
     split_quality,
     summary_table,
     weight_numbers,
@@ -63,7 +63,7 @@ def test_quality_that_falls_with_distance_is_seen_to_fall() -> None:
     frame = distances(WORLD, world_split(12, 4, seed=3))
     frame["falling"] = -frame["nearest"]
     frame["category"] = frame.index
-    found = falls(frame, ["falling"], "category")
+    found = correlations(frame, ["falling"], "category")
     assert set(found) == {("falling", measure) for measure in MEASURES}
     assert found["falling", "nearest"].rho == pytest.approx(-1)
     assert found["falling", "nearest"].n == 8
@@ -89,11 +89,12 @@ def test_a_category_compared_with_itself_shows_what_categories_hide() -> None:
     why = "differences of numbers around thirty, in doubles"
     close(frame["gain"].to_numpy(), (5 - 10 * frame["nearest"]).to_numpy(), why)
     columns = ["transfer", "gain", *MEASURES]
-    left = centred(frame, ["category", "a_count"], columns)
+    left = demeaned(frame, ["category", "a_count"], columns)
     assert len(left) < len(frame)  # a category that is in B once for a size is left out
     assert left.groupby(["category", "a_count"])["nearest"].mean().abs().max() < 1e-9
     across, within = (
-        falls(part, ["transfer"], "category")["transfer", "nearest"] for part in (frame, left)
+        correlations(part, ["transfer"], "category")["transfer", "nearest"]
+        for part in (frame, left)
     )
     assert within.rho < -0.9 < across.rho
     assert within.groups == left["category"].nunique()
@@ -102,8 +103,8 @@ def test_a_category_compared_with_itself_shows_what_categories_hide() -> None:
 def test_without_runs_there_are_no_lines() -> None:
     frame = split_quality(WORLD, {"s": world_split(12, 4, seed=0)}, [])
     assert frame.empty and set(MEASURES) < set(frame.columns)
-    assert math.isnan(falls(frame, ["gain"], "category")["gain", "nearest"].rho)
-    assert centred(frame, ["category"], ["gain"]).empty
+    assert math.isnan(correlations(frame, ["gain"], "category")["gain", "nearest"].rho)
+    assert demeaned(frame, ["category"], ["gain"]).empty
 
 
 def test_undefined_numbers_stay_undefined() -> None:
@@ -124,7 +125,7 @@ def test_only_the_drawn_world_knows_distances() -> None:
 def test_the_table_says_each_correlation() -> None:
     frame = distances(WORLD, world_split(12, 4, seed=3))
     frame["falling"] = -frame["nearest"]
-    shown = falls_table(frame, ["falling"])
+    shown = correlation_table(frame, ["falling"])
     assert list(shown.index) == list(MEASURES.values())
     assert shown.iloc[0].tolist() == ["-1.00 (-1.00 to -1.00)", 8]
 
@@ -141,11 +142,11 @@ def rows(shift: float = 0.0, seed: int = 0) -> np.ndarray:
 
 
 def test_groups_of_one_kind_are_not_told_apart_and_shifted_ones_are() -> None:
-    alike = [apart(rows(seed=s), IN_A, deals=20, seed=s) for s in range(6)]
+    alike = [separability(rows(seed=s), IN_A, deals=20, seed=s) for s in range(6)]
     assert abs(np.mean([found.auc for found in alike]) - 0.5) < 0.12  # 0.04 a deviation
-    assert abs(np.mean([found.chance for found in alike]) - 0.5) < 0.03
+    assert abs(np.mean([found.random_auc for found in alike]) - 0.5) < 0.03
     assert min(found.p for found in alike) > 0.02
-    other = apart(rows(shift=20.0), IN_A, deals=40)
+    other = separability(rows(shift=20.0), IN_A, deals=40)
     assert other.auc > 0.95 and other.p == pytest.approx(1 / 41)
 
 
@@ -161,15 +162,15 @@ def test_an_unseen_row_is_never_scored_by_its_own_label() -> None:
 
 def test_the_picture_has_a_score_and_a_length() -> None:
     found = rows(shift=20.0)
-    picture = moves(found, IN_A)
+    picture = drift(found, IN_A)
     assert picture.shape == (80, 2)
     close(picture[:, 1] ** 2, (found**2).sum(axis=1), "a root that is squared again")
     assert picture[IN_A, 0].min() > picture[~IN_A, 0].max(), "far apart, so told apart"
 
 
-def test_reach_and_length_say_how_far_b_lies_from_a() -> None:
-    assert reach(rows(), IN_A) == pytest.approx(1, abs=0.05)
-    assert reach(rows(shift=30.0), IN_A) > 1.3
+def test_distance_and_length_say_how_far_b_lies_from_a() -> None:
+    assert nn_distance_ratio(rows(), IN_A) == pytest.approx(1, abs=0.05)
+    assert nn_distance_ratio(rows(shift=30.0), IN_A) > 1.3
     longer = rows()
     longer[IN_A] *= 2
     assert length_ratio(longer, IN_A) == pytest.approx(2, rel=0.05)
@@ -216,7 +217,7 @@ def test_leaving_one_out_is_what_it_says() -> None:
 
 def test_a_side_of_one_is_refused() -> None:
     lonely = np.arange(80) < 1
-    for measure in (reach, moves, apart):
+    for measure in (nn_distance_ratio, drift, separability):
         with pytest.raises(ValueError, match="A has 1 categories and B 79"):
             measure(rows(), lonely)
 
@@ -244,8 +245,8 @@ def test_seeds_that_were_run_are_measured(tmp_path: Path) -> None:
     found = weight_numbers(row, split, world)
     assert list(found.index) == [0, 2] and list(found.columns) == list(COLUMNS)
     assert found.loc[2, "auc"] > 0.95 > found.loc[0, "auc"]
-    assert found.loc[2, "reach"] > 2 * found.loc[0, "reach"]
-    assert found.loc[0, "other"] > 0.8 > found.loc[2, "other"]
+    assert found.loc[2, "distance"] > 2 * found.loc[0, "distance"]
+    assert found.loc[0, "r2_b"] > 0.8 > found.loc[2, "r2_b"]
     text = summary_table({"with": found, "without": found.iloc[:0]})
     assert set(text.loc["without"]) == {"not run"}
     assert " ± " in text.loc["with", COLUMNS["auc"]]

@@ -6,19 +6,22 @@ import numpy as np
 import pytest
 import torch
 
-from tests.numeric import close
+from tests.numeric import close, close_masks
 from wsisbook.part1.idea import (
     COLUMNS,
     Looks,
     category_bars,
     main_plane,
     parts_figure,
+    parts_in_boxes,
     resample,
     weight_map,
     weight_planes,
     world_looks,
 )
 from wsislib.data.world import World, WorldSpec
+from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 from wsislib.viz.figure import png_bytes
 from wsislib.viz.palette import colour, rgb
 
@@ -147,3 +150,41 @@ def test_parts_of_other_boxes_are_refused() -> None:
         parts_figure(IMAGE, BOXES, zero, zero, TRUTH)
     with pytest.raises(ValueError, match="0 boxes"):
         parts_figure(IMAGE, BOXES[:0], zero[:0], zero[:0], TRUTH[:0])
+
+
+@pytest.fixture
+def maskx() -> MaskRCNN:
+    """The lab's Mask^X R-CNN with random weights, scores high enough for detections."""
+    model = maskx_rcnn_lab(5).eval()
+    model.roi.detections_per_img = 20
+    draws = torch.Generator().manual_seed(0)
+    torch.nn.init.normal_(model.roi.box_predictor.cls_score.weight, std=0.3, generator=draws)
+    torch.nn.init.normal_(model.mask.mlp.layers[0].weight, std=0.05, generator=draws)
+    return model
+
+
+def test_in_the_boxes_of_a_prediction_the_same_masks_are_drawn(maskx: MaskRCNN) -> None:
+    image = torch.rand(3, 80, 90, generator=torch.Generator().manual_seed(4))  # is resized
+    (whole,) = maskx.predict([image])
+    parts = parts_in_boxes(maskx, image, whole.boxes, whole.categories)
+    assert len(whole) > 5
+    why = "boxes that went to the image's size and back"
+    close(parts.detections.boxes, whole.boxes, why, atol=1e-4)  # pixels
+    close_masks(parts.detections.masks, whole.masks, why)
+    assert torch.equal(parts.detections.categories, whole.categories)
+    assert parts.fcn.shape == parts.mlp.shape == (len(whole), 28, 28) and parts.mlp.any()
+
+
+def test_in_one_box_the_category_changes_the_convolutional_part_alone(maskx: MaskRCNN) -> None:
+    image, boxes = torch.rand(3, 64, 64), torch.tensor([[10.0, 12, 40, 50]]).expand(2, 4)
+    parts = parts_in_boxes(maskx, image, boxes, torch.tensor([0, 3]))
+    close(parts.mlp[0], parts.mlp[1], "two rows of one product")
+    assert (parts.fcn[0] - parts.fcn[1]).abs().max() > 1e-3
+    none = parts_in_boxes(maskx, image, boxes[:0], torch.tensor([], dtype=torch.int64))
+    assert len(none.detections) == 0 and none.fcn.shape == (0, 28, 28)
+    with pytest.raises(ValueError, match="call model.eval"):
+        parts_in_boxes(maskx.train(), image, boxes, torch.tensor([0, 3]))
+    plain = parts_in_boxes(
+        maskx_rcnn_lab(5, mlp_layers=0).eval(), image, boxes, torch.tensor([0, 3])
+    )
+    assert not plain.mlp.any() and plain.fcn.any()
