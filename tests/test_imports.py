@@ -20,7 +20,7 @@ ALLOWED = {
     "wsislib.strict": (),
     "wsislib.data": ("wsislib.data", "wsislib.atomic"),
     "wsislib.labels": ("wsislib.labels", "wsislib.data", "wsislib.atomic"),
-    "wsislib.losses": ("wsislib.losses", "wsislib.data.sample"),
+    "wsislib.losses": ("wsislib.losses", "wsislib.data.sample", "wsislib.data.geometry"),
     "wsislib.matching": ("wsislib.losses", "wsislib.data.sample"),
     "wsislib.models": (
         "wsislib.models.assets",
@@ -35,13 +35,13 @@ ALLOWED = {
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.mask2former.mask2former": (
-        "wsislib.models.mask2former.mask2former",
-        "wsislib.models.maskrcnn.builders",
+    "wsislib.models.mask2former": (
+        "wsislib.models.mask2former",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
+        "wsislib.data.geometry",
     ),
     "wsislib.models.sam.sam": (
         "wsislib.models.sam.sam",
@@ -58,6 +58,7 @@ ALLOWED = {
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
+        "wsislib.data.geometry",
     ),
     "wsislib.engine": (
         "wsislib.engine",

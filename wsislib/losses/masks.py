@@ -1,4 +1,8 @@
-"""Binary cross-entropy and Dice between masks: each with its own target, or all pairs."""
+"""Binary cross-entropy and Dice between masks: each with its target, or all pairs.
+
+Dice is smoothed by 1 in numerator and denominator, as in the authors' code of Mask2Former: an empty
+prediction of an empty mask costs 0, and small masks have no exploding gradient.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,18 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 _LOWEST = -80.0  # below it a float32 sigmoid is 0 and its logarithm infinite
+
+
+def region_mask_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean sigmoid cross-entropy of logits (R, M, M) with targets in 0..1: a float32 scalar.
+
+    Mask R-CNN, section 3: each region is scored on the map of its category only. The mean runs over
+    supervised regions and pixels, so a batch with few masked categories is not diluted by the
+    others. 0 with a gradient path where R is 0.
+    """
+    if logits.shape[0] == 0:
+        return logits.float().sum() * 0.0
+    return binary_cross_entropy_with_logits(logits.float(), targets.float())
 
 
 def mask_bce(logits: Tensor, truth: Tensor) -> Tensor:
@@ -25,18 +41,11 @@ def mask_dice(logits: Tensor, truth: Tensor) -> Tensor:
 
 
 def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """`mask_bce` and `mask_dice` of every prediction with every target, as matrix products.
+    """`mask_bce` and `mask_dice` of all pairs: (B, P, Q), (B, T, P) -> two of (B, T, Q) float32.
 
     The cross-entropy of logit x with target t is softplus(x) - x t, and with s = sigmoid(x)
-    softplus(x) is x - log(s): one sigmoid and one logarithm serve all targets. In place, because
-    this is done for every query at every point, so memory traffic is what it costs.
-
-    Args:
-        logits: (B, P, Q) float32. Used up: overwritten.
-        truth: (B, T, P) float32 in 0..1.
-
-    Returns:
-        Two of (B, T, Q) float32. No gradient.
+    softplus(x) is x - log(s): one sigmoid and one logarithm serve all targets. In place, as memory
+    traffic is the cost: `logits` are overwritten. No gradient.
     """
     points = logits.shape[1]
     products = truth @ logits
@@ -53,12 +62,7 @@ def pair_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
 def mask_bce_and_dice(logits: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     """`mask_bce` and `mask_dice` in one pass, with the gradient written out.
 
-    Args:
-        logits: (..., P) float32.
-        truth: (..., P) float32 in 0..1, without gradient.
-
-    Returns:
-        Two of (...) float32, differentiable in `logits`, once.
+    (..., P) float32 logits and truth -> two of (...) float32, differentiable in `logits`, once.
     """
     return _BceAndDice.apply(logits, truth)
 
@@ -79,7 +83,7 @@ class _BceAndDice(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, to_bce: Tensor, to_dice: Tensor) -> tuple[Tensor, None]:
         found, truth, overlap, whole = ctx.saved_tensors
-        slope = found * (1.0 - found)
+        slope = found * (1.0 - found)  # of the sigmoid
         inside = (-2.0 * to_dice / whole).unsqueeze(-1)
         everywhere = (to_dice * overlap / whole.square()).unsqueeze(-1)
         grad = slope.mul_(inside * truth + everywhere)

@@ -81,7 +81,7 @@ class HeadSpec:
             mlp_pool: see `MaskMLP`.
             seed: of the initial weights of transfer and MLP.
         """
-        from wsislib.models.maskrcnn.builders_maskx import add_mlp_branch, transfer_predictor
+        from wsislib.models.maskrcnn.builders import add_mlp_branch, transfer_predictor
 
         model = build("class-specific" if self.kind == "class-specific" else "class-agnostic")
         if self.kind == "transfer":

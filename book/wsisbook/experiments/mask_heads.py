@@ -130,7 +130,7 @@ def build_heads(
     import torch
 
     from wsislib.models.maskrcnn import builders
-    from wsislib.models.maskrcnn.builders_maskx import LAB_MLP_POOL
+    from wsislib.models.maskrcnn.builders import LAB_MLP_POOL
     from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
     count, lab = len(train.categories), config.builder == "mask_rcnn_lab"

@@ -122,10 +122,10 @@ def published_rows(
 
 def build_maskx(config: MaskXConfig, train: Dataset, seed: int) -> MaskRCNN:
     """The model that the settings name, with initial weights from the run's seed."""
-    from wsislib.models.maskrcnn import builders_maskx
+    from wsislib.models.maskrcnn import builders
 
     large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
-    return getattr(builders_maskx, config.builder)(
+    return getattr(builders, config.builder)(
         len(train.categories),
         config.inputs,
         config.layers,

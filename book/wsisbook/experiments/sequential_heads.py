@@ -14,7 +14,7 @@ from torch import Tensor
 
 from wsisbook.experiments.eager_backward import eager_backward
 from wsislib.data.sample import Detections, Sample
-from wsislib.losses.mask import region_mask_loss
+from wsislib.losses.masks import region_mask_loss
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
@@ -59,7 +59,7 @@ class SequentialHeads(MaskHeads):
         for name, head in self._branches():
             keep = judged[name].to(labels.device)[labels - 1]  # (N,) bool
             logits = head.logits(pooled[keep], labels[keep])
-            answers[name] = self.paint(_among(found, keep), logits)
+            answers[name] = self.paste_masks(_among(found, keep), logits)
         return answers
 
 

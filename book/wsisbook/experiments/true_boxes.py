@@ -179,7 +179,7 @@ def _judge(
         judged.image_ids += [sample.image_id] * len(sample.label)
     pooled = next(iter(heads.values())).pool(found.features, found.boxes, found.sizes)
     for name, head in heads.items():
-        painted = model.paint(found, head.logits(pooled, labels))
+        painted = model.paste_masks(found, head.logits(pooled, labels))
         for sample, own in zip(samples, painted, strict=True):
             assert sample.label.masks is not None
             overlap = mask_iou(own.masks, sample.label.masks)

@@ -69,8 +69,7 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         `hits`: the share of points on an object of their category. `found`: the share of objects
         with a point of their category on them. `points`, `objects` an image.
     """
-    from wsislib.models.wish.cam import Cams
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import add_pseudo_labels
 
     was = model.training
     model.eval()
@@ -79,11 +78,10 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         masks = sample.label.masks
         if masks is None or len(masks) == 0:
             continue
-        framed = model.segmenter.framing([sample.image], True)
-        cams: Cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+        cams = model.activation_maps([sample.image])
         tags = Label(LabelKind.TAG, sample.label.categories.unique())
         tagged = Sample(sample.image, sample.image_id, tags)
-        (done,) = taught([tagged], cams, model.teacher, model.peaks)
+        (done,) = add_pseudo_labels([tagged], cams, model.teacher, model.peaks)
         on = _on(done.label, masks) & (done.label.categories[:, None] == sample.label.categories)
         hits, points = hits + int(on.any(1).sum()), points + len(on)
         found, objects = found + int(on.any(0).sum()), objects + len(masks)

@@ -94,16 +94,15 @@ class SnapshotRecorder:
 @torch.no_grad()
 def look(model: WISH, sample: Sample) -> Snapshot:
     """What `model` says of a scene with masks, when it is told the scene's tags."""
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import add_pseudo_labels
 
     model.eval()
     device = next(model.parameters()).device
     image = sample.image.to(device)
-    framed = model.segmenter.framing([image], True)
-    cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+    cams = model.activation_maps([image])
     tags = Label(LabelKind.TAG, sample.label.categories.unique().to(device))
     tagged = Sample(image, sample.image_id, tags)
-    (pointed,) = taught([tagged], cams, model.teacher.to(device), model.peaks)
+    (pointed,) = add_pseudo_labels([tagged], cams, model.teacher.to(device), model.peaks)
     (found,) = model.predict([image])
     points = Label(LabelKind.POINT, pointed.label.categories, pointed.label.points)
     return Snapshot(cams.of_image(0).half().cpu(), points.to("cpu"), _kept(found.to("cpu")))

@@ -43,9 +43,9 @@ class WishConfig(WeakLabelConfig):
         gate: share of the best predicted IoU that a candidate must have; -1 takes the gate away.
         apart: share of another entry's box that a candidate may cover, see `Gate`; 1 lets it take
             in other entries.
-        candidate: how one of a prompt's candidates is chosen, see `models/candidate_choice.py`.
+        candidate: how one of a prompt's candidates is chosen, see `wish/candidate_choice.py`.
         mask_cost: whether the matcher looks at masks.
-        peak_least, peak_overlap, peak_contest: of pseudo points, see `models/pseudo_points.py`;
+        peak_least, peak_overlap, peak_contest: of pseudo points, see `wish/pseudo_points.py`;
             an overlap of 1 merges none.
         cam_warmup: steps before activation maps give pseudo points.
         self_start: steps before predicted masks teach activation maps; -1 is never.
@@ -172,11 +172,13 @@ def wish_parts(config: WishConfig) -> WishParts:
         distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
         tokens=config.prompt_tokens,
         sees=config.prompt_sees,
-        gate=None if config.gate == NEVER else Gate(config.gate, apart=config.apart),
+        gate=None if config.gate == NEVER else Gate(config.gate, max_overlap=config.apart),
         choice=config.candidate,
         mask_cost=config.mask_cost,
         peaks=PeakRule(
-            least=config.peak_least, overlap=config.peak_overlap, contest=config.peak_contest
+            threshold=config.peak_least,
+            overlap=config.peak_overlap,
+            exclusive=config.peak_contest,
         ),
     )
 

@@ -221,8 +221,8 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
         labels=[labels],
     )
     pooled = model.mask.pool(found.features, found.boxes, found.sizes)
-    fcn, mlp = model.mask.apart(pooled, labels)  # (N, M, M)
-    (detections,) = model.paint(found, fcn if mlp is None else fcn + mlp)
+    fcn, mlp = model.mask.logit_parts(pooled, labels)  # (N, M, M)
+    (detections,) = model.paste_masks(found, fcn if mlp is None else fcn + mlp)
     return MaskParts(detections, fcn, torch.zeros_like(fcn) if mlp is None else mlp)
 
 

@@ -20,13 +20,14 @@ from wsislib.models.wish.wish import WISH
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
-    from wsislib.models.wish.prompt_head import PromptTeacher, Tokens
+    from wsislib.models.sam.sam import Teacher
+    from wsislib.models.wish.prompt_head import Tokens
 
 LAST = 5  # logged lines of a history that count as its end
 
 
 def constant_baseline(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     weak: Dataset,
     distance: PromptDistance,
     tokens: Tokens = "mean",

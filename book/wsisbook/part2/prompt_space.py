@@ -25,20 +25,18 @@ from wsislib.losses.masks import pair_bce_and_dice
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts, Size, prompts_of
 from wsislib.models.sam.sam import Teacher
-from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher, Tokens
+from wsislib.models.wish.prompt_head import PromptHead, Tokens
 
 Floats = NDArray[np.float64]
 FOREGROUND = 1  # row of the package's `point_embeddings`: a point on the object
 
 
-def tokens_of(
-    teacher: PromptTeacher, prompts: Prompts, size: Size, tokens: Tokens = "mean"
-) -> Tensor:
-    """Z (N, T, D) of points or boxes, as `PromptHead.wanted` gives it to matcher and loss."""
+def tokens_of(teacher: Teacher, prompts: Prompts, size: Size, tokens: Tokens = "mean") -> Tensor:
+    """Z (N, T, D) of points or boxes, as `PromptHead.targets` gives it to matcher and loss."""
     categories = torch.zeros(len(prompts), dtype=torch.int64)
     kind = LabelKind.POINT if prompts.boxes is None else LabelKind.BOX
     label = Label(kind, categories, points=prompts.points, boxes=prompts.boxes)
-    return PromptHead(1, 1, teacher.width, tokens).wanted(label, size, teacher)
+    return PromptHead(1, 1, teacher.width, tokens).targets(label, size, teacher)
 
 
 def grid_of_points(size: Size, step: int) -> Tensor:
@@ -71,7 +69,7 @@ class Space:
     shares: Floats
 
 
-def space_of(teacher: PromptTeacher, size: Size, step: int = 4) -> Space:
+def space_of(teacher: Teacher, size: Size, step: int = 4) -> Space:
     """The prompt space of images of `size`, seen from places `step` pixels apart."""
     places = grid_of_points(size, step)
     points = teacher.prompt_embeddings(Prompts(points=places), size)[:, 0]
@@ -112,7 +110,7 @@ def expected_likeness(far: Floats, side: int) -> Floats:
 
 
 def distance_maps(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     said: Tensor,
     size: Size,
     distances: Mapping[str, PromptDistance],
@@ -161,7 +159,7 @@ def corner_maps(teacher: Teacher, boxes: Tensor, size: Size, step: int = 2) -> l
 
 
 def shape_map(
-    teacher: PromptTeacher, box: Tensor, sides: Sequence[float], size: Size, tokens: Tokens
+    teacher: Teacher, box: Tensor, sides: Sequence[float], size: Size, tokens: Tokens
 ) -> Floats:
     """Distance (KL) of a box from boxes about the same centre, by their height and width.
 
@@ -223,7 +221,7 @@ def all_options(temperatures: Sequence[float] = (1.0, 0.3, 0.1)) -> tuple[Option
 
 
 def cost_table(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     scenes: Iterable[Sample],
     options: Sequence[Option],
     weights: Mapping[str, float],
@@ -266,7 +264,7 @@ def cost_table(
 
 
 def sampling_noise(
-    teacher: PromptTeacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
+    teacher: Teacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
 ) -> pd.DataFrame:
     """How far prompts are that should be near, beside those that should be far (one token each).
 
@@ -315,7 +313,7 @@ class ConfusablePair:
 
 
 def nearest_strangers(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     boxes: Tensor,
     size: tuple[int, int],
     option: Option,

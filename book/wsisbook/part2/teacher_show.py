@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Candidates, Teacher
+from wsislib.models.sam.sam import MaskCandidates, Teacher
 from wsislib.recipes.sam_quality import mask_iou
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, colour, line, marker
@@ -145,7 +145,7 @@ def _entry_that_means(sample: Sample, meanings: int) -> int | None:
 
 
 def _answer(
-    sample: Sample, found: Candidates, i: int, prompt: list[float], mask: torch.Tensor
+    sample: Sample, found: MaskCandidates, i: int, prompt: list[float], mask: torch.Tensor
 ) -> Answer:
     truths = mask_iou(found.masks[i : i + 1], mask[None])[0, :, 0]  # (3,)
     picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()

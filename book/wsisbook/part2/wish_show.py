@@ -75,15 +75,13 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
         model: its activation maps give tags their points, whatever its count of steps.
         batch: labels of any kind.
     """
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import add_pseudo_labels
     from wsislib.models.wish.targets import wish_targets
 
     with torch.no_grad():
-        framed = model.segmenter.framing([sample.image for sample in batch], True)
-        cams = model.cam_head(model.segmenter.look(framed), framed.padding)
-        complete = taught(batch, cams, model.teacher, model.peaks)
-        wanted = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
-    targets = wanted.targets
+        cams = model.activation_maps([sample.image for sample in batch])
+        complete = add_pseudo_labels(batch, cams, model.teacher, model.peaks)
+        targets = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
     assert targets.allowed is not None
     owners = [
         image_id
@@ -94,14 +92,14 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "image": owners,
-            "told by": [KIND_NAMES[LabelKind(kind)] for kind in wanted.kinds.tolist()],
+            "told by": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
             "category": targets.categories.tolist(),
             "candidates that may be learnt": targets.allowed.sum(1).tolist(),
             "their pixels": [
                 ", ".join(str(int(mask.sum())) for mask in own[allowed])
                 for own, allowed in zip(masks, targets.allowed, strict=True)
             ],
-            "numbers in Z": [token.numel() for token in wanted.prompts],
+            "numbers in Z": [token.numel() for token in targets.prompts],
         }
     )
 

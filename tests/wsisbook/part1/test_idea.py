@@ -20,7 +20,7 @@ from wsisbook.part1.idea import (
     world_looks,
 )
 from wsislib.data.world import World, WorldSpec
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import maskx_rcnn_lab
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 from wsislib.viz.figure import png_bytes
 from wsislib.viz.palette import colour, rgb

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 
 from wsislib.losses.points import PointSampling
-from wsislib.models.backbone import ResNetName, SmallResNet, resnet_fpn
-from wsislib.models.mask2former.framing import Preprocess
+from wsislib.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SmallResNet, resnet_fpn
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
-from wsislib.models.maskrcnn.builders import IMAGENET_MEAN, IMAGENET_STD
 
 # The authors' weights of matching costs and of losses, which are the same numbers. The engine
 # applies those of the losses: `TrainConfig(loss_weights=LOSS_WEIGHTS)`.
@@ -60,8 +59,9 @@ def mask2former_r50(
 ) -> Mask2Former:
     """Mask2Former R-50 as in the authors' instance segmentation configuration.
 
-    Trained on crops of 1024 px from large-scale jitter; `image_side` is for prediction. Pretrained
-    means ImageNet weights with batch norm frozen; nothing else is frozen.
+    100 queries, 9 decoder layers, width 256, 6 rounds of deformable attention. Trained on crops of
+    1024 px from large-scale jitter; `image_side` is for prediction. Pretrained means ImageNet
+    weights with batch norm frozen; nothing else is frozen.
 
     Args:
         category_count: C, "no object" not counted.
@@ -70,32 +70,9 @@ def mask2former_r50(
         image_side: shortest side wanted and longest side allowed, pixels.
         fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
     """
-    return _paper("resnet50", category_count, seed, pretrained, image_side, fetch)
-
-
-def mask2former_r101(
-    category_count: int,
-    seed: int = 0,
-    pretrained: bool = True,
-    image_side: tuple[int, int] = (800, 1333),
-    fetch: bool = True,
-) -> Mask2Former:
-    """Mask2Former R-101; arguments as of `mask2former_r50`."""
-    return _paper("resnet101", category_count, seed, pretrained, image_side, fetch)
-
-
-def _paper(
-    name: ResNetName,
-    category_count: int,
-    seed: int,
-    pretrained: bool,
-    image_side: tuple[int, int],
-    fetch: bool,
-) -> Mask2Former:
-    """100 queries, 9 layers and a first answer, width 256, 6 rounds of deformable attention."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = resnet_fpn(name, pretrained, fetch).body
+        backbone = resnet_fpn("resnet50", pretrained, fetch).body
         backbone.requires_grad_(True)  # Mask R-CNN's start frozen; the authors' FREEZE_AT is 0
         return Mask2Former(
             Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "predicting"),

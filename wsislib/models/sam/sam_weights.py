@@ -1,8 +1,7 @@
 """Which SAM: the tiny one of the package, or one of the three published ones from a file.
 
-Checkpoints of Kirillov et al. (2023) as the README of `segment_anything` links them. Their SHA-256
-is not printed there (the six digits in a file's name begin its MD5); the digests below are those
-that many public projects check the files against.
+Checkpoints of Kirillov et al. (2023) as the README of `segment_anything` links them. It does not
+print their SHA-256; the digests below are those that many public projects check the files against.
 """
 
 from __future__ import annotations
