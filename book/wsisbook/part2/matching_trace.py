@@ -1,11 +1,12 @@
 """The matcher of WISH laid open: every cost of one image, which query is matched, and why.
 
-Nothing is decided here: costs and outcome are those of `WISH.pair`.
+Nothing is decided here: costs and outcome are those of `WISH.pair`. The survey asks many scenes
+whose truth is known; training does not know it, and neither does the matcher.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,19 +16,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from wsisbook.part2.matching_figures import Choice
+from wsislib.data.geometry import pairwise_mask_iou
 from wsislib.data.sample import Candidates, LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import prompt_loss
 from wsislib.losses.queries import instance_maps, mask_losses
-from wsislib.losses.targets import Targets
-from wsislib.matching import Matches, hungarian_match, nearest_candidate
+from wsislib.matching import MatchCosts, Matches, hungarian_match, nearest_candidate
 from wsislib.models.mask2former.query_decoder import Predictions
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.targets import WishTargets
-from wsislib.models.wish.wish import WISH
+from wsislib.models.wish.wish import WISH, MatchedBatch
 
 PARTS = {"class": ("class",), "prompt": ("prompt",), "mask": ("mask", "dice")}
+TERMS = {
+    "class": "class", "prompt": "prompt", "mask": "mask cross-entropy", "dice": "mask Dice"
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,129 +39,133 @@ class MatchTrace:
     """The matching of one image with N instances, of K candidates each, by L layers of Q queries.
 
     Attributes:
-        sample: the image with its label and the teacher's candidates.
-        targets: what is to be found.
-        said: what the queries say.
-        prompts: (L, 1, Q, T, D), what they say about prompts.
-        costs: term -> (L, Q, N), not weighted; "mask" and "dice" with the nearest candidate.
-        weights: term -> factor.
-        by_candidate: (L, Q, N, K), weighted mask costs of every candidate.
-        points: (1, P, 2) xy in 0..1 of the canvas, where masks were compared.
-        matches: the outcome.
+        student: whose matching it is.
+        batch: the image alone, predicted, labelled and matched.
     """
 
-    sample: Sample
-    targets: WishTargets
-    said: Predictions
-    prompts: Tensor
-    costs: Mapping[str, Tensor]
-    weights: Mapping[str, float]
-    by_candidate: Tensor
-    points: Tensor
-    matches: Matches
+    student: WISH
+    batch: MatchedBatch
 
     @property
-    def offered(self) -> Candidates:
+    def sample(self) -> Sample:
+        """The image with its label and the teacher's candidates."""
+        return self.batch.completed[0].sample
+
+    @property
+    def candidates(self) -> Candidates:
         """The teacher's candidates."""
         assert self.sample.label.candidates is not None
         return self.sample.label.candidates
 
     @property
+    def predictions(self) -> Predictions:
+        """What the queries predict."""
+        return self.batch.predictions
+
+    @property
+    def targets(self) -> WishTargets:
+        """What they are matched to."""
+        return self.batch.targets
+
+    @property
+    def costs(self) -> MatchCosts:
+        """What the matching was decided by."""
+        assert self.batch.matches.costs is not None
+        return self.batch.matches.costs
+
+    @property
     def pairs(self) -> list[tuple[int, int]]:
         """Query and instance of every pair of the last layer."""
-        found = enumerate(self.matches.query[-1].tolist())
-        return [(query, instance) for instance, query in found if query >= 0]
+        matched = enumerate(self.batch.matches.query[-1].tolist())
+        return [(query, instance) for instance, query in matched if query >= 0]
 
-    def parts(self, layer: int = -1) -> dict[str, Tensor]:
-        """The three weighted matrices (Q, N) of a layer: class, prompt and mask."""
-        weighted = {name: self.weights[name] * cost[layer] for name, cost in self.costs.items()}
+    def weighted(self) -> dict[str, Tensor]:
+        """Term -> (Q, N) weighted cost in the last layer."""
+        weights = self.student.segmenter.cost_weights
+        return {name: weights[name] * cost[-1] for name, cost in self.costs.terms.items()}
+
+    def parts(self) -> dict[str, Tensor]:
+        """The three weighted matrices (Q, N) of the last layer: class, prompt and mask."""
+        weighted = self.weighted()
         return {
             part: torch.stack([weighted[name] for name in names]).sum(0)
             for part, names in PARTS.items()
         }
 
     def without(self, part: str | None) -> Matches:
-        """Who would answer for whom if a part cost nothing; None leaves all in."""
+        """The matching if a part cost nothing; None leaves all in."""
         free = PARTS[part] if part is not None else ()
-        weights = {name: 0.0 if name in free else w for name, w in self.weights.items()}
-        nearest = nearest_candidate(self.by_candidate, self.targets.allowed)
-        return hungarian_match(self.costs, weights, self.targets, nearest)
+        weights = self.student.segmenter.cost_weights
+        weights = {name: 0.0 if name in free else w for name, w in weights.items()}
+        nearest = nearest_candidate(self.costs.by_candidate, self.targets.allowed)
+        return hungarian_match(self.costs.terms, weights, self.targets, nearest)
 
     def masks(self) -> Tensor:
         """(Q, H, W) bool: the queries' masks after the last layer, at the image's size."""
-        size = self.sample.image.shape[-2:]
-        height, width = self.said.padding.canvas
+        height, width = self.sample.image.shape[-2:]
         logits = torch.nn.functional.interpolate(
-            self.said.masks(), size=(height, width), mode="bilinear", align_corners=False
+            self.predictions.masks(), self.predictions.padding.canvas, mode="bilinear"
         )
-        return logits[0, :, : size[0], : size[1]] > 0
+        return logits[0, :, :height, :width] > 0
 
 
 @torch.no_grad()
 def trace_match(student: WISH, sample: Sample, seed: int = 0) -> MatchTrace:
-    """Match one image as a training step would.
+    """Match one image as a training step would; the student is evaluated and counts no step.
 
-    Args:
-        student: is put into evaluation mode; it counts no step.
-        sample: labelled with points, boxes or masks, one entry at least.
-        seed: of the points where masks are compared.
+    The label is of points, boxes or masks, one entry at least; masks are compared at points that
+    `seed` draws.
     """
     student.eval()
-    found = student.pair([sample], torch.Generator().manual_seed(seed), peaks=False)
-    costs = found.matches.costs
-    assert costs is not None
-    return MatchTrace(
-        found.completed[0].sample,
-        found.targets,
-        found.predictions,
-        found.prompts,
-        costs.terms,
-        student.segmenter.cost_weights,
-        costs.by_candidate,
-        costs.points,
-        found.matches,
-    )
+    draws = torch.Generator().manual_seed(seed)
+    return MatchTrace(student, student.pair([sample], draws, peaks=False))
 
 
 @torch.no_grad()
-def pair_table(student: WISH, opened: MatchTrace, seed: int = 0) -> pd.DataFrame:
-    """Costs of the pairs beside the losses on them, last layer, not weighted.
+def pair_table(trace: MatchTrace, seed: int = 0) -> pd.DataFrame:
+    """Costs of the pairs beside the losses on them, last layer, not weighted: a line a term.
 
-    Args:
-        student: whose matching it is.
-        opened: of `trace_match`.
-        seed: of the points that the losses draw.
-
-    Returns:
-        A row for each term: mean `cost of the pairs`, `loss at the same points` and `loss` as
-        training has it, at points where masks are undecided. The class cost is minus a
-        probability and its loss minus a logarithm, over all queries: there is no like for it.
+    `cost of the pairs` is a mean, `loss` is that of training, at points where masks are undecided,
+    drawn by `seed`. The class cost is minus a probability and its loss minus a logarithm, over all
+    queries, so it has no `loss at the same points`.
     """
-    said, targets, matches = opened.said, opened.targets, opened.matches
-    query, candidate = matches.query, matches.candidate
-    rows = torch.arange(len(query))[:, None]
-    pairs = torch.arange(len(targets))
-    mean = {
-        name: float(cost[rows, query.clamp(min=0), pairs][-1].mean())
-        for name, cost in opened.costs.items()
+    student, batch = trace.student, trace.batch
+    predictions, targets, matches = batch.predictions, batch.targets, batch.matches
+    query, instances = matches.query, torch.arange(len(targets))
+    cost = {
+        name: float(matrix[-1][query[-1].clamp(min=0), instances].mean())
+        for name, matrix in trace.costs.terms.items()
     }
-    parts = (opened.targets.prompts, targets, query, student.distance, opened.targets.token)
-    far = prompt_loss(opened.prompts, *parts)
-    maps = instance_maps(said.embeddings, said.features, query, targets)  # (N, L, h, w)
-    shared = opened.points.unsqueeze(1).expand(len(maps), maps.shape[1], -1, -1)
-    extent, _ = said.padding.extents(maps.device)
-    bce, dice = mask_losses(maps, targets, query, candidate, shared, extent)
-    last = _last_layer(opened)
-    drawn = student.segmenter.matched_losses(*last, torch.Generator().manual_seed(seed))
-    nothing = float("nan")
+    prompt = prompt_loss(
+        batch.prompts, targets.prompts, targets, query, student.distance, targets.token
+    )
+    maps = instance_maps(predictions.embeddings, predictions.features, query, targets)
+    points = trace.costs.points.unsqueeze(1).expand(len(maps), maps.shape[1], -1, -1)
+    extent, _ = predictions.padding.extents(maps.device)
+    bce, dice = mask_losses(maps, targets, query, matches.candidate, points, extent)
+    draws = torch.Generator().manual_seed(seed)
+    loss = student.segmenter.matched_losses(*_last_layer(batch), draws)
     table = {
-        "class": (mean["class"], nothing, float(drawn["loss_class"])),
-        "prompt": (mean["prompt"], float(far[-1]), float(far[-1])),
-        "mask": (mean["mask"], float(bce[-1]), float(drawn["loss_mask"])),
-        "dice": (mean["dice"], float(dice[-1]), float(drawn["loss_dice"])),
+        "class": (cost["class"], float("nan"), float(loss["loss_class"])),
+        "prompt": (cost["prompt"], float(prompt[-1]), float(prompt[-1])),
+        "mask": (cost["mask"], float(bce[-1]), float(loss["loss_mask"])),
+        "dice": (cost["dice"], float(dice[-1]), float(loss["loss_dice"])),
     }
     columns = ["cost of the pairs", "loss at the same points", "loss"]
     return pd.DataFrame.from_dict(table, orient="index", columns=columns).rename_axis("term")
+
+
+def _last_layer(batch: MatchedBatch) -> tuple[Predictions, WishTargets, Matches]:
+    """Predictions, targets and matches of the last layer alone."""
+    all_layers = batch.predictions
+    predictions = replace(
+        all_layers,
+        states=all_layers.states[-1:],
+        classes=all_layers.classes[-1:],
+        embeddings=all_layers.embeddings[-1:],
+    )
+    query, candidate = batch.matches.query[-1:], batch.matches.candidate[-1:]
+    return predictions, batch.targets, replace(batch.matches, query=query, candidate=candidate)
 
 
 def scenes_for(student: WISH, seed: int, count: int) -> WorldDataset:
@@ -167,7 +175,7 @@ def scenes_for(student: WISH, seed: int, count: int) -> WorldDataset:
 
 
 def scene_with(scenes: WorldDataset, objects: int) -> Sample:
-    """The first of the scenes whose number of objects is nearest to the one that is wanted.
+    """The first of the scenes whose number of objects is nearest to `objects`.
 
     Raises:
         ValueError: no scene holds an object.
@@ -176,19 +184,6 @@ def scene_with(scenes: WorldDataset, objects: int) -> Sample:
     if not any(counts):
         raise ValueError(f"none of {len(counts)} scenes holds an object; draw more")
     return scenes[min(range(len(counts)), key=lambda index: abs(counts[index] - objects))]
-
-
-def _last_layer(opened: MatchTrace) -> tuple[Predictions, Targets, Matches]:
-    """Predictions, targets and matches of the last layer alone."""
-    said, matches = opened.said, opened.matches
-    one = replace(
-        said,
-        states=said.states[-1:],
-        classes=said.classes[-1:],
-        embeddings=said.embeddings[-1:],
-    )
-    only = replace(matches, query=matches.query[-1:], candidate=matches.candidate[-1:])
-    return one, opened.targets, only
 
 
 def pixels(sample: Sample) -> NDArray[np.uint8]:
@@ -209,19 +204,16 @@ def prompts_given(sample: Sample) -> list[list[float]]:
     return given.tolist()
 
 
-def query_titles(opened: MatchTrace, names: Sequence[str]) -> list[str]:
-    """What each query says after the last layer: its likeliest category and how likely."""
-    chances = opened.said.classes[-1, 0].softmax(-1)  # (Q, C + 1)
-    best, which = chances[:, :-1].max(-1)
-    return [
-        f"{names[category]} {chance:.2f}"
-        for chance, category in zip(best.tolist(), which.tolist(), strict=True)
-    ]
+def query_titles(trace: MatchTrace, names: Sequence[str]) -> list[str]:
+    """Each query's most probable category after the last layer, and its probability."""
+    probabilities = trace.predictions.classes[-1, 0].softmax(-1)[:, :-1]  # (Q, C)
+    best = zip(*(values.tolist() for values in probabilities.max(-1)), strict=True)
+    return [f"{names[category]} {probability:.2f}" for probability, category in best]
 
 
-def parts_and_sum(opened: MatchTrace) -> dict[str, NDArray[np.float64]]:
+def parts_and_sum(trace: MatchTrace) -> dict[str, NDArray[np.float64]]:
     """The weighted matrices (Q, N) of the last layer, with their weights, and their sum."""
-    w, parts = opened.weights, opened.parts()
+    w, parts = trace.student.segmenter.cost_weights, trace.parts()
     titles = {
         "class": f"class, {w['class']:g} x",
         "prompt": f"prompt, {w['prompt']:g} x",
@@ -231,84 +223,145 @@ def parts_and_sum(opened: MatchTrace) -> dict[str, NDArray[np.float64]]:
     return {**shown, "sum": torch.stack(list(parts.values())).sum(0).double().numpy()}
 
 
-def instance_names(opened: MatchTrace, names: Sequence[str]) -> list[str]:
+def instance_names(trace: MatchTrace, names: Sequence[str]) -> list[str]:
     """Number and category of every instance."""
-    categories = opened.targets.categories.tolist()
+    categories = trace.targets.categories.tolist()
     return [f"{number} {names[category]}" for number, category in enumerate(categories)]
 
 
 def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
     """Why each candidate (N lists of K) is left out; empty where it is let through."""
-    offered = sample.label.candidates
-    assert offered is not None
+    label, candidates = sample.label, sample.label.candidates
+    assert candidates is not None
+    reasons = np.full(candidates.quality.shape, "", dtype=object)  # (N, K)
     if gate is None:
-        return [[""] * offered.quality.shape[1] for _ in range(len(offered))]
-    allowed = gate(sample.label, offered)
-    fitting = replace(gate, min_iou_ratio=0.0)(sample.label, offered)
-    hitting = replace(gate, min_iou_ratio=0.0, max_overlap=1.0)(sample.label, offered)
-    filled = offered.masks.flatten(2).any(2)
-    reasons = []
-    tests = (allowed, fitting, hitting, filled)
-    for row in zip(*(test.tolist() for test in tests), strict=True):
-        reasons.append(
-            [
-                ""
-                if through
-                else "empty"
-                if not full
-                else "low score"
-                if fits
-                else "takes in another"
-                if hits
-                else "off its prompt"
-                for through, fits, hits, full in zip(*row, strict=True)
-            ]
-        )
-    return reasons
+        return reasons.tolist()
+    any_score = replace(gate, min_iou_ratio=0.0)
+    any_overlap = replace(any_score, max_overlap=1.0)
+    # From the last reason to the first: an earlier one replaces a later one.
+    for reason, passes in (
+        ("low score", gate(label, candidates)),
+        ("takes in another", any_score(label, candidates)),
+        ("off its prompt", any_overlap(label, candidates)),
+        ("empty", candidates.masks.flatten(2).any(2)),
+    ):
+        reasons[~passes.numpy()] = reason
+    reasons[gate(label, candidates).numpy()] = ""  # the gate lets one of each entry through
+    return reasons.tolist()
 
 
-def choices_of(student: WISH, opened: MatchTrace) -> list[Choice]:
+def choices_of(trace: MatchTrace) -> list[Choice]:
     """Every pair's choice among the candidates."""
-    image, masks = pixels(opened.sample), opened.masks().numpy()
-    prompts, reasons = prompts_given(opened.sample), gate_reasons(student.gate, opened.sample)
-    offered = opened.offered.masks.numpy()
+    image, masks = pixels(trace.sample), trace.masks().numpy()
+    prompts = prompts_given(trace.sample)
+    reasons = gate_reasons(trace.student.gate, trace.sample)
+    candidates, chosen = trace.candidates.masks.numpy(), trace.batch.matches.candidate[-1].tolist()
+    costs = trace.costs.by_candidate[-1].tolist()
     return [
-        Choice(
-            image,
-            instance,
-            prompts[instance],
-            masks[query],
-            offered[instance],
-            opened.by_candidate[-1, query, instance].tolist(),
-            reasons[instance],
-            int(opened.matches.candidate[-1, instance]),
-        )
-        for query, instance in opened.pairs
+        Choice(image, i, prompts[i], masks[q], candidates[i], costs[q][i], reasons[i], chosen[i])
+        for q, i in trace.pairs
     ]
 
 
 def choices_by_gate(
-    student: WISH, scenes: Iterable[Sample], kind: LabelKind, most: int, seed: int = 0
+    student: WISH, scenes: Iterable[Sample], kind: LabelKind, count: int, seed: int = 0
 ) -> list[Choice]:
-    """The first pairs, one a scene, whose nearest candidate the gate left out.
+    """The first `count` pairs, one a scene, whose nearest candidate the gate left out.
 
-    Args:
-        student: whose matcher.
-        scenes: with masks.
-        kind: of label that the matcher gets.
-        most: pairs to find.
-        seed: of points, in labels and in masks.
+    The scenes have masks, the matcher gets labels of `kind`; `seed` draws points.
     """
     generator = torch.Generator().manual_seed(seed)
-    found: list[Choice] = []
+    changed: list[Choice] = []
     for sample in scenes:
-        if len(found) == most:
+        if len(changed) == count:
             break
-        if len(sample.label) == 0:
+        if len(sample.label):
+            trace = trace_match(student, labelled_by(sample, kind, generator), seed)
+            by_gate = (c for c in choices_of(trace) if c.chosen != int(np.argmin(c.costs)))
+            changed += list(by_gate)[:1]
+    return changed
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Of all instances of some scenes, after the last layer.
+
+    Attributes:
+        spread: a line a term: standard deviation of its weighted cost over an instance's queries,
+            on average.
+        left_out: a line for the whole cost and for each part taken out: the share of instances
+            with `another query`, the mean `IoU of the query's mask` with the true one, and how
+            often its most probable `category is right`.
+        choice: mean IoU with the true mask of the candidate that is nearest to the query's mask,
+            of the one with the highest score and of the best.
+        gate: shares of candidates let through, and of pairs for whom the nearest was not.
+        instances: how many.
+    """
+
+    spread: pd.DataFrame
+    left_out: pd.DataFrame
+    choice: pd.DataFrame
+    gate: pd.DataFrame
+    instances: int
+
+
+@torch.no_grad()
+def survey(student: WISH, scenes: Iterable[Sample], kind: LabelKind, seed: int = 0) -> Survey:
+    """Match scenes with masks, labelled by points or boxes; `seed` draws points."""
+    generator = torch.Generator().manual_seed(seed)
+    spreads: list[Tensor] = []
+    matched: dict[str, list[Tensor]] = {}
+    chosen: list[Tensor] = []
+    for sample in scenes:
+        masks = sample.label.masks
+        if masks is None or len(masks) == 0:
             continue
-        opened = trace_match(student, labelled_by(sample, kind, generator), seed)
-        free = nearest_candidate(opened.by_candidate, None)[-1]  # (Q, N)
-        chosen = opened.matches.candidate[-1]
-        changed = [i for q, i in opened.pairs if int(free[q, i]) != int(chosen[i])]
-        found += [c for c in choices_of(student, opened) if c.instance in changed][:1]
-    return found
+        trace = trace_match(student, labelled_by(sample, kind, generator), seed)
+        weighted = trace.weighted()
+        spreads.append(torch.stack([weighted[name].std(0) for name in TERMS], 1))  # (N, 4)
+        iou = pairwise_mask_iou(trace.masks().flatten(1), masks.flatten(1))  # (Q, N)
+        for part in (None, *PARTS):
+            line = _matched(trace, trace.without(part).query[-1], iou)
+            matched.setdefault(f"without {part}" if part else "all three", []).append(line)
+        chosen.append(_chosen(trace, masks))
+    spread = torch.cat(spreads).mean(0).tolist()
+    rows = {title: torch.cat(lines).mean(0).tolist() for title, lines in matched.items()}
+    near, scored, best, through, missed = torch.cat(chosen).mean(0).tolist()
+    columns = ["another query", "IoU of the query's mask", "category is right"]
+    choice = {"nearest to the query": near, "highest score": scored, "best of all": best}
+    gate = {"let through": through, "nearest was left out": missed}
+    return Survey(
+        pd.DataFrame({"spread": dict(zip(TERMS.values(), spread, strict=True))}),
+        pd.DataFrame.from_dict(rows, orient="index", columns=columns),
+        pd.DataFrame({"IoU": choice}),
+        pd.DataFrame({"share": gate}),
+        sum(len(lines) for lines in chosen),
+    )
+
+
+def _matched(trace: MatchTrace, query: Tensor, iou: Tensor) -> Tensor:
+    """(M, 3) of instances with a `query`: not the matcher's own, its IoU, its category right."""
+    instances = (query >= 0).nonzero().flatten()
+    rows = query[instances]
+    predicted = trace.predictions.classes[-1, 0, :, :-1].argmax(-1)  # (Q,)
+    right = predicted[rows] == trace.targets.categories[instances]
+    other = rows != trace.batch.matches.query[-1][instances]
+    return torch.stack([other.float(), iou[rows, instances], right.float()], 1)
+
+
+def _chosen(trace: MatchTrace, masks: Tensor) -> Tensor:
+    """(M, 5) of matched instances: IoU nearest, scored, best; share let through; nearest not."""
+    query = trace.batch.matches.query[-1]
+    instances = torch.arange(len(query))
+    candidates, allowed = trace.candidates, trace.targets.allowed
+    assert allowed is not None
+    iou = pairwise_mask_iou(candidates.masks.flatten(2), masks.flatten(1).unsqueeze(1))[..., 0]
+    nearest = nearest_candidate(trace.costs.by_candidate, None)[-1]  # gate or not, (Q, N)
+    columns = [
+        iou[instances, trace.batch.matches.candidate[-1]],
+        iou[instances, candidates.quality.argmax(1)],
+        iou.amax(1),
+        allowed.float().mean(1),
+        (~allowed[instances, nearest[query.clamp(min=0), instances]]).float(),
+    ]
+    return torch.stack(columns, 1)[query >= 0]
