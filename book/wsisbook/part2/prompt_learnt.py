@@ -33,40 +33,31 @@ def constant_baseline(
     tokens: Tokens = "mean",
     count: int = 200,
 ) -> float:
-    """Mean distance of prompts from one and the same answer for all of them.
+    """Mean distance of prompts from one constant prediction for all of them.
 
-    The answer is the mean of all tokens, which for KL from what is said to what is wanted is the
-    best single answer there is.
-
-    Args:
-        teacher: whose tokens.
-        weak: images labelled by points, boxes or masks.
-        distance: of prompts.
-        tokens: their shape.
-        count: the first images that are looked at.
+    The constant is the mean of all tokens, which for KL from prediction to target is the best there
+    is. The first `count` images are looked at, labelled by points, boxes or masks.
 
     Raises:
         ValueError: no image has a prompt.
     """
-    found = []
+    tokens_by_image = []
     for index in range(min(count, len(weak))):
         sample = weak[index]
         if len(sample.label) and sample.label.kind != LabelKind.TAG:
             size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
-            found.append(tokens_of(teacher, prompts_of(sample.label), size, tokens))
-    if not found:
-        raise ValueError("no image has points, boxes or masks: there is no prompt to say")
-    wanted = torch.cat(found)  # (N, T, D)
-    return float(distance(wanted.mean(0, keepdim=True).expand_as(wanted), wanted).mean())
+            tokens_by_image.append(tokens_of(teacher, prompts_of(sample.label), size, tokens))
+    if not tokens_by_image:
+        raise ValueError("no image has points, boxes or masks: there is no prompt to predict")
+    targets = torch.cat(tokens_by_image)  # (N, T, D)
+    return float(distance(targets.mean(0, keepdim=True).expand_as(targets), targets).mean())
 
 
 def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -> pd.DataFrame:
-    """What the prompt heads of runs were from their targets at the end, beside one answer for all.
+    """Distances of prompt heads from their targets at the end of training, and of a constant.
 
-    Returns:
-        A row for each of `rows` (labels of points, boxes or masks) with the columns "one answer
-        for all" and "the prompt head", mean distances a layer of the decoder; the latter is
-        missing where the run is.
+    A line a row (labels of points, boxes or masks) with means a layer of the decoder; that of the
+    prompt head is missing where the run is.
     """
     lines = {}
     for row in rows:
@@ -75,16 +66,13 @@ def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -
         assert teacher is not None
         weak = weak_data(config, row.data_sets()[0], seed)
         distance = PromptDistance(config.prompt_distance, config.prompt_temperature)
-        lines[row.name] = {
-            "one answer for all": constant_baseline(
-                teacher, weak, distance, config.prompt_tokens, count
-            )
-        }
+        constant = constant_baseline(teacher, weak, distance, config.prompt_tokens, count)
+        lines[row.name] = {"constant predictor": constant}
         history = row.history(seed)
         if history is not None:
             model = build_model(config, len(weak.categories), teacher, seed, fetch=False)
             assert isinstance(model, WISH)
-            answers = len(model.segmenter.query_decoder.layers) + 1
+            layers = len(model.segmenter.query_decoder.layers) + 1
             end = history["loss_prompt"].dropna().tail(LAST).mean()
-            lines[row.name]["the prompt head"] = float(end) / answers
+            lines[row.name]["prompt head"] = float(end) / layers
     return pd.DataFrame.from_dict(lines, orient="index")

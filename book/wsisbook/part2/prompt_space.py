@@ -83,7 +83,7 @@ def space_of(teacher: Teacher, size: Size, step: int = 4) -> Space:
     return Space(all_kinds, alone, places.double().numpy(), shares)
 
 
-def likeness(
+def similarities(
     teacher: Teacher, size: Size, pairs: int, generator: torch.Generator
 ) -> tuple[Floats, Floats]:
     """Cosine of the position parts of random pairs of points, and their distance in pixels.
@@ -100,7 +100,7 @@ def likeness(
     return (one - other).norm(dim=1).double().numpy(), cosine.double().numpy()
 
 
-def expected_likeness(far: Floats, side: int) -> Floats:
+def expected_similarity(far: Floats, side: int) -> Floats:
     """Mean of that cosine over all frequencies that could have been drawn.
 
     It is exp(-2 (pi u)^2) for normal frequencies of variance 1, u = 2 `far` / `side` being the
@@ -111,76 +111,54 @@ def expected_likeness(far: Floats, side: int) -> Floats:
 
 def distance_maps(
     teacher: Teacher,
-    said: Tensor,
+    predicted: Tensor,
     size: Size,
     distances: Mapping[str, PromptDistance],
     step: int = 2,
 ) -> dict[str, Floats]:
-    """How far an answer is from point prompts all over the image.
-
-    Args:
-        teacher: whose tokens.
-        said: (1, D) what a query says.
-        size: of the image.
-        distances: by name.
-        step: pixels from place to place.
-
-    Returns:
-        By name (h, w).
-    """
-    wanted = tokens_of(teacher, Prompts(points=grid_of_points(size, step)), size)  # (h w, 1, D)
+    """By name (h, w): how far a prediction (1, D) is from point prompts, every `step` pixels."""
+    targets = tokens_of(teacher, Prompts(points=grid_of_points(size, step)), size)  # (h w, 1, D)
     height = len(range(step // 2, size[0], step))
     return {
-        name: distance.between(said[None, None], wanted)[0, 0].view(height, -1).double().numpy()
+        name: distance.between(predicted[None, None], targets)[0, 0]
+        .view(height, -1)
+        .double()
+        .numpy()
         for name, distance in distances.items()
     }
 
 
 def corner_maps(teacher: Teacher, boxes: Tensor, size: Size, step: int = 2) -> list[Floats]:
-    """Where each box's mean token says that there are corners.
+    """Where the mean token of each of N boxes xyxy points to corners: N of (h, w).
 
-    Args:
-        teacher: whose tokens.
-        boxes: (N, 4) xyxy.
-        size: of the image.
-        step: pixels from place to place.
-
-    Returns:
-        N of (h, w): product of the token, without what says that it is a box, with the position
-        part of every place; 1 is the product of a place with itself.
+    The product of the token, without what says that it is a box, with the position part of every
+    place; 1 is the product of a place with itself.
     """
     places = position_part(teacher, grid_of_points(size, step), size)  # (h w, D)
     mean = tokens_of(teacher, Prompts(boxes=boxes), size)[:, 0]
     kinds = [teacher.sam.prompt_encoder.point_embeddings[row].weight for row in (2, 3)]
-    told = mean - torch.cat(kinds).mean(0).detach()
+    position = mean - torch.cat(kinds).mean(0).detach()
     height = len(range(step // 2, size[0], step))
-    products = told @ places.t() / (teacher.width / 2)  # (N, h w)
+    products = position @ places.t() / (teacher.width / 2)  # (N, h w)
     return [row.view(height, -1).double().numpy() for row in products]
 
 
 def shape_map(
     teacher: Teacher, box: Tensor, sides: Sequence[float], size: Size, tokens: Tokens
 ) -> Floats:
-    """Distance (KL) of a box from boxes about the same centre, by their height and width.
+    """(S, S) distance (KL) of a box xyxy from boxes about its centre; rows are heights of `sides`.
 
-    Args:
-        teacher: whose tokens.
-        box: (4,) xyxy.
-        sides: S lengths in pixels, for heights and for widths.
-        size: of the image; boxes may be larger, tokens do not mind.
-        tokens: shape of the prompt.
-
-    Returns:
-        (S, S): rows are heights, columns are widths.
+    Boxes may be larger than the image.
     """
     lengths = torch.tensor(sides, dtype=torch.float32)
     height, width = torch.meshgrid(lengths, lengths, indexing="ij")
     half = torch.stack([width.flatten(), height.flatten()], 1) / 2
     centre = (box[:2] + box[2:]) / 2
     others = torch.cat([centre - half, centre + half], 1)
-    said = tokens_of(teacher, Prompts(boxes=box[None]), size, tokens)
-    wanted = tokens_of(teacher, Prompts(boxes=others), size, tokens)
-    return PromptDistance().between(said[None], wanted)[0, 0].view(len(sides), -1).double().numpy()
+    predicted = tokens_of(teacher, Prompts(boxes=box[None]), size, tokens)
+    targets = tokens_of(teacher, Prompts(boxes=others), size, tokens)
+    distance = PromptDistance().between(predicted[None], targets)[0, 0]
+    return distance.view(len(sides), -1).double().numpy()
 
 
 def _principal(tokens: Tensor) -> tuple[Floats, Floats]:
@@ -191,7 +169,7 @@ def _principal(tokens: Tensor) -> tuple[Floats, Floats]:
     return (rotated * spread)[:, :2].numpy(), (variance / variance.sum()).numpy()
 
 
-SURE = 6.0  # logit of a perfect mask: a probability of 0.998
+LOGIT = 6.0  # logit of a perfect mask: a probability of 0.998
 
 
 @dataclass(frozen=True)
@@ -229,48 +207,43 @@ def cost_table(
 ) -> pd.DataFrame:
     """What a wrong pair costs, by term, if the student was perfect.
 
-    Args:
-        teacher: whose tokens.
-        scenes: with masks; those with one object alone have no wrong pair.
-        options: ways to compare prompts, weighted with `weights["prompt"]`.
-        weights: of "class", "mask", "dice" and "prompt".
-        seed: of the points.
+    The scenes have masks; those with one object alone have no wrong pair. Prompts are compared in
+    each way of `options`, weighted with `weights["prompt"]`; `seed` draws the points.
 
     Returns:
         A row for each term and option, columns (label, number) for the labels "points" and
         "boxes": `more`, what a wrong pair costs more than the right one on average; `least`, the
-        tenth part of all wrong pairs costs less than that; `spread`, the standard deviation over
-        all pairs of a scene, on average.
+        10 % quantile of the same; `spread`, the standard deviation over all pairs of a scene, on
+        average.
     """
     generator = torch.Generator().manual_seed(seed)
-    seen: dict[tuple[str, str], list[Tensor]] = {}
+    costs: dict[tuple[str, str], list[Tensor]] = {}
     for sample in scenes:
         if len(sample.label) < 2:
             continue
-        for name, cost in _sure_costs(sample.label, weights).items():
+        for name, cost in _perfect_costs(sample.label, weights).items():
             for kind in ("points", "boxes"):
-                seen.setdefault((name, kind), []).append(cost)
+                costs.setdefault((name, kind), []).append(cost)
         for kind, given in (("points", LabelKind.POINT), ("boxes", LabelKind.BOX)):
             prompts = prompts_of(weaken(sample.label, given, generator))
             for option in options:
                 z = tokens_of(teacher, prompts, _size(sample), option.tokens)
                 cost = weights["prompt"] * option.distance.between(z[None], z)[0]
-                seen.setdefault((option.name, kind), []).append(cost)
+                costs.setdefault((option.name, kind), []).append(cost)
     rows: dict[str, dict[tuple[str, str], float]] = {}
-    for (name, kind), costs in seen.items():
-        found = _numbers(costs)
-        rows.setdefault(name, {}).update({(kind, key): value for key, value in found.items()})
+    for (name, kind), scenes_costs in costs.items():
+        for key, value in _numbers(scenes_costs).items():
+            rows.setdefault(name, {})[kind, key] = value
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("term")
 
 
 def sampling_noise(
     teacher: Teacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
 ) -> pd.DataFrame:
-    """How far prompts are that should be near, beside those that should be far (one token each).
+    """Mean distance of prompts that should be near, and of those that should be far.
 
-    Returns:
-        A row for each pair of prompts with its mean distance: two random pixels of one object;
-        pixels of two objects; boxes of two objects; a pixel and the box of one object.
+    A row each: two random pixels of one object; pixels of two objects; boxes of two objects; a
+    pixel and the box of one object. One token each.
     """
     generator = torch.Generator().manual_seed(seed)
     found: dict[str, list[Tensor]] = {}
@@ -283,12 +256,12 @@ def sampling_noise(
         first, second, boxes = (
             tokens_of(teacher, prompts_of(label), size) for label in (one, other, box)
         )
-        points, between = distance.between(first[None], second)[0], _apart(distance, boxes)
+        points = distance.between(first[None], second)[0]
         same = torch.eye(len(points), dtype=torch.bool)
         for name, values in (
             ("two pixels of one object", points[same]),
             ("pixels of two objects", points[~same]),
-            ("boxes of two objects", between[~same]),
+            ("boxes of two objects", distance.between(boxes[None], boxes)[0][~same]),
             ("a pixel and the box of one object", distance.between(first[None], boxes)[0][same]),
         ):
             found.setdefault(name, []).append(values)
@@ -298,62 +271,49 @@ def sampling_noise(
 
 @dataclass(frozen=True)
 class ConfusablePair:
-    """Two boxes that overlap little and whose prompts are near.
+    """Two boxes xyxy that overlap little and whose prompts are near.
 
-    Attributes:
-        one, other: (4,) xyxy.
-        iou: of the boxes.
-        apart: distance of their prompts, as a share of the mean over boxes that do not overlap.
+    `distance` of their prompts is a share of the mean over boxes that do not overlap.
     """
 
     one: Tensor
     other: Tensor
     iou: float
-    apart: float
+    distance: float
 
 
-def nearest_strangers(
-    teacher: Teacher,
-    boxes: Tensor,
-    size: tuple[int, int],
-    option: Option,
-    count: int,
-    most_iou: float = 0.4,
+def confusable_pairs(
+    teacher: Teacher, boxes: Tensor, size: Size, option: Option, count: int, max_iou: float = 0.4
 ) -> list[ConfusablePair]:
-    """The pairs of boxes with the nearest prompts, of those that overlap less than `most_iou`.
+    """The `count` pairs of boxes (N, 4) with the nearest prompts that overlap less than `max_iou`.
 
-    Args:
-        teacher: whose tokens.
-        boxes: (N, 4) xyxy.
-        size: (H, W) of their images.
-        option: how prompts are compared.
-        count: of pairs; each box is in one at most.
-        most_iou: of two boxes.
+    Each box is in one pair at most.
 
     Raises:
         ValueError: there are fewer such pairs.
     """
     z = tokens_of(teacher, Prompts(boxes=boxes), size, option.tokens)
-    overlap, apart = box_iou(boxes, boxes), option.distance.between(z[None], z)[0]
-    apart = apart / apart[overlap == 0].mean()
-    far = (overlap < most_iou).triu(1)
-    rest = torch.where(far, apart, torch.inf)
+    overlap, distance = box_iou(boxes, boxes), option.distance.between(z[None], z)[0]
+    distance = distance / distance[overlap == 0].mean()
+    rest = torch.where((overlap < max_iou).triu(1), distance, torch.inf)
     found: list[ConfusablePair] = []
     for _ in range(count):
         i, j = divmod(int(rest.argmin()), len(boxes))
         if not torch.isfinite(rest[i, j]):
-            raise ValueError(f"{len(boxes)} boxes hold only {len(found)} pairs below {most_iou}")
-        found.append(ConfusablePair(boxes[i], boxes[j], float(overlap[i, j]), float(apart[i, j])))
+            raise ValueError(f"{len(boxes)} boxes hold only {len(found)} pairs below {max_iou}")
+        found.append(
+            ConfusablePair(boxes[i], boxes[j], float(overlap[i, j]), float(distance[i, j]))
+        )
         for taken in (i, j):
             rest[taken], rest[:, taken] = torch.inf, torch.inf
     return found
 
 
-def _sure_costs(label: Label, weights: Mapping[str, float]) -> dict[str, Tensor]:
+def _perfect_costs(label: Label, weights: Mapping[str, float]) -> dict[str, Tensor]:
     """(K, K) weighted class, mask and Dice costs of a student that knows the answer."""
     assert label.masks is not None
     truth = label.masks.flatten(1).float()  # (K, S)
-    logits = (2 * SURE * truth - SURE).t().unsqueeze(0).contiguous()  # (1, S, K)
+    logits = (2 * LOGIT * truth - LOGIT).t().unsqueeze(0).contiguous()  # (1, S, K)
     bce, dice = pair_bce_and_dice(logits, truth[None])
     alike = (label.categories[:, None] == label.categories).float()
     return {
@@ -369,16 +329,11 @@ def _numbers(costs: Sequence[Tensor]) -> dict[str, float]:
     for cost in costs:
         wrong = ~torch.eye(len(cost), dtype=torch.bool)
         more.append((cost - cost.diagonal())[wrong])  # of every instance: other queries, own query
-    all_more = torch.cat(more)
     return {
-        "more": float(all_more.mean()),
-        "least": float(all_more.quantile(0.1)),
+        "more": float(torch.cat(more).mean()),
+        "least": float(torch.cat(more).quantile(0.1)),
         "spread": float(torch.stack([cost.std() for cost in costs]).mean()),
     }
-
-
-def _apart(distance: PromptDistance, tokens: Tensor) -> Tensor:
-    return distance.between(tokens[None], tokens)[0]
 
 
 def _size(sample: Sample) -> tuple[int, int]:
