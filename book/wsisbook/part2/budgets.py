@@ -47,16 +47,10 @@ def mix_table(study: StudyResults, table: str) -> pd.DataFrame:
 
 
 def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataFrame:
-    """A line a row that was run: what its labels cost and what it reached.
+    """A line a row of a table that was run: what its labels cost and its value of `metric`.
 
-    Args:
-        study: whose runs.
-        table: whose rows are labelled by budgets.
-        metric: a column of the table.
-
-    Returns:
-        Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
-        labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
+    Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
+    labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
     """
     result, lines = study.table(table), []
     for row in result.table.rows.values():
@@ -74,26 +68,19 @@ def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataF
 
 
 def rows_in_time(rows: Sequence[RowResults], column: str, smooth: int = 10) -> Figure | str:
-    """A column of the histories of some rows: the mean over seeds and one standard deviation.
+    """A column of the histories of rows, such as "loss_class": mean and deviation over seeds.
 
-    Args:
-        rows: in the order of the legend.
-        column: of `history.csv`, such as "loss_class".
-        smooth: logged lines that are averaged.
-
-    Returns:
-        The figure, of finished runs alone; "not run" where there are none.
+    `smooth` logged lines are averaged. Of finished runs alone; "not run" where there are none.
     """
     series = []
     for row in rows:
-        done = [seed for seed in row.seeds if row.state(seed).state == "done"]
-        found = [row.history(seed) for seed in done]
-        held = [one.set_index("step")[column].dropna() for one in found if one is not None]
-        if not held:
+        done = (seed for seed in row.seeds if row.state(seed).state == "done")
+        histories = [h.set_index("step")[column] for s in done if (h := row.history(s)) is not None]
+        smoothed = [h.dropna().rolling(smooth, min_periods=1).mean() for h in histories]
+        if not smoothed:
             continue
-        smoothed = [one.rolling(smooth, min_periods=1).mean() for one in held]
-        each = pd.concat(smoothed, axis=1)
-        spread = each.std(axis=1).tolist() if len(held) > 1 else None
-        mean = each.mean(axis=1)
+        by_seed = pd.concat(smoothed, axis=1)
+        spread = by_seed.std(axis=1).tolist() if len(smoothed) > 1 else None
+        mean = by_seed.mean(axis=1)
         series.append(Series(row.title, mean.index.tolist(), mean.tolist(), spread))
     return curves(series, "step", column.replace("_", " ")) if series else "not run"

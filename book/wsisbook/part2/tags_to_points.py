@@ -17,7 +17,10 @@ from torch import Tensor
 from wsisbook.experiments.wish_insight import cam_quality
 from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Candidates, Category, Sample
-from wsislib.models.wish.pseudo_points import PeakRule, Peaks
+from wsislib.losses.cams import self_targets, tag_logits
+from wsislib.models.sam.prompts import Prompts
+from wsislib.models.wish.cam import tag_table
+from wsislib.models.wish.pseudo_points import PeakRule, Peaks, find_peaks, mask_nms
 from wsislib.models.wish.wish import WISH
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.overlay import draw_contour, image_array
@@ -30,7 +33,7 @@ class PeakTrace:
 
     Attributes:
         maps: (C, h, w) float32 activation maps.
-        chances: (C,) in 0..1, of each category's tag.
+        probabilities: (C,) of each category's tag.
         heights: category in the scene -> (h, w) in 0..1, its map above 0 by its own maximum.
         peaks: in the order of categories, the strongest first.
         points: (P, 2) xy in pixels.
@@ -41,7 +44,7 @@ class PeakTrace:
     """
 
     maps: Tensor
-    chances: Tensor
+    probabilities: Tensor
     heights: Mapping[int, Tensor]
     peaks: Peaks
     points: Tensor
@@ -56,56 +59,69 @@ class PeakTrace:
 
     @property
     def masks(self) -> Tensor:
-        """(P, H, W) bool: of each peak the candidate that the teacher trusts most."""
-        best = self.candidates.quality.argmax(1)
-        return self.candidates.masks[torch.arange(len(best)), best]
+        """(P, H, W) bool: of each peak the candidate with the highest predicted IoU."""
+        return best_masks(self.candidates)
 
     def frame(self, categories: Sequence[Category]) -> pd.DataFrame:
         """A line a peak."""
+        merged = {-1: "nothing: its mask is empty"}
+        merged |= {peak: f"part of peak {peak + 1}" for peak in self.into.tolist() if peak >= 0}
         rows = {
             "category": [categories[c].name for c in self.peaks.categories.tolist()],
             "height": self.peaks.strength.tolist(),
             "predicted IoU": self.candidates.quality.amax(1).tolist(),
             "on an object of it": ["yes" if hit else "no" for hit in self.hits.tolist()],
-            "becomes": [_fate(i, j) for i, j in enumerate(self.into.tolist())],
+            "becomes": [
+                "a pseudo point" if own else merged[peak]
+                for own, peak in zip(self.kept.tolist(), self.into.tolist(), strict=True)
+            ],
         }
         return pd.DataFrame(rows, index=pd.RangeIndex(1, len(self.into) + 1, name="peak"))
 
 
 @torch.no_grad()
-def peak_story(model: WISH, sample: Sample) -> PeakTrace:
+def trace_peaks(model: WISH, sample: Sample) -> PeakTrace:
     """Follow the peaks of a scene with masks, as `add_pseudo_labels` does in training."""
-    from wsislib.losses.cams import tag_logits
-    from wsislib.models.sam.prompts import Prompts
-    from wsislib.models.wish.pseudo_points import find_peaks, mask_nms
-
+    label = sample.label
+    assert label.masks is not None
     cams = model.activation_maps([sample.image])
-    maps, tags = cams.of_image(0), sample.label.categories.unique()
+    maps, tags = cams.of_image(0), label.categories.unique()
     peaks = find_peaks(maps, tags, model.peaks)
-    size = (int(sample.image.shape[1]), int(sample.image.shape[2]))
-    points = cams.places(0, peaks.cells, size)
-    embedded = model.teacher.embed([sample.image])
-
-    def ask(places: Tensor) -> Candidates:
-        (offered,) = model.teacher.candidates(embedded, [Prompts(points=places)])
-        return Candidates(offered.masks, offered.scores.clamp(0.0, 1.0))
-
-    offered = ask(points)
-    kept = mask_nms(points, peaks.categories, lambda _: offered, model.peaks.overlap)
-    heights = {}
-    for category in tags.tolist():
-        above = maps[category].relu()
-        heights[category] = above / above.amax().clamp(min=1e-9)
+    points = cams.places(0, peaks.cells, (int(sample.image.shape[1]), int(sample.image.shape[2])))
+    (answer,) = model.teacher.candidates([sample.image], [Prompts(points=points)])
+    candidates = Candidates(answer.masks, answer.scores.clamp(0.0, 1.0))
+    kept = mask_nms(points, peaks.categories, lambda _: candidates, model.peaks.overlap)
+    same = (points[:, None] == kept.points).all(-1)
+    stays = (same & (peaks.categories[:, None] == kept.categories)).any(1)  # (P,)
+    on = masks_at_points(label.masks, points).t() & (peaks.categories[:, None] == label.categories)
+    relu = {category: maps[category].relu() for category in tags.tolist()}
     return PeakTrace(
         maps,
         tag_logits(cams.maps, cams.valid)[0].sigmoid(),
-        heights,
+        {category: above / above.amax().clamp(min=1e-9) for category, above in relu.items()},
         peaks,
         points,
-        offered,
-        _into(points, peaks.categories, offered, kept.points, kept.categories),
-        _hits(points, peaks.categories, sample),
+        candidates,
+        _merged_into(best_masks(candidates), peaks.categories, stays),
+        on.any(1),
     )
+
+
+def best_masks(candidates: Candidates) -> Tensor:
+    """(P, H, W) bool: of each entry the candidate with the highest predicted IoU."""
+    best = candidates.quality.argmax(1)
+    return candidates.masks[torch.arange(len(best)), best]
+
+
+def _merged_into(masks: Tensor, categories: Tensor, stays: Tensor) -> Tensor:
+    """(P,) int64: which peak each was merged into, see `PeakTrace.into`."""
+    numbers, flat = torch.arange(len(masks)), masks.flatten(1)
+    if not len(masks):
+        return numbers
+    iou = pairwise_mask_iou(flat, flat)
+    others = (categories[:, None] != categories) | ~stays[None]
+    nearest = iou.masked_fill(others, -1.0).argmax(1)
+    return torch.where(stays, numbers, torch.where(flat.any(1), nearest, -1))
 
 
 def quality_by_rule(
@@ -125,58 +141,25 @@ def quality_by_rule(
 
 @torch.no_grad()
 def self_targets_trace(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, Tensor | None]]:
-    """What self-enhancement asks of the maps of a scene.
+    """What self-enhancement teaches the maps of a scene, by category in it.
 
-    Returns:
-        Category in the scene -> (h, w) in 0..1, the sigmoid of its map, and (h, w) in 0..1, its
-        target; None where no query claims the category.
+    (h, w) in 0..1, the sigmoid of its map, and (h, w) in 0..1, its target; None where no query
+    predicts the category.
     """
-    from wsislib.losses.cams import self_targets
-    from wsislib.models.wish.cam import tag_table
-
-    framed = model.segmenter.framing([sample.image], True)
-    maps = model.segmenter.extract_features(framed)
-    said, cams = model.segmenter.decode(framed, maps), model.cam_head(maps, framed.padding)
+    images = model.segmenter.framing([sample.image], True)
+    features = model.segmenter.extract_features(images)
+    predictions = model.segmenter.decode(images, features)
+    cams = model.cam_head(features, images.padding)
     tags = tag_table([sample], cams.maps.shape[1])
-    last = (said.classes[-1], said.embeddings[-1], said.features)
+    last = (predictions.classes[-1], predictions.embeddings[-1], predictions.features)
     targets = self_targets(*last, tags, cams.size)
     shares = dict(zip(targets.category.tolist(), targets.share, strict=True))
-    chances = cams.of_image(0).sigmoid()
-    rows, columns = chances.shape[1:]
-    return {
-        category: (
-            chances[category],
-            shares[category][:rows, :columns] if category in shares else None,
-        )
-        for category in tags[0].nonzero().flatten().tolist()
-    }
-
-
-def _into(
-    points: Tensor, categories: Tensor, offered: Candidates, kept: Tensor, of: Tensor
-) -> Tensor:
-    """(P,) int64: which peak each was merged into, see `PeakTrace.into`."""
-    alike = (points[:, None] == kept[None]).all(-1) & (categories[:, None] == of[None])
-    stays = alike.any(1)  # (P,)
-    masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1)
-    iou = pairwise_mask_iou(masks, masks)
-    rivals = iou.masked_fill((categories[:, None] != categories) | ~stays[None], -1.0)
-    into = rivals.argmax(1) if len(points) else torch.zeros(0, dtype=torch.int64)
-    into = torch.where(masks.any(1), into, -1)
-    return torch.where(stays, torch.arange(len(points)), into)
-
-
-def _hits(points: Tensor, categories: Tensor, sample: Sample) -> Tensor:
-    masks = sample.label.masks
-    assert masks is not None
-    on = masks_at_points(masks, points).t() & (categories[:, None] == sample.label.categories)
-    return on.any(1)
-
-
-def _fate(peak: int, into: int) -> str:
-    if into == peak:
-        return "a pseudo point"
-    return "nothing: its mask is empty" if into < 0 else f"part of peak {into + 1}"
+    found: dict[int, tuple[Tensor, Tensor | None]] = {}
+    for category in tags[0].nonzero().flatten().tolist():
+        probability, share = cams.of_image(0)[category].sigmoid(), shares.get(category)
+        height, width = probability.shape
+        found[category] = (probability, share if share is None else share[:height, :width])
+    return found
 
 
 WARM, COLD = OKABE_ITO[0], OKABE_ITO[5]  # where a map is high; outlines
@@ -208,12 +191,9 @@ class Heat:
 def heat_grid(
     rows: Sequence[Sequence[Heat | None]], row_titles: Sequence[str] = (), columns: int = 0
 ) -> Figure:
-    """Return panels in rows; a row may be shorter than others, and None leaves its place free.
+    """Panels in rows; a row may be shorter than others, and None leaves its place free.
 
-    Args:
-        rows: at least one panel in all.
-        row_titles: one per row, or none.
-        columns: how many there is room for; 0 is as many as the longest row has.
+    There is room for `columns`, 0 being as many as the longest row has.
 
     Raises:
         ValueError: no panel, or row titles that do not fit.
@@ -221,7 +201,9 @@ def heat_grid(
     columns = max([columns, *(len(row) for row in rows)], default=0)
     first = next((panel for row in rows for panel in row if panel is not None), None)
     if first is None or (row_titles and len(row_titles) != len(rows)):
-        raise ValueError(f"{len(rows)} rows, {len(row_titles)} row titles, and a panel is wanted")
+        raise ValueError(
+            f"{len(rows)} rows, {len(row_titles)} row titles, give a panel at least, a title a row or none"
+        )
     side = PAGE_WIDTH / columns
     height = side * first.image.shape[1] / first.image.shape[2] + 0.2
     figure = BookFigure(PAGE_WIDTH, height * len(rows))
@@ -229,13 +211,12 @@ def heat_grid(
         ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     )
     grid = figure.subplots(len(rows), columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set_axis_off()
     for r, row in enumerate(rows):
-        for c in range(columns):
-            panel = row[c] if c < len(row) else None
-            if panel is None:
-                grid[r, c].set_axis_off()
-            else:
-                draw_heat(grid[r, c], panel)
+        for axes, panel in zip(grid[r], row, strict=False):
+            if panel is not None:
+                draw_heat(axes, panel)
         if row_titles:
             grid[r, 0].text(
                 -0.04, 0.5, row_titles[r], transform=grid[r, 0].transAxes, rotation=90,
@@ -251,28 +232,25 @@ def draw_heat(axes: Axes, panel: Heat) -> Axes:
     if panel.heights is not None:
         pixels = warmed(pixels, panel.heights)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
-    axes.set_xlim(0, width)
-    axes.set_ylim(height, 0)
-    axes.set_axis_off()
+    axes.set(xlim=(0, width), ylim=(height, 0))
     if panel.outlines is not None:
         for mask in panel.outlines:
             draw_contour(axes, mask, COLD)
-    for places, mark in ((panel.crosses, "X"), (panel.points, "o")):
+    for places, mark, tone, edge in (
+        (panel.crosses, "X", INK, "white"),
+        (panel.points, "o", "white", INK),
+    ):
         if places is not None and len(places):
             x, y = np.asarray(places).T
-            tone = "white" if mark == "o" else INK
-            edge = INK if mark == "o" else "white"
             axes.scatter(x, y, s=26, c=tone, marker=mark, edgecolors=edge, linewidths=0.9, zorder=3)
     axes.set_title(panel.title, fontsize=7, pad=2)
     return axes
 
 
 def warmed(pixels: NDArray[np.float32], heights: NDArray[np.floating]) -> NDArray[np.float32]:
-    """An image gone pale, with a map over it: every cell a square of its own.
+    """An image (H, W, 3) in 0..1 gone pale, with a map (h, w) over it: every cell a square.
 
-    Args:
-        pixels: (H, W, 3) in 0..1.
-        heights: (h, w); what is outside 0..1 is cut.
+    What of the map is outside 0..1 is cut.
     """
     height, width = pixels.shape[:2]
     rows = np.arange(height) * heights.shape[0] // height

@@ -8,17 +8,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
+from wsisbook.experiments.mask_rcnn import train_config
+from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.watched_wish import MOMENTS
 from wsisbook.experiments.weak_labels import weak_data
 from wsisbook.experiments.wish_moments import Snapshot, read_moments
 from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
 from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample
+from wsislib.engine.train import fit
 from wsislib.labels.weaken import weaken
+from wsislib.models.wish.label_completion import add_pseudo_labels
+from wsislib.models.wish.targets import wish_targets
 from wsislib.models.wish.wish import WISH
 
 KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
@@ -49,12 +55,11 @@ def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
 def one_of_each(data: Dataset, first: int = 0, seed: int = 0) -> list[Sample]:
     """Four images in a row, told by a tag, points, boxes and masks."""
     generator = torch.Generator().manual_seed(seed)
-    found = []
-    for place, kind in enumerate(LabelKind):
-        sample = data[first + place]
-        label = weaken(sample.label, kind, generator)
-        found.append(Sample(sample.image, sample.image_id, label))
-    return found
+    samples = [data[first + place] for place in range(len(LabelKind))]
+    return [
+        replace(sample, label=weaken(sample.label, kind, generator))
+        for sample, kind in zip(samples, LabelKind, strict=True)
+    ]
 
 
 def batch_table(batch: Iterable[Sample]) -> pd.DataFrame:
@@ -69,35 +74,25 @@ def batch_table(batch: Iterable[Sample]) -> pd.DataFrame:
 
 
 def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
-    """What the labels of a batch become before queries are matched: a line an instance.
+    """What labels of any kind become before queries are matched: a line an instance.
 
-    Args:
-        model: its activation maps give tags their points, whatever its count of steps.
-        batch: labels of any kind.
+    The model's activation maps give tags their points, whatever its count of steps.
     """
-    from wsislib.models.wish.label_completion import add_pseudo_labels
-    from wsislib.models.wish.targets import wish_targets
-
     with torch.no_grad():
         cams = model.activation_maps([sample.image for sample in batch])
         complete = add_pseudo_labels(batch, cams, model.teacher, model.peaks)
         targets = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
     assert targets.allowed is not None
-    owners = [
-        image_id
-        for image_id, count in zip(targets.image_ids, targets.counts, strict=True)
-        for _ in range(count)
-    ]
-    masks = [own for masks in targets.masks for own in masks]  # N of (M, H, W)
+    candidates = [masks for image in targets.masks for masks in image]  # N of (M, H, W)
     return pd.DataFrame(
         {
-            "image": owners,
+            "image": np.repeat(targets.image_ids, targets.counts),
             "told by": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
             "category": targets.categories.tolist(),
             "candidates that may be learnt": targets.allowed.sum(1).tolist(),
             "their pixels": [
-                ", ".join(str(int(mask.sum())) for mask in own[allowed])
-                for own, allowed in zip(masks, targets.allowed, strict=True)
+                ", ".join(str(int(mask.sum())) for mask in masks[allowed])
+                for masks, allowed in zip(candidates, targets.allowed, strict=True)
             ],
             "numbers in Z": [token.numel() for token in targets.prompts],
         }
@@ -106,12 +101,11 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
 
 def kind_columns(history: pd.DataFrame, statistic: str) -> dict[str, pd.Series]:
     """Kind of label -> a logged statistic of it by step, for the kinds that have it."""
-    found = {}
-    for name in KIND_NAMES.values():
-        column = f"{name}.{statistic}"
-        if column in history:
-            found[name] = history.set_index("step")[column].dropna()
-    return found
+    by_step, columns = (
+        history.set_index("step"),
+        {n: f"{n}.{statistic}" for n in KIND_NAMES.values()},
+    )
+    return {name: by_step[c].dropna() for name, c in columns.items() if c in history}
 
 
 def _shape(field: Any) -> str:
@@ -121,35 +115,18 @@ def _shape(field: Any) -> str:
     return " x ".join(str(side) for side in tensor.shape)
 
 
+# A student for pages of a clone in which the run was not made.
 SHORT = WishConfig(
-    labels="200 points + 200 boxes",
-    categories=20,
-    train_count=400,
-    val_count=1,
-    batch_size=8,
-    optimiser="adamw",
-    learning_rate=0.001,
-    weight_decay=0.05,
-    warmup_steps=10,
-    schedule="cosine",
-    clip_norm=1.0,
-    tag_pretraining=True,
-    self_start=-1,
-)
+    labels="200 points + 200 boxes", categories=20, train_count=400, val_count=1, batch_size=8,
+    optimiser="adamw", learning_rate=0.001, weight_decay=0.05, warmup_steps=10, schedule="cosine",
+    clip_norm=1.0, tag_pretraining=True, self_start=-1,
+)  # fmt: skip
 
 
 def student_for(
     scale: str, seed: int, steps: int, table: str = "wish-moments", row: str = "everything"
 ) -> tuple[WISH, str]:
-    """The student of the study's run and what it is; without that run, a short one.
-
-    Args:
-        scale: of the run.
-        seed: of the run.
-        steps: of the short one.
-        table: of the run.
-        row: of the run.
-    """
+    """The student that a run of the study kept and what it is; without that run, a short one."""
     from wsisbook.experiments.wish_student import load_student
 
     try:
@@ -160,31 +137,15 @@ def student_for(
 
 
 def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WISH:
-    """Train the lab's WISH from points and boxes for a few steps.
-
-    Args:
-        steps: how many; half a second each on one core.
-        seed: of weights and order.
-        config: of labels, data and optimiser; None is `SHORT`.
-    """
-    from wsisbook.experiments.mask_rcnn import train_config
-    from wsisbook.experiments.partial_data import data_sets
+    """Train the lab's WISH (`config`, or `SHORT`) for some steps, half a second each on one core."""
     from wsisbook.experiments.wish import teacher_of
-    from wsislib.engine.train import fit
-    from wsislib.models.wish.wish import WISH
 
     config = replace(config or SHORT, steps=steps, checkpoint_every=steps)
     train, _ = data_sets(config)
     model = build_model(config, len(train.categories), teacher_of(config), seed)
     assert isinstance(model, WISH)
     settings = replace(train_config(config, seed), loss_weights=loss_weights(config))
+    data = weak_data(config, train, seed)
     with tempfile.TemporaryDirectory() as folder:
-        fit(
-            model,
-            weak_data(config, train, seed),
-            settings,
-            Path(folder),
-            device="cpu",
-            progress=False,
-        )
+        fit(model, data, settings, Path(folder), device="cpu", progress=False)
     return model.eval()

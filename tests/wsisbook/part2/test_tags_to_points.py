@@ -13,14 +13,14 @@ from wsisbook.part2.tags_to_points import (
     STRONGEST,
     WARM,
     Heat,
-    _into,
     heat_grid,
-    peak_story,
     quality_by_rule,
     self_targets_trace,
+    trace_peaks,
     warmed,
 )
-from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.data.geometry import pairwise_mask_iou
+from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.losses.cams import self_loss, self_targets
 from wsislib.models.sam.sam import Teacher
@@ -53,42 +53,46 @@ def scenes() -> list[Sample]:
 
 def test_the_story_ends_with_the_points_that_training_takes(model, scenes) -> None:
     for scene in scenes:
-        story = peak_story(model, scene)
+        trace = trace_peaks(model, scene)
         framed = model.segmenter.framing([scene.image], True)
         cams = model.cam_head(model.segmenter.extract_features(framed), framed.padding)
         tags = Label(LabelKind.TAG, scene.label.categories.unique())
         (done,) = add_pseudo_labels(
             [Sample(scene.image, 1, tags)], cams, model.teacher, model.peaks
         )
-        assert torch.equal(story.points[story.kept], done.label.points)
-        assert torch.equal(story.peaks.categories[story.kept], done.label.categories)
-        assert all(float(h.min()) >= 0 and float(h.max()) <= 1 for h in story.heights.values())
-        frame = story.frame(WorldDataset(WorldSpec(categories=5), seed=3, count=1).categories)
+        assert torch.equal(trace.points[trace.kept], done.label.points)
+        assert torch.equal(trace.peaks.categories[trace.kept], done.label.categories)
+        assert all(float(h.min()) >= 0 and float(h.max()) <= 1 for h in trace.heights.values())
+        frame = trace.frame(WorldDataset(WorldSpec(categories=5), seed=3, count=1).categories)
         assert (frame["becomes"] == "a pseudo point").sum() == len(done.label)
-        assert story.chances.shape == (5,)
+        assert trace.probabilities.shape == (5,)
 
 
 def test_hits_are_those_that_cam_quality_counts(model, scenes) -> None:
-    story = peak_story(model, scenes[0])
+    trace = trace_peaks(model, scenes[0])
     counted = cam_quality(model, scenes[:1])
-    kept = story.kept
+    kept = trace.kept
     assert counted["points"] == int(kept.sum())
-    assert counted["hits"] == pytest.approx(float(story.hits[kept].float().mean()))
+    assert counted["hits"] == pytest.approx(float(trace.hits[kept].float().mean()))
 
 
-def test_who_was_merged_into_whom() -> None:
-    masks = torch.zeros(4, 1, 4, 4, dtype=torch.bool)
-    masks[0, 0, :2], masks[1, 0, :2], masks[2, 0, :2] = True, True, True
-    masks[1, 0, 1, 3] = False
-    offered = Candidates(masks, torch.tensor([[0.9], [0.5], [0.7], [0.8]]))
-    points = torch.tensor([[0.5, 0.5], [1.5, 0.5], [0.5, 0.5], [3.5, 3.5]])
-    categories = torch.tensor([1, 1, 2, 1])
-    kept = torch.tensor([0, 2])
-    into = _into(points, categories, offered, points[kept], categories[kept])
-    # 1 lies in 0's mask; 2 is of another category; the mask of 3 is empty.
-    assert into.tolist() == [0, 0, 2, -1]
-    nothing = Candidates(masks[:0], offered.quality[:0])
-    assert len(_into(points[:0], categories[:0], nothing, points[:0], categories[:0])) == 0
+def test_a_peak_is_merged_into_one_that_stays(model, scenes) -> None:
+    merged = 0
+    model.peaks, before = PeakRule(overlap=0.05), model.peaks
+    for trace in [trace_peaks(model, scene) for scene in scenes]:
+        masks = trace.masks.flatten(1)
+        iou = pairwise_mask_iou(masks, masks)
+        for peak, into in enumerate(trace.into.tolist()):
+            if into < 0:
+                assert not masks[peak].any()
+            elif into != peak:
+                merged += 1
+                assert trace.kept[into]
+                assert trace.peaks.categories[into] == trace.peaks.categories[peak]
+                rivals = trace.kept & (trace.peaks.categories == trace.peaks.categories[peak])
+                assert iou[peak, into] == iou[peak][rivals].max() > 0.05
+    model.peaks = before
+    assert merged
 
 
 def test_a_higher_threshold_leaves_fewer_points(model, scenes) -> None:
@@ -99,10 +103,10 @@ def test_a_higher_threshold_leaves_fewer_points(model, scenes) -> None:
     assert frame["points"].is_monotonic_decreasing and frame["points"].iloc[2] >= 1
 
 
-def test_self_story_is_what_the_loss_compares(model, scenes) -> None:
+def test_self_targets_are_what_the_loss_compares(model, scenes) -> None:
     scene = scenes[1]
-    story = self_targets_trace(model, scene)
-    assert set(story) == set(scene.label.categories.tolist())
+    traced = self_targets_trace(model, scene)
+    assert set(traced) == set(scene.label.categories.tolist())
     framed = model.segmenter.framing([scene.image], True)
     with torch.no_grad():
         maps = model.segmenter.extract_features(framed)
@@ -110,10 +114,11 @@ def test_self_story_is_what_the_loss_compares(model, scenes) -> None:
     tags = torch.zeros(1, 5, dtype=torch.bool)
     tags[0, scene.label.categories] = True
     wanted = self_targets(said.classes[-1], said.embeddings[-1], said.features, tags, cams.size)
-    claimed = {c: share for c, (_, share) in story.items() if share is not None}
+    claimed = {c: share for c, (_, share) in traced.items() if share is not None}
     assert set(claimed) == set(wanted.category.tolist())
     ours = [
-        torch.nn.functional.binary_cross_entropy(story[c][0], share) for c, share in claimed.items()
+        torch.nn.functional.binary_cross_entropy(traced[c][0], share)
+        for c, share in claimed.items()
     ]
     theirs = self_loss(cams.maps, wanted, cams.valid)
     why = "one mean a category here; the model takes all categories at once"
@@ -145,7 +150,7 @@ def test_a_grid_has_free_places_and_all_marks() -> None:
     assert not figure.axes[1].images and not figure.axes[3].images
     assert figure._repr_png_()[:4] == b"\x89PNG"
     for rows, titles in (([], []), ([[None]], []), ([[full]], ["a", "b"])):
-        with pytest.raises(ValueError, match="a panel is wanted"):
+        with pytest.raises(ValueError, match="give a panel at least"):
             heat_grid(rows, titles)
 
 
