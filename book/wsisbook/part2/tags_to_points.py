@@ -201,9 +201,7 @@ def heat_grid(
     columns = max([columns, *(len(row) for row in rows)], default=0)
     first = next((panel for row in rows for panel in row if panel is not None), None)
     if first is None or (row_titles and len(row_titles) != len(rows)):
-        raise ValueError(
-            f"{len(rows)} rows, {len(row_titles)} row titles, give a panel at least, a title a row or none"
-        )
+        raise ValueError(f"{len(rows)} rows, {len(row_titles)} row titles; give a panel at least")
     side = PAGE_WIDTH / columns
     height = side * first.image.shape[1] / first.image.shape[2] + 0.2
     figure = BookFigure(PAGE_WIDTH, height * len(rows))

@@ -137,7 +137,7 @@ def student_for(
 
 
 def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WISH:
-    """Train the lab's WISH (`config`, or `SHORT`) for some steps, half a second each on one core."""
+    """Train the lab's WISH (`config` or `SHORT`); a step takes half a second on one core."""
     from wsisbook.experiments.wish import teacher_of
 
     config = replace(config or SHORT, steps=steps, checkpoint_every=steps)
