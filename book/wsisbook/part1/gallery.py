@@ -160,29 +160,19 @@ def pair_figure(pairs: Sequence[Pair], truth: Dataset, heads: Mapping[str, str])
     """
     if not pairs:
         return "no case"
-    rows = []
+    rows, names = [], []
     for pair in pairs:
         image, two = _image(truth, pair.first), (pair.first, pair.second)
-        box = _around(pair.first.box, pair.second.box)
+        low, high = (f([case.box for case in two], axis=0) for f in (np.min, np.max))
+        box = [*low[:2], *high[2:]]  # around both
         row = [Crop(image, box), Crop(image, box, [case.truth for case in two])]
-        row += [
-            Crop(
-                image, box, [case.masks[head] for case in two], f"in common {pair.alike(head):.0%}"
-            )
-            for head in heads.values()
-        ]
+        for head in heads.values():
+            masks = [case.masks[head] for case in two]
+            row.append(Crop(image, box, masks, f"in common {pair.alike(head):.0%}"))
         rows.append(row)
-    names = [
-        f"{truth.categories[pair.first.category].name}\n{truth.categories[pair.second.category].name}"
-        for pair in pairs
-    ]
+        names.append("\n".join(truth.categories[case.category].name for case in two))
     return crop_grid(rows, ["scene", "ground truth", *heads], names)
 
 
 def _image(truth: Dataset, case: Case) -> Tensor:
     return truth[truth.image_ids.index(case.image_id)].image
-
-
-def _around(first: Sequence[float], second: Sequence[float]) -> list[float]:
-    low = [min(pair) for pair in zip(first[:2], second[:2], strict=True)]
-    return low + [max(pair) for pair in zip(first[2:], second[2:], strict=True)]

@@ -68,36 +68,36 @@ def gallery_tiles(
     Of the `examples` of a run those with "given": "box" are taken. Distance to the nearest
     category of A -> tiles, in the order of the categories' names.
     """
-    found: dict[tuple[int, int], dict[str, Mapping[str, Any]]] = {}
+    by_object: dict[tuple[int, int], dict[str, Mapping[str, Any]]] = {}
     for example in examples:
         if example.get("given") == "box" and example["head"] in heads:
             key = (example["image_id"], example["category_id"])
-            found.setdefault(key, {})[example["head"]] = example
+            by_object.setdefault(key, {})[example["head"]] = example
     index = {category.id: place for place, category in enumerate(large.val.categories)}
     tiles: dict[int, list[Tile]] = {}
-    for (image_id, category_id), own in found.items():
+    for (image_id, category_id), by_head in by_object.items():
         category = index[category_id]
-        tile = _tile(large.val, image_id, category, [own[head] for head in heads])
+        tile = _tile(large.val, image_id, category, [by_head[head] for head in heads])
         tiles.setdefault(int(large.distance[category]), []).append(tile)
     return {d: sorted(tiles[d], key=lambda tile: tile.name) for d in sorted(tiles)}
 
 
-def _tile(val: Dataset, image_id: int, category: int, own: Sequence[Mapping[str, Any]]) -> Tile:
+def _tile(val: Dataset, image_id: int, category: int, masks: Sequence[Mapping[str, Any]]) -> Tile:
     sample = val[val.image_ids.index(image_id)]
     label = sample.label
     assert label.masks is not None and label.boxes is not None
-    pixels, box = image_array(sample.image), own[0]["bbox"]
+    pixels, box = image_array(sample.image), masks[0]["bbox"]
     corners = np.array([box[0], box[1], box[0] + box[2], box[1] + box[3]])
     difference = np.abs(label.boxes.numpy() - corners).max(axis=1)  # (K,)
     place = int(np.where(label.categories.numpy() == category, difference, np.inf).argmin())
     rows, columns = cut(pixels, box)
-    masks = [decode_segmentation(e["segmentation"], *pixels.shape[:2]) for e in own]
+    decoded = [decode_segmentation(m["segmentation"], *pixels.shape[:2]) for m in masks]
     return Tile(
         name=val.categories[category].name,
         pixels=pixels[rows, columns],
         truth=label.masks[place].numpy()[rows, columns],
-        masks=tuple(mask[rows, columns] for mask in masks),
-        overlaps=tuple(float(e["iou"]) for e in own),
+        masks=tuple(mask[rows, columns] for mask in decoded),
+        overlaps=tuple(float(mask["iou"]) for mask in masks),
     )
 
 
@@ -129,19 +129,16 @@ def _series(
 ) -> list[Series]:
     series = []
     for head, title in heads.items():
-        cells = {
-            name: [
-                value
-                for run in row.metrics_by_seed.values()
-                if (value := metric_value(run, f"{head}.groups.{name}.{measure}")) is not None
-            ]
-            for name in places
-        }
-        kept = [name for name, values in cells.items() if values]
-        if kept:
-            spread = [float(np.std(cells[n], ddof=1)) if len(cells[n]) > 1 else 0.0 for n in kept]
-            means = [float(np.mean(cells[n])) for n in kept]
-            series.append(Series(title, [places[n] for n in kept], means, spread))
+        values: dict[float, list[float]] = {}
+        for name, x in places.items():
+            path = f"{head}.groups.{name}.{measure}"
+            numbers = [metric_value(run, path) for run in row.metrics_by_seed.values()]
+            if known := [number for number in numbers if number is not None]:
+                values[x] = known
+        if values:
+            means = [float(np.mean(v)) for v in values.values()]
+            spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values.values()]
+            series.append(Series(title, list(values), means, spread))
     return series
 
 

@@ -105,17 +105,17 @@ def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) ->
 
 
 def shapes_figure(
-    panels: Mapping[str, Floats], sides: Sequence[float], own: Sequence[tuple[float, float]]
+    panels: Mapping[str, Floats], sides: Sequence[float], boxes: Sequence[tuple[float, float]]
 ) -> Figure:
     """Distance of one box from boxes of other widths and heights; a line where IoU is one half.
 
-    `panels` is title -> (S, S), rows are heights, columns widths of `sides`, in pixels; `own` has
-    width and height of each panel's box.
+    `panels` is title -> (S, S), rows are heights, columns widths of `sides`, in pixels;
+    `boxes` has width and height of each panel's box.
     """
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH / len(panels) + 0.45)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     length = np.asarray(sides, dtype=float)
-    for ax, (title, values), (width, height) in zip(grid, panels.items(), own, strict=True):
+    for ax, (title, values), (width, height) in zip(grid, panels.items(), boxes, strict=True):
         ax.pcolormesh(length, length, values, cmap=SEQUENTIAL, vmin=0, shading="nearest")
         both = np.minimum.outer(length, [height])[:, 0][:, None] * np.minimum(length, width)
         iou = both / (length[:, None] * length + width * height - both)

@@ -72,8 +72,8 @@ class PeakTrace:
             "predicted IoU": self.candidates.quality.amax(1).tolist(),
             "on an object of it": ["yes" if hit else "no" for hit in self.hits.tolist()],
             "becomes": [
-                "a pseudo point" if own else merged[peak]
-                for own, peak in zip(self.kept.tolist(), self.into.tolist(), strict=True)
+                "a pseudo point" if kept else merged[peak]
+                for kept, peak in zip(self.kept.tolist(), self.into.tolist(), strict=True)
             ],
         }
         return pd.DataFrame(rows, index=pd.RangeIndex(1, len(self.into) + 1, name="peak"))

@@ -17,16 +17,24 @@ from wsisbook.experiments.mask_rcnn import train_config
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.watched_wish import MOMENTS
 from wsisbook.experiments.weak_labels import weak_data
+from wsisbook.experiments.wish import teacher_of
 from wsisbook.experiments.wish_moments import Snapshot, read_moments
 from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
+from wsisbook.experiments.wish_student import load_student
+from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.engine.train import fit
 from wsislib.labels.weaken import weaken
+from wsislib.losses.prompts import PromptDistance
+from wsislib.models.sam.prompts import prompts_of
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.wish.label_completion import add_pseudo_labels
+from wsislib.models.wish.prompt_head import Tokens
 from wsislib.models.wish.targets import wish_targets
 from wsislib.models.wish.wish import WISH
 
+LAST = 5  # logged lines of a history that count as its end
 KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
 
 
@@ -53,7 +61,7 @@ def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
 
 
 def one_of_each(data: Dataset, first: int = 0, seed: int = 0) -> list[Sample]:
-    """Four images in a row, told by a tag, points, boxes and masks."""
+    """Four images in a row, labelled by a tag, points, boxes and masks."""
     generator = torch.Generator().manual_seed(seed)
     samples = [data[first + place] for place in range(len(LabelKind))]
     return [
@@ -66,7 +74,7 @@ def batch_table(batch: Iterable[Sample]) -> pd.DataFrame:
     """Every tensor that a batch holds, a line an image: the shape of each field, or nothing."""
     lines = []
     for sample in batch:
-        line = {"image": sample.image_id, "told by": KIND_NAMES[sample.label.kind]}
+        line = {"image": sample.image_id, "label": KIND_NAMES[sample.label.kind]}
         for name in ("categories", "points", "boxes", "masks", "candidates"):
             line[name] = _shape(getattr(sample.label, name))
         lines.append(line)
@@ -87,7 +95,7 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "image": np.repeat(targets.image_ids, targets.counts),
-            "told by": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
+            "label": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
             "category": targets.categories.tolist(),
             "candidates that may be learnt": targets.allowed.sum(1).tolist(),
             "their pixels": [
@@ -115,6 +123,58 @@ def _shape(field: Any) -> str:
     return " x ".join(str(side) for side in tensor.shape)
 
 
+def constant_baseline(
+    teacher: Teacher,
+    weak: Dataset,
+    distance: PromptDistance,
+    tokens: Tokens = "mean",
+    count: int = 200,
+) -> float:
+    """Mean distance of prompts from one constant prediction for all of them.
+
+    The constant is the mean of all tokens, which for KL from prediction to target is the best there
+    is. The first `count` images are looked at, labelled by points, boxes or masks.
+
+    Raises:
+        ValueError: no image has a prompt.
+    """
+    tokens_by_image = []
+    for index in range(min(count, len(weak))):
+        sample = weak[index]
+        if len(sample.label) and sample.label.kind != LabelKind.TAG:
+            size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
+            tokens_by_image.append(tokens_of(teacher, prompts_of(sample.label), size, tokens))
+    if not tokens_by_image:
+        raise ValueError("no image has points, boxes or masks: there is no prompt to predict")
+    targets = torch.cat(tokens_by_image)  # (N, T, D)
+    return float(distance(targets.mean(0, keepdim=True).expand_as(targets), targets).mean())
+
+
+def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -> pd.DataFrame:
+    """Distances of prompt heads from their targets at the end of training, and of a constant.
+
+    A line a row (labels of points, boxes or masks) with means a layer of the decoder; that of the
+    prompt head is missing where the run is.
+    """
+    lines = {}
+    for row in rows:
+        config = row.config
+        teacher = teacher_of(config)
+        assert teacher is not None
+        weak = weak_data(config, row.data_sets()[0], seed)
+        distance = PromptDistance(config.prompt_distance, config.prompt_temperature)
+        constant = constant_baseline(teacher, weak, distance, config.prompt_tokens, count)
+        lines[row.name] = {"constant predictor": constant}
+        history = row.history(seed)
+        if history is not None:
+            model = build_model(config, len(weak.categories), teacher, seed, fetch=False)
+            assert isinstance(model, WISH)
+            layers = len(model.segmenter.query_decoder.layers) + 1
+            end = history["loss_prompt"].dropna().tail(LAST).mean()
+            lines[row.name]["prompt head"] = float(end) / layers
+    return pd.DataFrame.from_dict(lines, orient="index")
+
+
 # A student for pages of a clone in which the run was not made.
 SHORT = WishConfig(
     labels="200 points + 200 boxes", categories=20, train_count=400, val_count=1, batch_size=8,
@@ -127,8 +187,6 @@ def student_for(
     scale: str, seed: int, steps: int, table: str = "wish-moments", row: str = "everything"
 ) -> tuple[WISH, str]:
     """The student that a run of the study kept and what it is; without that run, a short one."""
-    from wsisbook.experiments.wish_student import load_student
-
     try:
         return load_student(scale, seed, table, row), f"the student of a run at {scale} scale"
     except ValueError as missing:
@@ -138,8 +196,6 @@ def student_for(
 
 def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WISH:
     """Train the lab's WISH (`config` or `SHORT`); a step takes half a second on one core."""
-    from wsisbook.experiments.wish import teacher_of
-
     config = replace(config or SHORT, steps=steps, checkpoint_every=steps)
     train, _ = data_sets(config)
     model = build_model(config, len(train.categories), teacher_of(config), seed)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from wsisbook.part2 import prompt_learnt as learnt
+from wsisbook.part2 import wish_show as learnt
 from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import open_study
 from wsislib.data.sample import Label, LabelKind, Sample

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from tests.models.drawn_teacher import drawn_teacher, random_student
-from wsisbook.experiments import wish, wish_student
 from wsisbook.experiments.wish_moments import SnapshotRecorder
 from wsisbook.part2 import wish_show
 from wsisbook.part2.wish_show import (
@@ -94,7 +93,7 @@ def test_a_batch_of_all_kinds_holds_what_was_told(model, scenes: WorldDataset) -
     assert [sample.label.kind for sample in batch] == list(LabelKind)
     assert [sample.image_id for sample in batch] == [2, 3, 4, 5]
     table = batch_table(batch)
-    held = table.drop(columns=["told by", "categories"]) != "nothing"
+    held = table.drop(columns=["label", "categories"]) != "nothing"
     assert held.to_numpy().tolist() == [
         [False, False, False, False],
         [True, False, False, False],
@@ -104,15 +103,15 @@ def test_a_batch_of_all_kinds_holds_what_was_told(model, scenes: WorldDataset) -
     count = len(batch[3].label)
     assert table.loc[5, "masks"] == f"{count} x 64 x 64"
     frame = instance_table(model, batch)
-    assert (frame["told by"] == "mask").sum() == count
-    masks = frame[frame["told by"] == "mask"]
+    assert (frame["label"] == "mask").sum() == count
+    masks = frame[frame["label"] == "mask"]
     assert (masks["candidates that may be learnt"] == 1).all()
     assert masks["their pixels"].tolist() == [
         str(int(mask.sum())) for mask in scenes[4].label.masks
     ]
-    others = frame[frame["told by"] != "mask"]
+    others = frame[frame["label"] != "mask"]
     assert others["candidates that may be learnt"].between(1, 3).all()
-    assert set(frame["told by"]) == {"tag", "point", "box", "mask"}
+    assert set(frame["label"]) == {"tag", "point", "box", "mask"}
     assert set(frame["numbers in Z"]) == {8}
 
 
@@ -137,7 +136,7 @@ TINY = replace(
 
 @pytest.fixture(autouse=True)
 def teacher(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wish, "teacher_of", lambda config: drawn_teacher())
+    monkeypatch.setattr(wish_show, "teacher_of", lambda config: drawn_teacher())
 
 
 def test_the_same_seed_gives_the_same_student() -> None:
@@ -151,7 +150,7 @@ def test_the_same_seed_gives_the_same_student() -> None:
 
 def test_the_run_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = random_student()
-    monkeypatch.setattr(wish_student, "load_student", lambda *which: kept)
+    monkeypatch.setattr(wish_show, "load_student", lambda *which: kept)
     student, said = student_for("lab", 0, 7)
     assert student is kept and said == "the student of a run at lab scale"
 
@@ -160,7 +159,7 @@ def test_without_the_run_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     def missing(scale: str, seed: int, table: str, row: str) -> WISH:
         raise ValueError(f"the run {table}/{row} has no student yet")
 
-    monkeypatch.setattr(wish_student, "load_student", missing)
+    monkeypatch.setattr(wish_show, "load_student", missing)
     monkeypatch.setattr(wish_show, "SHORT", TINY)
     student, said = student_for("lab", 0, 1)
     assert int(student.steps) == 1
