@@ -43,17 +43,17 @@ ALLOWED = {
         "wsislib.data.sample",
         "wsislib.data.geometry",
     ),
-    "wsislib.models.sam.sam": (
-        "wsislib.models.sam.sam",
+    "wsislib.models.sam": (
+        "wsislib.models.sam",
         "wsislib.models.assets",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.data.sample",
     ),
-    "wsislib.models.wish.wish": (
-        "wsislib.models.wish.wish",
-        "wsislib.models.mask2former.mask2former",
-        "wsislib.models.sam.sam",
+    "wsislib.models.wish": (
+        "wsislib.models.wish",
+        "wsislib.models.mask2former",
+        "wsislib.models.sam",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
@@ -90,7 +90,7 @@ ALLOWED = {
         "wsislib.annotate",
         "wsislib.data",
         "wsislib.labels",
-        "wsislib.models.sam.sam",
+        "wsislib.models.sam",
         "wsislib.viz.palette",
         "wsislib.atomic",
     ),

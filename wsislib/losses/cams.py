@@ -26,13 +26,7 @@ def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class SelfTargets:
-    """Predicted masks of P pairs of image and category.
-
-    Attributes:
-        image: (P,) int64.
-        category: (P,) int64.
-        share: (P, h, w) float32 in 0..1, without gradient.
-    """
+    """P pairs of image and category (P,) int64, and their predicted share (P, h, w) in 0..1."""
 
     image: Tensor
     category: Tensor
@@ -56,6 +50,7 @@ def self_targets(
         tags: (B, C) bool.
         size: (h, w) of the activation map; logits are averaged over each of its cells.
     """
+    # Without gradient: else masks would learn from maps that are coarser than they are.
     likeliest = classes.argmax(-1)  # (B, Q)
     image, category = tags.nonzero(as_tuple=True)
     of_category = likeliest[image] == category.unsqueeze(1)  # (P, Q)

@@ -138,7 +138,7 @@ def _variant(
     context: Context, model: WISH, teacher: Teacher, train: Dataset, files: dict[str, Path]
 ) -> nn.Module:
     """What predicts; tuning is done here, and leaves its history in `files`."""
-    from wsislib.models.wish.sam_decoder_inference import SamDecoderInference
+    from wsislib.models.wish.sam_decoder import SamDecoderInference
 
     config: SamDecoderConfig = context.config
     if config.variant == "mask-head":
@@ -149,7 +149,7 @@ def _variant(
         )
     from wsislib.engine.device import pick_device
     from wsislib.engine.train import fit
-    from wsislib.models.wish.decoder_tuning import DecoderTuning
+    from wsislib.models.wish.sam_decoder import DecoderTuning
 
     device = pick_device(context.device)
     tuning = DecoderTuning(model.to(device), teacher.to(device))
@@ -180,7 +180,7 @@ def _costs(
     drawing: nn.Module, model: WISH, val: Dataset, device: torch.device
 ) -> dict[str, float | None]:
     """Time and memory beside the mask head's."""
-    from wsislib.models.wish.sam_decoder_inference import SamDecoderInference
+    from wsislib.models.wish.sam_decoder import SamDecoderInference
 
     images = [val[index].image for index in range(min(TIMED, len(val)))]
     predict: Callable[[Sequence[Any]], Any] = drawing.eval().predict  # type: ignore[assignment]
@@ -220,7 +220,7 @@ def _drawn(teacher: Teacher, sample: Sample) -> Any:
     from wsislib.data.sample import Detections
     from wsislib.data.transforms import tight_boxes
     from wsislib.models.sam.prompts import prompts_of
-    from wsislib.models.wish.sam_decoder_inference import best_by_iou
+    from wsislib.models.wish.sam_decoder import best_by_iou
 
     (drawn,) = teacher.candidates([sample.image], [prompts_of(sample.label)])
     masks = best_by_iou(drawn) > 0

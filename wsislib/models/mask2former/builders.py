@@ -26,11 +26,8 @@ def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
         category_count: C, "no object" not counted.
         seed: of the initial weights.
     """
-    widths = (32, 64, 96, 128)
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _small(category_count, widths, queries=16, framing=framing, points=1024)
+    return _small(category_count, seed, framing, (32, 64, 96, 128), queries=16, points=1024)
 
 
 def mask2former_small(
@@ -43,11 +40,8 @@ def mask2former_small(
         seed: of the initial weights.
         image_side: shortest side wanted and longest side allowed, pixels, in training too.
     """
-    widths = (32, 64, 96, 128, 192)
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _small(category_count, widths, queries=40, framing=framing, points=4096)
+    return _small(category_count, seed, framing, (32, 64, 96, 128, 192), queries=40, points=4096)
 
 
 def mask2former_r50(
@@ -85,14 +79,21 @@ def mask2former_r50(
 
 
 def _small(
-    category_count: int, widths: tuple[int, ...], queries: int, framing: Preprocess, points: int
+    category_count: int,
+    seed: int,
+    framing: Preprocess,
+    widths: tuple[int, ...],
+    queries: int,
+    points: int,
 ) -> Mask2Former:
     """Three decoder layers of width 96, mask features at stride 2."""
-    return Mask2Former(
-        framing,
-        SmallResNet(widths),
-        FPNDecoder(widths, 96, 96),
-        QueryDecoder(category_count, queries, 96, 96, layers=3, heads=8, hidden=512),
-        PointSampling(points),
-        COST_WEIGHTS,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Mask2Former(
+            framing,
+            SmallResNet(widths),
+            FPNDecoder(widths, 96, 96),
+            QueryDecoder(category_count, queries, 96, 96, layers=3, heads=8, hidden=512),
+            PointSampling(points),
+            COST_WEIGHTS,
+        )

@@ -60,11 +60,9 @@ class Padding:
         return x if valid is None else x * valid
 
     def extents(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Two parts of the canvas, each (B, 2) float32 xy in 0..1.
+        """What each image covers of the canvas and what losses may look at, each (B, 2) xy in 0..1.
 
-        Returns:
-            What each image covers, and what losses may look at: the same where padding is
-            hidden, else the whole canvas.
+        They are the same where padding is hidden; else losses may look at the whole canvas.
         """
         sizes = torch.tensor(self.sizes, dtype=torch.float32, device=device)
         covered = (sizes / torch.tensor(self.canvas, dtype=torch.float32, device=device)).flip(-1)

@@ -16,17 +16,10 @@ _EPSILON = 1e-6  # DETR's; part of the published embedding
 def sine_positions(
     channels: int, height: int, width: int, padding: Padding, device: torch.device
 ) -> Tensor:
-    """Embeddings of the cells of a map; each image's own map runs from 0 to 2 pi on both axes.
+    """Embeddings (B or 1, height * width, channels) float32 of the cells of a map.
 
-    Args:
-        channels: of the embedding, a multiple of 4: the first half is of y, the second of x.
-        height: of the map, cells.
-        width: of the map, cells.
-        padding: which part of the map each image covers.
-        device: of the result.
-
-    Returns:
-        (B or 1, height * width, channels) float32; 1 where all images cover the whole map.
+    Each image's own map runs from 0 to 2 pi on both axes; where all images cover the whole map
+    there is one for all. `channels` is a multiple of 4: the first half is of y, the second of x.
     """
     cells = padding.cells(height, width) if padding.matters else [(height, width)]
     ends = torch.tensor(cells, device=device)  # (B or 1, 2)

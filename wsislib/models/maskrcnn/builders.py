@@ -128,14 +128,8 @@ def mask_rcnn_resnet_fpn(
     512 regions an image, a quarter of them foreground; at most 2,000 proposals in training, 1,000
     in test.
 
-    Args:
-        name: which ResNet.
-        category_count: C, background not counted.
-        mask_head: one mask map for all categories, or one each.
-        seed: of the initial weights.
-        pretrained: start from ImageNet weights.
-        image_side: shortest side wanted and longest side allowed, pixels.
-        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
+    `pretrained` starts from ImageNet weights; `fetch=False` builds that form without its weights,
+    for a checkpoint to fill. Other arguments as of `mask_rcnn_small_resnet`.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -65,9 +65,10 @@ class MaskRCNN(Detector):
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""
-        found = self.detect(images)
-        logits = self.mask(found.features, found.boxes, found.sizes, torch.cat(found.labels))
-        return self.paste_masks(found, logits)
+        regions = self.detect(images)
+        labels = torch.cat(regions.labels)
+        logits = self.mask(regions.features, regions.boxes, regions.sizes, labels)
+        return self.paste_masks(regions, logits)
 
     @property
     def mask_side(self) -> int:

@@ -54,6 +54,7 @@ class ClassWeights:
         """(n, width) rows of the `chosen` (n,) categories, of all C + 1 if None, with gradient."""
         cls = self.box_predictor.cls_score.weight  # (C + 1, D)
         box = self.box_predictor.bbox_pred.weight.view(self.count, -1)  # (C + 1, 4 D)
+        # Class scores first, as in the authors' code.
         parts = {"cls": [cls], "box": [box], "cls+box": [cls, box]}[self.inputs]
         if chosen is not None:
             parts = [part[chosen] for part in parts]

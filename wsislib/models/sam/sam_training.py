@@ -60,10 +60,10 @@ class SamTraining(nn.Module):
         low, scores = self._decode(features, drawn)  # (P, 4, 4h, 4w), (P, 4)
         row, column = torch.randint(2, (2,), generator=generator).tolist()
         low, scores = every_second(low.float(), row, column).flatten(2), scores.float()
-        pairs = list(zip(samples, drawn, strict=True))
-        truths = _points_first([_truths(s, d, row, column) for s, d in pairs])
-        valid = _points_first([(d.valid[: len(d.points)], d.valid[len(d.points) :]) for d in drawn])
-        weight = _points_first([_weights(s, d) for s, d in pairs])
+        order, pairs = _points_first(drawn), list(zip(samples, drawn, strict=True))
+        truths = torch.cat([_truths(s, d, row, column) for s, d in pairs])[order]  # (P, 3, S)
+        weight = torch.cat([_weights(s, d) for s, d in pairs])[order]  # (P, 3)
+        valid = torch.cat([d.valid for d in drawn])[order]
         candidates = low[:, 1:]
         with torch.no_grad():
             target = expected_iou(iou_table(candidates, truths), weight * valid)
@@ -99,7 +99,8 @@ class SamTraining(nn.Module):
                 encode(points=None, boxes=boxes, masks=None)[0],
             ]
         )  # (P, 2, D)
-        image = [i for kind in (0, 1) for i, d in enumerate(drawn) for _ in range(_half(d, kind))]
+        image = torch.cat([torch.full((len(d.truths),), i) for i, d in enumerate(drawn)])
+        image = image.to(features.device)[_points_first(drawn)]
         dense = encode.no_mask_embed.weight[:, :, None, None]  # (1, D, 1, 1)
         positions = encode.get_dense_pe()
         return decode_masks(self.sam.mask_decoder, features[image], positions, sparse, dense)
@@ -142,10 +143,6 @@ def channel_norm(norm: LayerNorm2d, x: Tensor) -> Tensor:
     return normal.permute(0, 3, 1, 2)
 
 
-def _half(drawn: DrawnPrompts, kind: int) -> int:
-    return len(drawn.points) if kind == 0 else len(drawn.boxes)
-
-
 def every_second(low: Tensor, row: int, column: int) -> Tensor:
     """Pixels row, row + 2, ... and column, column + 2, ... of logits (..., h, w) scaled up twofold.
 
@@ -163,21 +160,20 @@ def every_second(low: Tensor, row: int, column: int) -> Tensor:
     return low
 
 
-def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> tuple[Tensor, Tensor]:
-    """Truths (N, 3, S) at the pixels of `every_second`: of points, and of boxes."""
+def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> Tensor:
+    """Truths (N, 3, S) at the pixels of `every_second`."""
     assert sample.label.masks is not None
     masks = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
-    truths = masks[drawn.truths]
-    return truths[: len(drawn.points)], truths[len(drawn.points) :]
+    return masks[drawn.truths]
 
 
-def _weights(sample: Sample, drawn: DrawnPrompts) -> tuple[Tensor, Tensor]:
-    """How often each truth (N, 3) would have been the drawn one: of points, and of boxes."""
+def _weights(sample: Sample, drawn: DrawnPrompts) -> Tensor:
+    """(N, 3): how often each truth would have been the drawn one."""
     level = sample.label.categories[drawn.truths]
-    weight = drawn.boxes.new_tensor(LEVEL_WEIGHT)[level]
-    return weight[: len(drawn.points)], weight[len(drawn.points) :]
+    return drawn.boxes.new_tensor(LEVEL_WEIGHT)[level]
 
 
-def _points_first(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """What belongs to points, image by image, then what belongs to boxes."""
-    return torch.cat([part[0] for part in parts] + [part[1] for part in parts])
+def _points_first(drawn: Sequence[DrawnPrompts]) -> Tensor:
+    """(P,) int64, the order of `_decode`: the points of all images, then the boxes."""
+    is_box = [torch.arange(len(d.truths), device=d.truths.device) >= len(d.points) for d in drawn]
+    return torch.cat(is_box).int().argsort(stable=True)

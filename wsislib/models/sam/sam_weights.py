@@ -27,14 +27,7 @@ _BLOCK = 1 << 22  # bytes that are hashed at a time
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published checkpoint.
-
-    Attributes:
-        model: name in the package's registry.
-        file: its name at the publisher's.
-        size: in bytes.
-        sha256: hex digest.
-    """
+    """A published checkpoint: name in the package's registry, file, bytes and SHA-256."""
 
     model: str
     file: str

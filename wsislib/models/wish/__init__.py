@@ -1,7 +1,7 @@
 """WISH: Mask2Former trained from image tags, points and boxes with SAM as the teacher.
 
-`sam_decoder_inference` and `decoder_tuning` need the package `segment_anything` when they are
-imported, so their names are not here.
+`sam_decoder` needs the package `segment_anything` when it is imported, so its names are not
+here.
 """
 
 from wsislib.models.wish.builders import (

@@ -18,12 +18,7 @@ from wsislib.models.mask2former.padding import Padding
 
 @dataclass(frozen=True)
 class Cams:
-    """Activation maps of B images on one canvas.
-
-    Attributes:
-        maps: (B, C, h, w) logits.
-        padding: where the images end.
-    """
+    """Activation maps (B, C, h, w), logits, of B images on one canvas, and where the images end."""
 
     maps: Tensor
     padding: Padding

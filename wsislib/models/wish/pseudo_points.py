@@ -94,7 +94,7 @@ def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
 
 @dataclass(frozen=True)
 class PseudoPoints:
-    """P points (P, 2) float32 xy in pixels of one image with the teacher's candidates."""
+    """P points (P, 2) xy in pixels of one image with categories and the teacher's candidates."""
 
     points: Tensor
     categories: Tensor

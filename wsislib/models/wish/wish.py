@@ -75,7 +75,7 @@ class WISH(nn.Module):
         teacher: no part of the model; moved to where the images are.
         distance: of prompts, in cost and loss.
         gate: leaves candidates out; None lets all through.
-        peaks: how pseudo points are found.
+        peaks: how pseudo points are matched.
         cam_warmup: steps before activation maps give pseudo points.
         self_start: steps before predicted masks teach activation maps; None is never.
         choice: of one candidate beforehand, where the matcher is not to choose.
@@ -123,17 +123,17 @@ class WISH(nn.Module):
             ValueError: all of an image's matching costs are not finite.
         """
         step = self._count()
-        found = self.pair(batch, generator, step >= self.cam_warmup)
-        targets, query, cams = found.targets, found.matches.query, found.cams
-        self._statistics = step_statistics(batch, targets, found.matches)
+        matched = self.pair(batch, generator, step >= self.cam_warmup)
+        targets, query, cams = matched.targets, matched.matches.query, matched.cams
+        self._statistics = step_statistics(batch, targets, matched.matches)
         far = prompt_loss(
-            found.prompts, targets.prompts, targets, query, self.distance, targets.token
+            matched.prompts, targets.prompts, targets, query, self.distance, targets.token
         )
         # Every kind of label implies its tags, so all images teach the CAM branch.
         tags = tag_table(batch, cams.maps.shape[1])  # (B, C)
-        predictions = found.predictions
+        predictions = matched.predictions
         return {
-            **self.segmenter.matched_losses(predictions, targets, found.matches, generator),
+            **self.segmenter.matched_losses(predictions, targets, matched.matches, generator),
             "loss_prompt": far.sum(),
             "loss_cam": tag_loss(tag_logits(cams.maps, cams.valid), tags),
             "loss_self": self._self_loss(step, predictions, cams, tags),
