@@ -104,7 +104,7 @@ class RowResults:
         NaN where it is undefined. A row that shows one head of a run, or a run with A and B
         exchanged, has the categories of that head; they do not depend on what is called A.
         """
-        columns = {}
+        columns: dict[int, dict[str, float]] = {}
         for seed, metrics in self.metrics_by_seed.items():
             columns[seed] = {}
             for name in ["", *self._prefix]:  # the last place on the way that has any
@@ -167,13 +167,8 @@ class StudyResults(Results):
     ) -> pd.DataFrame:
         """Numbers of runs that are no column of their table: 'mean ± deviation (seeds)' as text.
 
-        "" where the runs have no such number, "not run" where there are none.
-
-        Args:
-            table: of the study.
-            rows: its rows; one line each, under its title.
-            columns: heading -> dotted path in metrics.json.
-            digits: after the point.
+        One line for each of `rows`, under its title; `columns` is heading -> dotted path in
+        metrics.json. "" where the runs have no such number, "not run" where there are none.
         """
         lines = {}
         for row in (self[table, name] for name in rows):
@@ -202,12 +197,9 @@ class StudyResults(Results):
     ) -> Figure:
         """One line a scene: the truth, and what each row found with a score of 0.5 or more.
 
-        Args:
-            table: whose rows.
-            rows: which, at least one, or title -> row. Above a row that was not run, that is said.
-            scenes: indices of validation scenes, counted round; the run keeps what it found in
-                the first few.
-            seed: of the runs.
+        `rows` are names, at least one, or title -> name; above a row that was not run, that is
+        said. `scenes` are indices of validation scenes, counted round; a run keeps what it found in
+        the first few.
         """
         from wsislib.viz.overlay import Style
         from wsislib.viz.pictures import Panel, pictures, read_detections
@@ -242,8 +234,7 @@ def open_study(scale: str = "lab") -> StudyResults:
 def notebook_provenance(**facts: Any) -> Styler:
     """This execution of a notebook as a table: code, time, machine, device, versions.
 
-    Args:
-        facts: what else decides the page's numbers, such as `scale` and `seed`; shown first.
+    `facts` are what else decides the page's numbers, such as `scale` and `seed`; shown first.
     """
     from wsislib.engine.device import describe_device, pick_device
 

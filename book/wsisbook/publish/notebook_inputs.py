@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import wsisbook
@@ -22,16 +24,22 @@ from wsislib.strict import did_you_mean
 _SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")
 
 
+def quiet_papermill() -> ModuleType:
+    """The package papermill; some of its releases warn while they are imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import papermill
+    return papermill
+
+
 def notebook_parameters(file: Path) -> dict[str, Any]:
     """Name -> value of a notebook's cell tagged `parameters`; empty where it has no such cell.
 
     Raises:
         ValueError: the file is no notebook, or a parameter is not a literal.
     """
-    import papermill
-
     try:
-        found = papermill.inspect_notebook(str(file))
+        found = quiet_papermill().inspect_notebook(str(file))
     except Exception as error:  # whatever a reader trips over in a file that is something else
         raise ValueError(f"{file}: not a notebook ({error})") from None
     values = {}

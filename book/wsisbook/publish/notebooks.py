@@ -17,7 +17,6 @@ import signal
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,7 +24,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wsisbook.publish.notebook_inputs import check_parameters, inputs_digest, notebook_parameters
+from wsisbook.publish.notebook_inputs import (
+    check_parameters,
+    inputs_digest,
+    notebook_parameters,
+    quiet_papermill,
+)
 from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import cores, library_versions, machine_text
 from wsisbook.runs.paths import build_folder, without_paths
@@ -77,15 +81,10 @@ def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
 
 @dataclass
 class NotebookRunner:
-    """Executes notebooks of the book.
+    """Executes notebooks of the book, `workers` at a time, with `force` unchanged ones too.
 
-    Attributes:
-        study, store, scale: what they show.
-        output: folder of executed notebooks, laid out as the book is.
-        parameters: given to every notebook, each of which must have them. `scale` is given by
-            itself to those that have it.
-        workers: how many at a time.
-        force: execute unchanged ones too.
+    `output` is the folder of executed notebooks, laid out as the book is. `parameters` are given to
+    every notebook, each of which must have them, and `scale` to those that have it.
     """
 
     study: Study
@@ -128,14 +127,8 @@ class NotebookRunner:
             return Executed(name, "unchanged", before.get("seconds"))
         scratch = build_folder(self.study.root) / "executing" / name
         shutil.rmtree(scratch, ignore_errors=True)
-        job = {
-            "input": str(notebook),
-            "output": str(output),
-            "folder": str(notebook.parent),
-            "parameters": parameters,
-            "inputs": inputs,
-        }
-        write_json(scratch / "job.json", job)
+        places = {"input": str(notebook), "output": str(output), "folder": str(notebook.parent)}
+        write_json(scratch / "job.json", {**places, "parameters": parameters, "inputs": inputs})
         code = self._process(scratch)
         if code == 0:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -203,11 +196,7 @@ def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
     Raises:
         NotebookFailedError: names the cell; the half-executed notebook stays in `scratch`.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import papermill
-        from papermill.exceptions import PapermillExecutionError
-
+    papermill = quiet_papermill()
     half = scratch / "notebook.ipynb"
     started = time.monotonic()
     try:
@@ -215,7 +204,7 @@ def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
             job["input"], str(half), job["parameters"], cwd=job["folder"], kernel_name="python3",
             progress_bar=False, log_output=False,
         )  # fmt: skip
-    except PapermillExecutionError as error:
+    except papermill.PapermillExecutionError as error:
         raise NotebookFailedError(
             f"the cell {_first_line(error.source)!r} raised {error.ename}: {error.evalue}"
         ) from None
@@ -246,10 +235,8 @@ def require_executed(notebook: dict[str, Any]) -> None:
         if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
             continue
         if cell.get("execution_count") is None:
-            raise NotebookFailedError(
-                f"cell {number} ({_first_line(cell['source'])!r}) was never run: "
-                "the kernel died before it"
-            )
+            line = _first_line(cell["source"])
+            raise NotebookFailedError(f"cell {number} ({line!r}) was never run: the kernel died")
 
 
 def _first_line(source: str | list[str]) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -114,8 +115,8 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
             (
                 f"{line['table']}/{line['row']}/seed-{line['seed']}",
                 line["state"] + (f": {escape(line['why'])}" if line["why"] else ""),
-                _time(line["seconds"]),
-                _number(line["peak_memory_mib"]),
+                _shown(line["seconds"], duration),
+                _shown(line["peak_memory_mib"], "{:.0f}".format),
                 escape(line["device"]),
                 line["commit"],
                 line["date"],
@@ -130,8 +131,8 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
             (
                 line["notebook"],
                 line["state"],
-                _time(line["seconds"]),
-                *(_text(line[name]) for name in ("scale", "date", "machine", "versions")),
+                _shown(line["seconds"], duration),
+                *(_shown(line[key], escape) for key in ("scale", "date", "machine", "versions")),
             )
             for line in notebooks.to_dict("records")
         ],
@@ -143,15 +144,14 @@ def paper_costs(study: Study) -> str:
     """Tables of all runs at paper scale, whether they were done or not, and of their files."""
     plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
     works = [job.work for job in plan.jobs if job.work is not None]
-    lines = markdown_table(
-        (
-            "run", "steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights",
-            "disk while it trains",
-        ),
-        [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs],
-    )  # fmt: skip
+    head = ("steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights")
     kept, training = plan.disk
-    lines += [
+    parts = gpu_hours(study, plan).items()
+    lines = [
+        *markdown_table(
+            ("run", *head, "disk while it trains"),
+            [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs],
+        ),
         "",
         f"All {len(plan.jobs)} runs: {plan.gpu_seconds / 3600:,.0f} GPU hours, that is "
         f"{duration(plan.gpu_seconds / GPUS)} on {GPUS} GPUs, one run after the other. "
@@ -159,10 +159,7 @@ def paper_costs(study: Study) -> str:
         "",
         *markdown_table(
             ("part", "runs with measured steps", "GPU hours"),
-            [
-                (part, str(count), f"{hours:,.0f}")
-                for part, (count, hours) in gpu_hours(study, plan).items()
-            ],
+            [(part, str(n), f"{hours:,.0f}") for part, (n, hours) in parts],
         ),
         *_unmeasured(plan),
         "",
@@ -176,12 +173,11 @@ def paper_costs(study: Study) -> str:
 def _cells(work: Work | None) -> tuple[str, ...]:
     if work is None:
         return ("–",) * 6
-    gpu = work.gpu_seconds
     return (
         f"{work.steps:,} x {work.images}",
-        "–" if gpu is None else f"{gpu / 3600:,.0f}",
-        "–" if gpu is None else duration(gpu / GPUS),
-        "–" if work.core_seconds is None else duration(work.core_seconds),
+        _shown(work.gpu_seconds, lambda seconds: f"{seconds / 3600:,.0f}"),
+        _shown(work.gpu_seconds, lambda seconds: duration(seconds / GPUS)),
+        _shown(work.core_seconds, duration),
         size(work.room.weights),
         size(work.room.training),
     )
@@ -189,28 +185,24 @@ def _cells(work: Work | None) -> tuple[str, ...]:
 
 def _unmeasured(plan: Plan) -> list[str]:
     """What a reader must know about rows whose own steps were not measured."""
-    said = []
-    missing = [str(job.key) for job in plan.jobs if job.work is None]
-    if missing:
-        said.append(
-            f"Without training, or without a step that was measured: {escape(', '.join(missing))}."
-        )
-    near = [job for job in plan.jobs if job.work is not None and job.work.differs]
-    for job in near:
-        assert job.work is not None
-        what = ", ".join(job.work.differs)
-        said.append(f"{escape(str(job.key))} by {escape(job.work.measured)}: it differs in {what}.")
-    return ["", " ".join(said)] if said else []
+    missing = ", ".join(str(job.key) for job in plan.jobs if job.work is None)
+    without = f"Without training, or without a step that was measured: {escape(missing)}."
+    notes = [without] if missing else []
+    for job in plan.jobs:
+        if job.work is not None and job.work.differs:
+            near, what = escape(job.work.measured), ", ".join(job.work.differs)
+            notes.append(f"{escape(str(job.key))} by {near}: it differs in {what}.")
+    return ["", " ".join(notes)] if notes else []
 
 
 def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
     """Where the times come from."""
-    lines = []
     machines = dict.fromkeys((step.machine, step.date) for step in steps)
-    for machine, date in machines:
-        lines.append(f"- Measured on {date}: {escape(machine)}.")
     sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
-    return lines + [f"- Time on a GPU, roughly: {escape(source)}." for source in sources]
+    return [
+        *(f"- Measured on {date}: {escape(machine)}." for machine, date in machines),
+        *(f"- Time on a GPU, roughly: {escape(source)}." for source in sources),
+    ]
 
 
 def _files(study: Study, files: list[DataFile]) -> list[str]:
@@ -219,14 +211,9 @@ def _files(study: Study, files: list[DataFile]) -> list[str]:
     for file in files:
         inside = file.path.is_relative_to(folder)
         name = str(file.path.relative_to(folder)) if inside else f"torch's cache: {file.path.name}"
-        source = file.source
-        rows.append(
-            (
-                escape(name),
-                "–" if source is None else size(source.unpacked),
-                "–" if source is None else f"<{source.address}>",
-            )
-        )
+        of = file.source
+        where = ("–", "–") if of is None else (size(of.unpacked), f"<{of.address}>")
+        rows.append((escape(name), *where))
     return markdown_table(("file or folder", "on disk", "from"), rows)
 
 
@@ -243,13 +230,6 @@ def escape(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|$^~" else letter for letter in text)
 
 
-def _time(seconds: float | None) -> str:
-    return "–" if seconds is None or pd.isna(seconds) else duration(seconds)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None or pd.isna(value) else f"{value:.0f}"
-
-
-def _text(value: object) -> str:
-    return escape(value) if isinstance(value, str) and value else "–"
+def _shown(value: Any, form: Callable[[Any], str]) -> str:
+    """`form(value)`, or a dash where there is no value."""
+    return "–" if value is None or value == "" or pd.isna(value) else form(value)

@@ -27,7 +27,7 @@ class Cell:
             other parameters, "not run" if there are none, "absent" if the row's runs stand and have
             no such number.
         reasons: why it is stale or not run.
-        commits: git commits of the runs.
+        commits: of the runs.
         published: the paper's number, None where it gives none.
     """
 
@@ -73,6 +73,11 @@ class Cell:
         seeds = (int(run.rsplit("seed-", 1)[1]) for run in self.runs)
         return dict(zip(seeds, self.values, strict=True))
 
+    def paired_difference(self, low: Cell) -> list[float]:
+        """This number minus that of `low` in every seed that both have, in the order of seeds."""
+        ours, theirs = self.by_seed, low.by_seed
+        return [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+
 
 def mean_std(values: Sequence[float], digits: int = 1, sign: str = "") -> str:
     """'12.3 ± 0.4', mean and sample standard deviation; no deviation for one value.
@@ -81,12 +86,6 @@ def mean_std(values: Sequence[float], digits: int = 1, sign: str = "") -> str:
     """
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):{sign}.{digits}f}{spread}"
-
-
-def paired_difference(low: Cell, high: Cell) -> list[float]:
-    """`high` minus `low` in every seed that both have, in the order of seeds."""
-    first, second = low.by_seed, high.by_seed
-    return [second[seed] - first[seed] for seed in sorted(first.keys() & second.keys())]
 
 
 def difference_text(differences: Sequence[float]) -> str:

@@ -7,7 +7,7 @@ a run can agree or disagree with. A claim never repeats a number: it names a lin
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -28,15 +28,11 @@ _CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One number that a paper gives.
+    """One number that a paper gives: AP in 0..100, relative gains in percent.
 
-    Attributes:
-        paper: folder name under `papers/`.
-        table, row, metric: where it stands; `direction` ("voc-to-nonvoc", "nonvoc-to-voc"),
-            `dataset` and `backbone` are "" where the paper has only one.
-        value: AP in 0..100, relative gains in percent.
-        source_tag: key into the paper's `sources.csv`.
-        note: what a reader must know beside the number.
+    `direction` ("voc-to-nonvoc", "nonvoc-to-voc"), `dataset` and `backbone` are "" where the paper
+    has only one; `source_tag` is a key of the paper's `sources.csv`, `note` what a reader must know
+    beside the number.
     """
 
     paper: str
@@ -59,11 +55,10 @@ class Check:
         type: "greater" (each row of `chain` above the one before it), "greater_by" (last row
             above the first by `by`), "close" (rows within `within` of each other).
         table: id of a table of the study; where the study has none yet, the claim is not run.
-        metric: name of the metric in the runs.
+        metric: name of a column of the table.
         chain: row ids, lowest to highest.
+        by, within: AP points, for "greater_by" and "close".
         also: further chains that must hold as well, such as that of the other direction.
-        by: AP points, for "greater_by".
-        within: AP points, for "close".
     """
 
     type: str
@@ -93,6 +88,9 @@ class Claim:
     check: Check
 
 
+# In all that follows `root` is the `papers/` folder, None for the one of this repository.
+
+
 def papers(root: Path | None = None) -> tuple[str, ...]:
     """Names of the papers that have published numbers, sorted."""
     return tuple(sorted(file.parent.name for file in (root or PAPERS_ROOT).glob("*/published.csv")))
@@ -101,8 +99,7 @@ def papers(root: Path | None = None) -> tuple[str, ...]:
 def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
     """Every published number of a paper: one line each with the columns `PUBLISHED_COLUMNS`.
 
-    Text columns hold "" for nothing, `value` is float. `root` is the `papers/` folder; None for the
-    one of this repository.
+    Text columns hold "" for nothing, `value` is float.
 
     Raises:
         ValueError: unknown paper, missing columns, a value that is no number, a source tag that
@@ -161,8 +158,7 @@ def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> 
     if len(found) != 1:
         what = "no published number" if len(found) == 0 else f"{len(found)} published numbers"
         raise ValueError(f"{where}: {what} for {dict(wanted)}; look into published.csv of {paper}")
-    line = cast(dict[str, Any], found.iloc[0].to_dict())
-    return PublishedValue(paper=paper, **line)
+    return PublishedValue(paper=paper, **cast(dict[str, Any], found.iloc[0].to_dict()))
 
 
 def load_claims(root: Path | None = None) -> list[Claim]:
@@ -173,58 +169,51 @@ def load_claims(root: Path | None = None) -> list[Claim]:
             type, a chain that is too short, a source tag or published cell that does not exist,
             or an id used twice.
     """
-    claims: list[Claim] = []
+    claims: dict[str, Claim] = {}
     for paper in papers(root):
         file = _paper_file(paper, "claims.yml", root)
-        published = load_published(paper, root)
-        tags = set(load_sources(paper, root)["tag"])
+        published, tags = load_published(paper, root), set(load_sources(paper, root)["tag"])
         for entry in yaml.safe_load(file.read_text(encoding="utf-8")) or []:
-            claim = _read_claim(file, paper, entry, published)
-            where = f"{file}: claim {claim.id!r}"
+            where = f"{file}: claim {entry.get('id') if isinstance(entry, dict) else entry!r}"
+            claim = _read_claim(where, paper, entry, published)
             if claim.source not in tags:
                 raise ValueError(f"{where}: source {claim.source!r} is not in sources.csv; add it")
-            if any(claim.id == other.id for other in claims):
+            if claim.id in claims:
                 raise ValueError(f"{where}: this id is used twice; give each claim its own")
-            claims.append(claim)
-    return claims
+            claims[claim.id] = claim
+    return list(claims.values())
 
 
-def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
-    where = f"{file}: claim {entry.get('id') if isinstance(entry, Mapping) else entry!r}"
+def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
     _check_keys(where, entry, _CLAIM_KEYS, _CLAIM_KEYS)
     if entry["kind"] not in CLAIM_KINDS:
         raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
-    values = tuple(find_published(paper, published, item, where) for item in entry["published"])
     return Claim(
         id=str(entry["id"]),
         paper=paper,
         kind=entry["kind"],
         statement=" ".join(str(entry["statement"]).split()),
         source=str(entry["source"]),
-        published=values,
-        check=_read_check(where, entry["check"]),
+        published=tuple(find_published(paper, published, one, where) for one in entry["published"]),
+        check=_read_check(f"{where}: check", entry["check"]),
     )
 
 
 def _read_check(where: str, entry: Any) -> Check:
-    where = f"{where}: check"
     _check_keys(where, entry, _CHECK_KEYS[:4], _CHECK_KEYS)
     kind, also = entry["type"], entry.get("also", [])
     if kind not in CHECK_TYPES:
         raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
     if not isinstance(also, list):
         raise ValueError(f"{where}: also is {also!r}; it must list chains")
-    chains = [_chain(where, chain) for chain in (entry["chain"], *also)]
+    for rows in (entry["chain"], *also):
+        if not isinstance(rows, list) or len(set(rows)) < 2:
+            raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
     for key, owner in (("by", "greater_by"), ("within", "close")):
         if (key in entry) != (kind == owner):
             raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
-    return Check(**{**entry, "chain": chains[0], "also": tuple(chains[1:])})
-
-
-def _chain(where: str, rows: Any) -> tuple[str, ...]:
-    if not isinstance(rows, list) or len(set(rows)) < 2:
-        raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
-    return tuple(str(row) for row in rows)
+    chain, *others = (tuple(map(str, rows)) for rows in (entry["chain"], *also))
+    return Check(**{**entry, "chain": chain, "also": tuple(others)})
 
 
 def _check_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
@@ -244,5 +233,5 @@ def _paper_file(paper: str, name: str, root: Path | None) -> Path:
 def _number(file: Path, line: int, text: str) -> float:
     try:
         return float(text)
-    except ValueError as error:
-        raise ValueError(f"{file}: line {line}: value {text!r} is not a number") from error
+    except ValueError:
+        raise ValueError(f"{file}: line {line}: value {text!r} is not a number") from None

@@ -15,7 +15,7 @@ from pandas.io.formats.style import Styler
 from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import Column, Row, Table
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.cells import Cell, difference_text, paired_difference
+from wsisbook.tables.cells import Cell, difference_text
 from wsislib.atomic import read_json
 from wsislib.viz.tables import LOOK
 
@@ -86,7 +86,7 @@ class TableResult:
             published = second.published_number - first.published_number
             lines[first.column.title] = {
                 "paper": "" if math.isnan(published) else f"{published:+.1f}",
-                "ours": difference_text(paired_difference(first, second)),
+                "ours": difference_text(second.paired_difference(first)),
             }
         return pd.DataFrame.from_dict(lines, orient="index", columns=["paper", "ours"])
 
@@ -97,7 +97,7 @@ class TableResult:
         rows = self.table.rows
         lines = []
         for low, high in pairs:
-            found = paired_difference(self.cell(low, column), self.cell(high, column))
+            found = self.cell(high, column).paired_difference(self.cell(low, column))
             lines.append((rows[low].title, rows[high].title, difference_text(found)))
         return pd.DataFrame(lines, columns=["from", "to", self.table.column(column).title])
 

@@ -8,7 +8,7 @@ import pytest
 from wsisbook.runs.declared import Column
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.cells import Cell, difference_text, paired_difference
+from wsisbook.tables.cells import Cell, difference_text
 from wsisbook.tables.published import PublishedValue
 from wsisbook.tables.table_result import TableResult
 from wsisbook.tables.tables import build_table
@@ -28,8 +28,8 @@ def cell(values: dict[int, float], published: float | None = None) -> Cell:
 
 def test_differences_are_taken_seed_by_seed() -> None:
     low, high = cell({0: 10.0, 1: 20.0}), cell({1: 21.0, 0: 13.0, 2: 99.0})
-    assert paired_difference(low, high) == [3.0, 1.0]
-    assert difference_text(paired_difference(low, high)) == "+2.0 ± 1.4 (2 seeds)"
+    assert high.paired_difference(low) == [3.0, 1.0]
+    assert difference_text(high.paired_difference(low)) == "+2.0 ± 1.4 (2 seeds)"
     assert difference_text([-0.5]) == "-0.5 (1 seed)" and difference_text([]) == "not run"
 
 
