@@ -22,12 +22,12 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.environment import code_version, library_versions, machine_text
 from wsisbook.runs.resolve import resolve, source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import RunState
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import now, open_store
 from wsisbook.tables.cells import mean_std, metric_value
 from wsisbook.tables.claims import Verdicts, judge_claims

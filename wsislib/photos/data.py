@@ -12,7 +12,7 @@ from wsislib.data.photographs.coco_labels import annotation_kind
 from wsislib.data.photographs.validate import check_coco
 from wsislib.data.photographs.validate_report import require_trainable
 from wsislib.data.sample import Category, Dataset, LabelKind
-from wsislib.labels.budget import draw, parse_mix
+from wsislib.labels.budget import draw_kinds, parse_mix
 from wsislib.labels.datasets import WeakDataset
 
 WeakKind = Literal["file", "point", "box"]
@@ -106,7 +106,7 @@ def read_mixed(
     if labels in KIND_NAMES:
         kinds = [LabelKind(KIND_NAMES.index(labels))] * len(dataset)
     else:
-        kinds = draw(parse_mix(labels), len(dataset), seed)
+        kinds = draw_kinds(parse_mix(labels), len(dataset), seed)
     _require_strong_enough(dataset, kinds)
     return WeakDataset(dataset, kinds, seed)
 

@@ -17,7 +17,7 @@ from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH
 from wsislib.photos.data import read_mixed, read_photographs
 from wsislib.photos.recipe import MaskHead, ModelName, Recipe, Size, recipe_for
-from wsislib.teacher.teach import teach
+from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import TeachingDataset
 
 WISH_RATES = {"small": 5e-4, "r50": 1e-4}  # learning rates, for batches of 16
@@ -97,9 +97,10 @@ def prepare(
     name = options.teacher if options.teacher == "tiny" else teacher.fingerprint
     recipe = replace(options.recipe(dataset), model="wish", labels=options.labels, teacher=name)
     recipe.save(out)
-    cache = teach(dataset, teacher.to(pick_device(device)), out / "candidates").cache
+    stats = cache_candidates(dataset, teacher.to(pick_device(device)), out / "candidates")
     model = build_wish(recipe, teacher, options.steps)
-    return Training(recipe, model, TeachingDataset(dataset, cache), wish_config(recipe, options))
+    with_candidates = TeachingDataset(dataset, stats.cache)
+    return Training(recipe, model, with_candidates, wish_config(recipe, options))
 
 
 def build_wish(recipe: Recipe, teacher: Teacher, steps: int) -> WISH:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from wsisbook.runs.config import digest
+from wsisbook.runs.digest import digest
 from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
 
 

@@ -102,7 +102,7 @@ def weak_data(config: WeakLabelConfig, train: Dataset, seed: int = 0) -> WeakDat
         ValueError: the labels want more images than there are.
     """
     from wsislib.data.sample import LabelKind
-    from wsislib.labels.budget import draw
+    from wsislib.labels.budget import draw_kinds
     from wsislib.labels.datasets import WeakDataset
 
     label_seed = config.label_seed + (seed if config.redraw else 0)
@@ -111,7 +111,7 @@ def weak_data(config: WeakLabelConfig, train: Dataset, seed: int = 0) -> WeakDat
         kinds = [LabelKind(KINDS.index(config.labels))] * len(train)
     else:
         mix = bought(config) if config.labels == BUDGET else _read(config.labels)
-        kinds = draw(mix, len(train), label_seed)
+        kinds = draw_kinds(mix, len(train), label_seed)
     return WeakDataset(train, kinds, label_seed, ceilings=_ceilings(config, len(train.categories)))
 
 

@@ -119,13 +119,13 @@ def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> T
 def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> Dataset:
     """The images with the teacher's candidates, from build/teacher or made now."""
     from wsislib.data.sample import LabelKind
-    from wsislib.teacher.teach import teach
+    from wsislib.teacher.caching import cache_candidates
     from wsislib.teacher.teaching import TeachingDataset
 
     if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.entry_kinds):
         return weak
     folder = cache_folder() / "teacher" / teacher.fingerprint[:16]
-    return TeachingDataset(weak, teach(weak, teacher, folder, progress=progress).cache)
+    return TeachingDataset(weak, cache_candidates(weak, teacher, folder, progress=progress).cache)
 
 
 def pseudo_masked(labelled: Dataset) -> Dataset:

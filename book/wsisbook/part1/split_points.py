@@ -31,7 +31,7 @@ def split_points(metrics_by_seed: Mapping[int, Any]) -> pd.DataFrame:
         for name, split in metrics["splits"].items()
     ]  # fmt: skip
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(COLUMNS[3:], float))
+    return frame.astype(dict.fromkeys(COLUMNS[2:], float))
 
 
 def mean_points(points: pd.DataFrame) -> pd.DataFrame:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from wsisbook.batch.processes import VARIABLE, batch_mark, stop_when_orphaned
 from wsisbook.publish.notebook_inputs import (
     check_parameters,
     inputs_digest,
@@ -34,7 +35,6 @@ from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import cores, library_versions, machine_text
 from wsisbook.runs.paths import build_folder, without_paths
 from wsisbook.runs.store import RunStore, now
-from wsisbook.runs.watch import VARIABLE, batch_mark, stop_when_orphaned
 from wsislib.atomic import atomic_write, read_json, write_json
 from wsislib.strict import did_you_mean
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.plan.costs import Work, duration
+from wsisbook.plan.costs import Work
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.disk import size
 from wsisbook.plan.part_costs import gpu_hours, part_costs, part_rows
@@ -18,6 +18,7 @@ from wsisbook.plan.step_times import StepTime, read_step_times
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.status import notebook_frame, status_frame
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore, open_store
 from wsisbook.tables.claims import FORMULA, VERDICTS, Verdicts, judge_claims
 from wsisbook.tables.tables import Results

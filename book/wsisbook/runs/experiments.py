@@ -1,8 +1,8 @@
-"""What a row can be: experiment names and the plain functions that do them.
+"""Experiments: what a row of a table can be.
 
 An experiment takes a `Context` and returns an `Outcome`; it knows nothing of tables, stores or
-locks. To add one, write a function and a frozen dataclass of its settings, and name both in
-`EXPERIMENTS`; or name them from study.yml as 'package.module:NAME'.
+locks. To add one, write a frozen dataclass of its settings and a function, join them in an
+`Experiment`, and name that under `experiments` in book/study.yml.
 """
 
 from __future__ import annotations
@@ -17,10 +17,6 @@ from wsisbook.runs.config import RunConfig
 from wsislib.strict import did_you_mean
 
 
-def _nothing(model: Any) -> None:
-    """What a run does with its model besides training it."""
-
-
 @dataclass(frozen=True)
 class Context:
     """What an experiment is given.
@@ -28,13 +24,13 @@ class Context:
     Attributes:
         config: the resolved settings of the row.
         seed: the run's seed; 0 is a seed.
-        folder: the run's own working folder. It outlives a kill, so that training that is
-            started again with the same settings goes on from its last checkpoint.
+        folder: the run's working folder. It outlives a kill, so that training that is started
+            again with the same settings goes on from its last checkpoint.
         device: "auto" or the name of a device.
         needs: name -> folder of each finished run that the row declares under `needs`.
         progress: whether to show progress bars.
-        on_model: an experiment calls it with its model once that is built, before it takes
-            weights of other runs or trains. A dry run looks at the model here.
+        on_model: called with the model once it is built, before it takes weights of other runs or
+            trains. A dry run inspects the model here.
     """
 
     config: Any
@@ -43,7 +39,7 @@ class Context:
     device: str = "auto"
     needs: Mapping[str, Path] = field(default_factory=dict)
     progress: bool = True
-    on_model: Callable[[Any], None] = _nothing
+    on_model: Callable[[Any], None] = lambda model: None
 
 
 @dataclass(frozen=True)
@@ -71,60 +67,54 @@ class Outcome:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _no_files(config: Any) -> tuple[str, ...]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Experiment:
     """A kind of run.
 
     Attributes:
         config: frozen dataclass of its settings.
-        run: does it.
-        parts: which parts of the library its numbers depend on, given the settings; a run is
-            stale when the version of one of them is raised.
-        files: which files it reads, relative to the data folder; shown by `wsis plan`.
+        run: Context -> Outcome. Given as 'package.module:function' it is imported when it is
+            first called, so that settings can be read without torch.
+        parts: settings -> the parts of the library that the numbers depend on; a run is stale
+            when the version of one of them rises (parts.py).
+        files: settings -> the files that it reads, relative to the data folder.
+        small: settings -> settings of a dry run; None leaves that to the plan.
+        cost_free: settings that do not change what a step costs.
     """
 
     config: type[RunConfig]
-    run: Callable[[Context], Outcome]
+    run: Any
     parts: Callable[[Any], tuple[str, ...]]
-    files: Callable[[Any], tuple[str, ...]] = _no_files
+    files: Callable[[Any], tuple[str, ...]] = lambda config: ()
+    small: Callable[[Any], Any] | None = None
+    cost_free: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if isinstance(self.run, str):
+            place = self.run
+            # The only way to set a field of a frozen dataclass.
+            object.__setattr__(self, "run", lambda context: load_object(place)(context))
 
 
-# Experiment name -> where it is. Looked up when it is asked for, so that the command line can
-# show its help without loading torch.
-EXPERIMENTS: Mapping[str, str] = {
-    "large_detector": "wsisbook.experiments.large_detector:LARGE_DETECTOR",
-    "large_heads": "wsisbook.experiments.large_heads:LARGE_HEADS",
-    "grabcut": "wsisbook.experiments.grabcut:GRABCUT",
-    "head_objects": "wsisbook.experiments.head_objects:HEAD_OBJECTS",
-    "mask_heads": "wsisbook.experiments.mask_heads:MASK_HEADS",
-    "mask_rcnn": "wsisbook.experiments.mask_rcnn:MASK_RCNN",
-    "maskx": "wsisbook.experiments.maskx:MASKX",
-    "random_splits": "wsisbook.experiments.random_splits:RANDOM_SPLITS",
-    "sam_decoder": "wsisbook.experiments.sam_decoder:SAM_DECODER",
-    "tiny_sam": "wsisbook.experiments.tiny_sam:TINY_SAM",
-    "watched_wish": "wsisbook.experiments.watched_wish:WATCHED_WISH",
-    "wish": "wsisbook.experiments.wish:WISH_EXPERIMENT",
-}
+def load_object(place: str) -> Any:
+    """The object at 'package.module:NAME'; a ValueError says why it cannot be imported."""
+    module, _, name = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{place}: cannot load it ({error})") from error
 
 
-def experiment(name: str) -> Experiment:
-    """The experiment called `name`, or at 'package.module:NAME'.
+def experiment(name: str, registry: Mapping[str, str]) -> Experiment:
+    """The experiment that `registry` (`Study.experiments`) lists, or at 'package.module:NAME'.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none; names the nearest.
     """
-    place = EXPERIMENTS.get(name, name)
-    module_name, _, attribute = place.partition(":")
-    if not attribute:
-        raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, EXPERIMENTS)}")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"experiment {name!r}: cannot load it ({error})") from error
-    if not isinstance(found, Experiment):
-        raise ValueError(f"experiment {name!r}: {place} is no wsislib Experiment")
-    return found
+    place = registry.get(name, name)
+    if ":" not in place:
+        raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, registry)}")
+    loaded = load_object(place)
+    if not isinstance(loaded, Experiment):
+        raise ValueError(f"experiment {name!r}: {place} is not an Experiment")
+    return loaded

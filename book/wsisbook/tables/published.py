@@ -7,7 +7,7 @@ a run can agree or disagree with. A claim never repeats a number: it names a lin
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -217,7 +217,10 @@ def _read_check(where: str, entry: Any) -> Check:
 
 
 def _check_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
-    missing = [key for key in required if key not in reject_unknown(entry, allowed, where)]
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where}: a mapping is expected here, not {entry!r}")
+    reject_unknown(entry, allowed, where)
+    missing = [key for key in required if key not in entry]
     if missing:
         raise ValueError(f"{where}: lacks {missing}; add them")
 

@@ -12,8 +12,8 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import Column, Row, Table
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.cells import Cell, difference_text
 from wsislib.atomic import read_json

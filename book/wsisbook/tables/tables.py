@@ -119,7 +119,8 @@ class Results:
         """The paper's number that a cell answers to."""
         if column.published is None or not row.published:
             return None
-        where = {**row.published, "metric": column.published}
+        where = {str(key): value for key, value in row.published.items()}
+        where["metric"] = column.published
         if "paper" not in where:
             raise ValueError(f"row {row.name!r}: published wants 'paper' too")
         paper = where.pop("paper")

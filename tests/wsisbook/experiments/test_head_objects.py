@@ -12,15 +12,19 @@ from wsisbook.experiments.head_objects import (
     object_metrics,
 )
 from wsisbook.runs.config import config_from
+from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import file_digest
 from wsislib.atomic import read_json
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import coco_ap
 from wsislib.labels.splits import world_split
 
 STUDY = """
+experiments:
+  head_objects: wsisbook.experiments.head_objects:HEAD_OBJECTS
+  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:

@@ -25,6 +25,9 @@ from wsislib.engine.evaluate import perfect_results
 from wsislib.labels.splits import make_split, random_splits
 
 STUDY = """
+experiments:
+  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  random_splits: wsisbook.experiments.random_splits:RANDOM_SPLITS
 scales:
   smoke: {seeds: [0]}
 tables:

@@ -8,10 +8,10 @@ import torch
 from torchvision.ops import FrozenBatchNorm2d
 
 from wsisbook.experiments import wish
-from wsisbook.experiments.sam_decoder import SamDecoderConfig, trained_wish
+from wsisbook.experiments.sam_decoder import SAM_DECODER, SamDecoderConfig, trained_wish
 from wsisbook.experiments.wish_settings import build_model
 from wsisbook.runs.config import as_settings, config_from
-from wsisbook.runs.experiments import Context, experiment
+from wsisbook.runs.experiments import Context
 from wsislib.engine.history import read_history
 from wsislib.engine.weights import save_weights
 from wsislib.models.sam import sam_weights
@@ -54,7 +54,7 @@ def trained(tmp_path, teacher) -> Path:
 
 
 def run(config, folder, **needs):
-    return experiment("sam_decoder").run(Context(config, 0, folder, "cpu", needs, False))
+    return SAM_DECODER.run(Context(config, 0, folder, "cpu", needs, False))
 
 
 def test_variants_of_one_wish(tmp_path: Path, trained: Path) -> None:

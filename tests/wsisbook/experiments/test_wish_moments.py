@@ -10,7 +10,8 @@ import torch
 from tests.numeric import close
 from wsisbook.experiments import wish_moments
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.watched_wish import WatchedWishConfig
+from wsisbook.experiments.watched_wish import WATCHED_WISH, WatchedWishConfig
+from wsisbook.experiments.wish import WISH_EXPERIMENT
 from wsisbook.experiments.wish_insight import cam_quality
 from wsisbook.experiments.wish_moments import (
     Snapshot,
@@ -24,7 +25,7 @@ from wsisbook.experiments.wish_settings import WishConfig, build_model
 from wsisbook.experiments.wish_student import load_student
 from wsisbook.runs import paths
 from wsisbook.runs.config import as_settings, config_from, differences
-from wsisbook.runs.experiments import Context, experiment
+from wsisbook.runs.experiments import Context, Experiment
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsislib.atomic import read_json
@@ -43,6 +44,8 @@ SMOKE = {
 }  # fmt: skip
 WATCHED = {**SMOKE, "moments": [1, 3], "keep_student": True}
 STUDY = """
+experiments:
+  watched_wish: wsisbook.experiments.watched_wish:WATCHED_WISH
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -79,17 +82,16 @@ def random_sam(which: str) -> Teacher:
 @pytest.fixture(scope="module")
 def whole(root: Path):
     """A watched run that nothing disturbed."""
-    return run("watched_wish", root / "whole", WATCHED)
+    return run(WATCHED_WISH, root / "whole", WATCHED)
 
 
-def run(name: str, folder: Path, settings: dict, on_model=lambda model: None):
-    kind = experiment(name)
+def run(kind: Experiment, folder: Path, settings: dict, on_model=lambda model: None):
     config = config_from(kind.config, settings, "row")
     return kind.run(Context(config, 1, folder, "cpu", {}, False, on_model))
 
 
 def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path, whole) -> None:
-    plain, watched = run("wish", tmp_path, SMOKE), whole
+    plain, watched = run(WISH_EXPERIMENT, tmp_path, SMOKE), whole
     weights = [one.weights["final.safetensors"].read_bytes() for one in (plain, watched)]
     assert weights[0] == weights[1]
     assert set(watched.metrics) - set(plain.metrics) == {"moments"}
@@ -118,8 +120,8 @@ def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monke
 
     monkeypatch.setattr(wish_moments, "judge", dying)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
-        run("watched_wish", tmp_path / "parts", WATCHED)
-    again = run("watched_wish", tmp_path / "parts", WATCHED)
+        run(WATCHED_WISH, tmp_path / "parts", WATCHED)
+    again = run(WATCHED_WISH, tmp_path / "parts", WATCHED)
     for name in ("moments.safetensors", "student.safetensors"):
         assert again.files[name].read_bytes() == whole.files[name].read_bytes()
     assert repr(again.metrics) == repr(whole.metrics)

@@ -43,7 +43,8 @@ def test_points_are_those_of_every_seed_and_their_means() -> None:
     assert means["split"].tolist() == ["s", "none"]
     assert means.loc[0, "relative_gain"] == 30 and math.isnan(means.loc[1, "relative_gain"])
     assert means.loc[0, ["instances", "class-agnostic", "transfer"]].tolist() == [10, 4, 5]
-    assert mean_points(split_points({})).empty
+    empty = mean_points(split_points({}))
+    assert empty.empty and list(empty.columns) == list(COLUMNS[1:])
 
 
 class Study:

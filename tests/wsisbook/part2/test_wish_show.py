@@ -33,6 +33,8 @@ from wsislib.models.wish.builders import wish_lab
 from wsislib.models.wish.wish import WISH
 
 STUDY = """
+experiments:
+  watched_wish: wsisbook.experiments.watched_wish:WATCHED_WISH
 scales: {smoke: {seeds: [0]}}
 tables:
   moments:

@@ -1,7 +1,6 @@
 """SAM as a teacher: one interface to the tiny SAM of the package and to published ones.
 
-`tiny_sam` and `sam_training` need the package `segment_anything` when they are imported, so their
-names are not here.
+Names of `tiny_sam` and `sam_training` are not here, as importing them needs `segment_anything`.
 """
 
 from wsislib.models.sam.prompts import Prompts, prompts_of

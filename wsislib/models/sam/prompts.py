@@ -36,11 +36,7 @@ class Prompts:
         return given
 
     def check(self, size: Size, image_id: int | None = None) -> Prompts:
-        """Return self, or raise one clear error.
-
-        Args:
-            size: (H, W) of the image.
-            image_id: named in the error where given.
+        """Return self, or raise one clear error; `size` is (H, W) of the image, the id is named.
 
         Raises:
             ValueError: a point or box has no finite coordinates or lies outside of the image, or

@@ -1,7 +1,6 @@
 """WISH: Mask2Former trained from image tags, points and boxes with SAM as the teacher.
 
-`sam_decoder` needs the package `segment_anything` when it is imported, so its names are not
-here.
+Names of `sam_decoder` are not here, as importing it needs the package `segment_anything`.
 """
 
 from wsislib.models.wish.builders import (

@@ -99,11 +99,11 @@ def _from_boxes(teacher: Teacher, image: Embedded, logits: Tensor) -> Tensor:
 
 
 class DecoderTuning(nn.Module):
-    """A mask decoder with the `losses` half of the model protocol.
+    """A mask decoder, a copy of the teacher's, with the `losses` half of the model protocol.
 
     Args:
         model: a trained WISH; frozen here, and no part of this module.
-        teacher: a SAM of the width of its prompt head's tokens; its decoder is copied.
+        teacher: a SAM of the width of its prompt head's tokens.
         sampling: points that masks are compared at.
 
     Raises:
