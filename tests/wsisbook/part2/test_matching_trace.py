@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.matching_show import (
+from wsisbook.part2.matching_trace import (
     PARTS,
     MatchTrace,
     pair_table,
@@ -16,9 +16,6 @@ from wsisbook.part2.matching_show import (
 )
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
-from wsislib.losses.prompts import prompt_term
-from wsislib.models.wish.label_completion import add_pseudo_labels
-from wsislib.models.wish.targets import wish_targets
 from wsislib.models.wish.wish import WISH
 
 KINDS = [LabelKind.POINT, LabelKind.BOX]
@@ -34,25 +31,10 @@ def opened(request, student: WISH, scene: Sample) -> MatchTrace:
     return trace_match(student, weakened(scene, request.param), seed=3)
 
 
-@torch.no_grad()
-@pytest.mark.parametrize("kind", KINDS)
-def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelKind) -> None:
-    sample = weakened(scene, kind)
-    mine = trace_match(student, sample, seed=3)
-    segmenter = student.segmenter
-    framed = segmenter.framing([sample.image], True)
-    said = segmenter.decode(framed)
-    prompts = student.predict_prompts(said, framed.originals)
-    complete = add_pseudo_labels([sample], None, student.teacher, student.peaks)
-    wanted = wish_targets(complete, student.prompt_head, student.teacher, student.gate)
-    term = prompt_term(prompts, wanted.prompts, wanted, student.distance)
-    generator = torch.Generator().manual_seed(3)
-    theirs = segmenter.match(said, wanted, generator, {"prompt": term})
-    assert torch.equal(mine.matches.query, theirs.query)
-    assert torch.equal(mine.matches.candidate, theirs.candidate)
-    whole = mine.without(None)
-    assert torch.equal(whole.query, theirs.query)
-    assert torch.equal(whole.candidate, theirs.candidate)
+def test_with_all_parts_it_is_what_the_model_decides(opened: MatchTrace) -> None:
+    whole = opened.without(None)
+    assert torch.equal(whole.query, opened.batch.matches.query)
+    assert torch.equal(whole.candidate, opened.batch.matches.candidate)
 
 
 def test_no_step_is_counted(student: WISH, scene: Sample) -> None:
@@ -64,12 +46,12 @@ def test_no_step_is_counted(student: WISH, scene: Sample) -> None:
 def test_three_parts_are_the_four_weighted_terms(opened: MatchTrace) -> None:
     parts = opened.parts()
     assert parts.keys() == PARTS.keys()
-    total = sum(opened.weights[name] * cost[-1] for name, cost in opened.costs.items())
+    total = sum(opened.weighted().values())
     close(sum(parts.values()), total, "the same terms, added in another order", atol=1e-5)
-    close(parts["class"], 2 * opened.costs["class"][-1], "weighted before or after")
+    close(parts["class"], 2 * opened.costs.terms["class"][-1], "weighted before or after")
     for query, instance in opened.pairs:
-        chosen = opened.matches.candidate[-1, instance]
-        cost = opened.by_candidate[-1, query, instance, chosen]
+        chosen = opened.batch.matches.candidate[-1, instance]
+        cost = opened.costs.by_candidate[-1, query, instance, chosen]
         close(parts["mask"][query, instance], cost, "two terms, added before or after", atol=1e-5)
 
 
@@ -78,12 +60,12 @@ def test_a_part_that_costs_nothing_decides_nothing(opened: MatchTrace) -> None:
         query = opened.without(part).query[-1]
         rest = sum(cost for name, cost in opened.parts().items() if name != part)
         own = rest[query, torch.arange(len(query))].sum()
-        matched = opened.matches.query[-1]
+        matched = opened.batch.matches.query[-1]
         assert own <= rest[matched, torch.arange(len(query))].sum() + 1e-5
 
 
 def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: MatchTrace) -> None:
-    table = pair_table(student, opened)
+    table = pair_table(opened)
     same = table["loss at the same points"].drop("class")
     costs = table["cost of the pairs"].drop("class").to_numpy()
     close(same.to_numpy(), costs, "costs of all pairs are a matrix product, losses are not", 1e-4)
@@ -94,7 +76,7 @@ def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: MatchTrace) -> N
 def test_masks_come_at_the_size_of_the_image(opened: MatchTrace) -> None:
     masks = opened.masks()
     assert masks.shape == (16, 96, 96) and masks.dtype == torch.bool
-    coarse = opened.said.masks()[0] > 0  # (Q, 48, 48)
+    coarse = opened.predictions.masks()[0] > 0  # (Q, 48, 48)
     assert (masks[:, ::2, ::2] == coarse).float().mean() > 0.9
 
 

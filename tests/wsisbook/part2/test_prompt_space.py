@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.prompt_show import (
+from wsisbook.part2.prompt_space import (
     corner_maps,
     distance_maps,
-    expected_likeness,
+    expected_similarity,
     grid_of_points,
-    likeness,
     position_part,
     shape_map,
+    similarities,
     space_of,
     tokens_of,
 )
@@ -73,10 +73,10 @@ def test_directions_hold_all_of_the_variance_and_kinds_lie_apart(teacher: Teache
 
 def test_likeness_follows_the_mean_over_frequencies() -> None:
     many = Teacher(tiny_sam(2, 512, 96, (4, 4, 4, 4)), "wide", "0")  # the wider, the less luck
-    far, cosine = likeness(many, SIZE, 400, torch.Generator().manual_seed(0))
-    assert np.abs(cosine - expected_likeness(far, 96)).max() < 0.2
+    far, cosine = similarities(many, SIZE, 400, torch.Generator().manual_seed(0))
+    assert np.abs(cosine - expected_similarity(far, 96)).max() < 0.2
     assert (far < 17).mean() > 0.4 and far.max() > 60
-    assert expected_likeness(np.array([0.0]), 96) == 1
+    assert expected_similarity(np.array([0.0]), 96) == 1
 
 
 def test_a_map_is_nothing_at_the_prompt_itself(teacher: Teacher) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from tests.models.drawn_teacher import DrawnTeacher, random_student
-from wsisbook.part2.matching_panels import (
+from wsisbook.part2.matching_trace import (
+    MatchTrace,
     choices_by_gate,
     choices_of,
     gate_reasons,
@@ -15,8 +16,10 @@ from wsisbook.part2.matching_panels import (
     parts_and_sum,
     prompts_given,
     query_titles,
+    scene_with,
+    scenes_for,
+    trace_match,
 )
-from wsisbook.part2.matching_show import MatchTrace, scene_with, scenes_for, trace_match
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH
@@ -71,7 +74,7 @@ def test_each_way_to_be_left_out_has_its_name() -> None:
 
 
 def test_every_pair_shows_its_own_candidates(student: WISH, opened: MatchTrace) -> None:
-    choices = choices_of(student, opened)
+    choices = choices_of(opened)
     assert [(c.instance) for c in choices] == [i for _, i in opened.pairs]
     for choice, (query, _) in zip(choices, opened.pairs, strict=True):
         assert choice.reasons == ["", "", "low score"] and choice.chosen in (0, 1)
@@ -87,7 +90,7 @@ def test_titles_and_names(opened: MatchTrace) -> None:
     names = ["a", "b", "c", "d", "e"]
     titles = query_titles(opened, names)
     assert len(titles) == 16
-    chances = opened.said.classes[-1, 0].softmax(-1)[:, :-1]
+    chances = opened.predictions.classes[-1, 0].softmax(-1)[:, :-1]
     assert titles[3] == f"{names[int(chances[3].argmax())]} {chances[3].max():.2f}"
     shown = instance_names(opened, names)
     assert shown[1] == f"1 {names[int(opened.targets.categories[1])]}"
@@ -100,13 +103,13 @@ def test_titles_and_names(opened: MatchTrace) -> None:
 def test_pairs_whose_choice_the_gate_changed(student: WISH) -> None:
     scenes = scenes_for(student, 7, 12)
     images = [scenes[i] for i in range(12)]
-    found = choices_by_gate(student, images, LabelKind.BOX, most=2)
+    found = choices_by_gate(student, images, LabelKind.BOX, count=2)
     assert len(found) == 2, "a random student often lies nearest to the largest disc"
     for choice in found:
         nearest = choice.costs.index(min(choice.costs))
         assert nearest != choice.chosen and choice.reasons[nearest] == "low score"
     student_without = replace_gate(student, None)
-    assert choices_by_gate(student_without, images, LabelKind.BOX, most=2) == []
+    assert choices_by_gate(student_without, images, LabelKind.BOX, count=2) == []
     assert DrawnTeacher.scores[2] < Gate().min_iou_ratio * max(DrawnTeacher.scores)
 
 

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.prompt_scale import (
-    SURE,
+from wsisbook.part2.prompt_space import (
+    LOGIT,
     Option,
     all_options,
+    confusable_pairs,
     cost_table,
-    nearest_strangers,
     sampling_noise,
+    tokens_of,
 )
-from wsisbook.part2.prompt_show import tokens_of
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts
@@ -46,7 +46,7 @@ def test_every_term_of_a_wrong_pair(teacher: Teacher) -> None:
     boxes = table["boxes"]
     assert boxes.loc["class", "more"] == 2
     areas, pixels = 64 + 240, 48 * 48
-    wrong = SURE * areas / pixels  # softplus(x) - softplus(-x) is x, for every pixel of either
+    wrong = LOGIT * areas / pixels  # softplus(x) - softplus(-x) is x, for every pixel of either
     why = "means of 2304 softplus values in float32, here a formula"
     close(boxes.loc["mask cross-entropy", "more"], 5 * wrong, why, rtol=1e-4)
     assert 4.5 < boxes.loc["mask Dice", "more"] < 5
@@ -78,11 +78,11 @@ def test_one_object_is_near_itself_and_a_box_is_no_point(teacher: Teacher) -> No
 
 def test_strangers_overlap_little_and_are_found_once(teacher: Teacher) -> None:
     boxes = torch.tensor([[4.0, 4, 12, 12], [5, 4, 13, 12], [8, 8, 16, 16], [30, 30, 44, 44]])
-    (nearest,) = nearest_strangers(teacher, boxes, SIZE, Option(PromptDistance("l2")), 1)
+    (nearest,) = confusable_pairs(teacher, boxes, SIZE, Option(PromptDistance("l2")), 1)
     assert nearest.iou < 0.4 and {tuple(nearest.one.tolist()), tuple(nearest.other.tolist())} in (
         {(4, 4, 12, 12), (8, 8, 16, 16)},
         {(5, 4, 13, 12), (8, 8, 16, 16)},
     )
-    assert 0 < nearest.apart < 1
+    assert 0 < nearest.distance < 1
     with pytest.raises(ValueError, match="4 boxes hold only 2 pairs"):
-        nearest_strangers(teacher, boxes, SIZE, Option(PromptDistance()), 3)
+        confusable_pairs(teacher, boxes, SIZE, Option(PromptDistance()), 3)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
+from matplotlib.figure import Figure
 
 from wsisbook.experiments.voc_data import LIST_LENGTHS
 from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
-from wsisbook.reading import StudyResults
+from wsisbook.reading import RowResults, StudyResults
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, cost
 from wsislib.labels.prices import Prices
+from wsislib.viz.curves import Series, curves
 
 
 def bought_mix(config: WeakLabelConfig) -> Mix:
@@ -43,16 +47,10 @@ def mix_table(study: StudyResults, table: str) -> pd.DataFrame:
 
 
 def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataFrame:
-    """A line a row that was run: what its labels cost and what it reached.
+    """A line a row of a table that was run: what its labels cost and its value of `metric`.
 
-    Args:
-        study: whose runs.
-        table: whose rows are labelled by budgets.
-        metric: a column of the table.
-
-    Returns:
-        Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
-        labelled), `ap` and `std` (NaN with one seed), as `tables.plots.ap_against_cost` draws them.
+    Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
+    labelled), `ap` and `std` (NaN with one seed), as `tables.plots.ap_against_cost` draws them.
     """
     result, lines = study.table(table), []
     for row in result.table.rows.values():
@@ -67,3 +65,22 @@ def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataF
         paid = cost(mix, Prices(mask=config.mask_price))
         lines.append((row.name, kinds, paid, sum(counts), cell.mean, cell.std))
     return pd.DataFrame(lines, columns=["row", "name", "cost", "images", "ap", "std"])
+
+
+def rows_in_time(rows: Sequence[RowResults], column: str, smooth: int = 10) -> Figure | str:
+    """A column of the histories of rows, such as "loss_class": mean and deviation over seeds.
+
+    `smooth` logged lines are averaged. Of finished runs alone; "not run" where there are none.
+    """
+    series = []
+    for row in rows:
+        done = (seed for seed in row.seeds if row.state(seed).state == "done")
+        histories = [h.set_index("step")[column] for s in done if (h := row.history(s)) is not None]
+        smoothed = [h.dropna().rolling(smooth, min_periods=1).mean() for h in histories]
+        if not smoothed:
+            continue
+        by_seed = pd.concat(smoothed, axis=1)
+        spread = by_seed.std(axis=1).tolist() if len(smoothed) > 1 else None
+        mean = by_seed.mean(axis=1)
+        series.append(Series(row.title, mean.index.tolist(), mean.tolist(), spread))
+    return curves(series, "step", column.replace("_", " ")) if series else "not run"
