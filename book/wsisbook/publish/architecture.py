@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -109,13 +110,11 @@ def draw_architecture(arrows: Arrows) -> Figure:
     widest = max(map(len, stacked))
     shown = reduced(arrows)
     place: dict[str, tuple[float, float]] = {}
-    for y, row in enumerate(stacked):
-        # Above what it imports: fewer arrows cross.
-        over = {
-            room: sum(place[o][0] for o in shown[room]) / max(1, len(shown[room])) for room in row
-        }
-        for x, room in enumerate(sorted(row, key=lambda room: over[room])):
-            place[room] = (2 * (x - (len(row) - 1) / 2), 1.15 * y)
+    for level, row in enumerate(stacked):
+        # A room stands above what it imports, so that fewer arrows cross.
+        over = {room: fmean([place[other][0] for other in shown[room]] or [0]) for room in row}
+        for nth, room in enumerate(sorted(row, key=lambda room: over[room])):
+            place[room] = (2 * (nth - (len(row) - 1) / 2), 1.15 * y)
     figure = Figure(figsize=(1.35 * widest + 0.6, 0.95 * len(stacked) + 0.3), layout="constrained")
     axes = figure.add_subplot()
     for room, others in shown.items():
