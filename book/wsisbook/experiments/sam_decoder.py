@@ -4,32 +4,38 @@ Kweon and Yoon, WISH (2025), figure 3, compare (a) WISH's mask head with (b) SAM
 decoder driven by the prompt head at inference. Beyond the paper: (c) the same decoder tuned to the
 prompt head, (d) SAM prompted with the boxes around WISH's masks, and as upper lines SAM prompted
 with true boxes or points.
+
+What inference costs: time and memory an image, beside a peer that is timed in between.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from wsisbook.experiments.inference_cost import inference_cost
 from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, train_config
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.weak_labels import weak_data
 from wsisbook.experiments.wish import WISH_EXPERIMENT, taught_data, teacher_of
 from wsisbook.experiments.wish_settings import WishConfig, build_model, jitter
+from wsisbook.runs.environment import peak_memory_mib
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 from wsislib.atomic import read_json
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
+    from torch import Tensor, nn
 
     from wsislib.data.sample import Dataset, Sample
     from wsislib.engine.predict import Result
     from wsislib.models.sam.sam import Teacher
     from wsislib.models.wish.wish import WISH
+
 
 Variant = Literal["mask-head", "embedding", "tuned", "boxes", "true-boxes", "true-points"]
 TRUE = ("true-boxes", "true-points")
@@ -229,6 +235,72 @@ def _drawn(teacher: Teacher, sample: Sample) -> Any:
     masks, scores, categories = masks[filled], scores[filled], sample.label.categories[filled]
     order = scores.argsort(descending=True, stable=True)
     return Detections(tight_boxes(masks)[order], scores[order], categories[order], masks[order])
+
+
+Predict = Callable[[Sequence["Tensor"]], Any]
+
+
+@dataclass(frozen=True)
+class InferenceCost:
+    """Costs of one image at a time.
+
+    Attributes:
+        milliseconds: median over images.
+        ratio: median over images of its time by the peer's on the same image.
+        memory_mib: most that the process (on a GPU: the GPU) held meanwhile; None where unknown.
+    """
+
+    milliseconds: float
+    ratio: float
+    memory_mib: float | None
+
+
+def inference_cost(
+    predict: Predict, peer: Predict, images: Sequence[Tensor], device: torch.device
+) -> InferenceCost:
+    """Time `predict` and `peer` on each image in turn, after one image of warm-up."""
+    pairs = []
+    for image in [images[0], *images]:
+        one = image.to(device)
+        pairs.append((_seconds(predict, one, device), _seconds(peer, one, device)))
+    own, other = zip(*pairs[1:], strict=True)
+    forget_peak(device)
+    predict([images[0].to(device)])
+    return InferenceCost(
+        1000 * statistics.median(own),
+        statistics.median(a / b for a, b in zip(own, other, strict=True)),
+        peak_of(device),
+    )
+
+
+def forget_peak(device: torch.device) -> None:
+    """Have the peak memory counted from here, where the system can."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    else:
+        with suppress(OSError):
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
+def peak_of(device: torch.device) -> float | None:
+    """MiB that the process, or the GPU, held at most."""
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return peak_memory_mib()
+
+
+def _seconds(predict: Predict, image: Tensor, device: torch.device) -> float:
+    import torch
+
+    start = time.perf_counter()
+    predict([image])
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
 
 
 SAM_DECODER = Experiment(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from wsisbook.experiments.cases import Case, Pair
+from wsisbook.experiments.head_objects import Case, Pair
 from wsisbook.part1.crops import Crop, crop_grid
 from wsislib.data.sample import Dataset
 

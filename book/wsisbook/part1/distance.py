@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.spatial.distance import cdist
 
 from wsisbook.experiments.partial_data import PartialDataConfig
-from wsisbook.experiments.ranks import RankCorrelation, rank_correlation
+from wsisbook.experiments.random_splits import RankCorrelation, rank_correlation
 from wsisbook.tables.run_metrics import category_ap, seed_metrics
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import Split

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsisbook.experiments.large_results import QUARTERS, groups_without_masks
+from wsisbook.experiments.large_heads import QUARTERS, groups_without_masks
 from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_sets
 from wsisbook.part1.gallery_figure import Tile, cut
 from wsisbook.runs.resolve import runs_of_row

@@ -8,7 +8,7 @@ import statistics
 import pandas as pd
 
 from wsisbook.experiments.partial_data import chosen_split
-from wsisbook.experiments.split_results import relative_gain
+from wsisbook.experiments.random_splits import relative_gain
 from wsisbook.tables.published import load_figure
 from wsisbook.tables.run_metrics import seed_metrics
 from wsisbook.tables.show import run_config, table_result

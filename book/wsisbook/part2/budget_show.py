@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from wsisbook.experiments.voc_data import LIST_LENGTHS
+from wsisbook.experiments.partial_data import LIST_LENGTHS
 from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
 from wsisbook.tables.show import run_config, table_result
 from wsislib.data.sample import LabelKind

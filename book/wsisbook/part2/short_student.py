@@ -42,7 +42,7 @@ def student_for(
         table: of the run.
         row: of the run.
     """
-    from wsisbook.experiments.wish_student import load_student
+    from wsisbook.experiments.watched_wish import load_student
 
     try:
         return load_student(scale, seed, table, row), f"the student of a run at {scale} scale"

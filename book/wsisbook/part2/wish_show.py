@@ -9,8 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from wsisbook.experiments.watched_wish import MOMENTS
-from wsisbook.experiments.wish_moments import Snapshot, read_moments
+from wsisbook.experiments.watched_wish import MOMENTS, Snapshot, read_moments
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import source_key
 from wsisbook.runs.spec import load_study

@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.experiments.inference_cost import forget_peak, peak_of
+from wsisbook.experiments.sam_decoder import forget_peak, peak_of
 from wsisbook.plan.costs import duration
 from wsisbook.plan.disk import size
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsisbook.experiments.cases import (
+from wsisbook.experiments.head_objects import (
     Case,
     box_iou,
     case_frame,

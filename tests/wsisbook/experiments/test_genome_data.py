@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsisbook.experiments.genome_data import coco_masks, genome_data, genome_files
 from wsisbook.experiments.partial_data import (
     PartialDataConfig,
     chosen_split,
+    coco_masks,
     data_files,
     data_sets,
+    genome_data,
+    genome_files,
     named_split,
 )
 from wsisbook.plan.dry_run_data import write_coco

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsisbook.experiments.detected_boxes import DetectedBoxes
-from wsisbook.experiments.grabcut import GRABCUT, GrabCutConfig, painted, run_grabcut
+from wsisbook.experiments.grabcut import GRABCUT, DetectedBoxes, GrabCutConfig, painted, run_grabcut
 from wsisbook.experiments.mask_rcnn import MASK_RCNN, MaskRcnnConfig, labelled_data
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.runs.config import config_from

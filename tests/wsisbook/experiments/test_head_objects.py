@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from wsisbook.experiments.cases import Case, Pair, cases_of, of_categories
 from wsisbook.experiments.head_objects import (
     HEAD_OBJECTS,
+    Case,
     FirstScenes,
     HeadObjectsConfig,
+    Pair,
+    cases_of,
     object_metrics,
+    of_categories,
 )
 from wsisbook.runs.config import config_from
 from wsisbook.runs.run import execute

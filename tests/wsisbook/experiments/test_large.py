@@ -10,8 +10,13 @@ import pytest
 from safetensors.torch import load_file
 
 from wsisbook.experiments.large_detector import LARGE_DETECTOR, LargeDetectorConfig
-from wsisbook.experiments.large_heads import LARGE_HEADS, LargeHeadsConfig
-from wsisbook.experiments.large_results import QUARTERS, gallery, groups_without_masks
+from wsisbook.experiments.large_heads import (
+    LARGE_HEADS,
+    QUARTERS,
+    LargeHeadsConfig,
+    gallery,
+    groups_without_masks,
+)
 from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.plan.dry_run_data import write_coco

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from wsisbook.experiments.embedding import embedding_of
+from wsisbook.experiments.embedding import embedding_of, word_vectors
 from wsisbook.experiments.mask_heads import MaskHeadsConfig
-from wsisbook.experiments.word_vectors import word_vectors
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import resolve

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from wsisbook.experiments.random_splits import RandomSplitsConfig
-from wsisbook.experiments.split_results import (
+from wsisbook.experiments.random_splits import (
+    RandomSplitsConfig,
     _small,
     instances_by_category,
     judge_splits,

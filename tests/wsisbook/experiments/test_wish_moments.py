@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsisbook.experiments import wish_moments
+from wsisbook.experiments import watched_wish
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.watched_wish import WatchedWishConfig
-from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.experiments.wish_moments import (
+from wsisbook.experiments.watched_wish import (
     Snapshot,
+    WatchedWishConfig,
     _kept,
     _packed,
     _unpacked,
+    load_student,
     look,
     read_moments,
 )
+from wsisbook.experiments.wish_insight import cam_quality
 from wsisbook.experiments.wish_settings import WishConfig, build_model
-from wsisbook.experiments.wish_student import load_student
 from wsisbook.runs import paths
 from wsisbook.runs.config import as_settings, config_from, differences
 from wsisbook.runs.experiments import Context, experiment
@@ -107,7 +107,7 @@ def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monkeypatch) -> None:
-    judge, calls = wish_moments.judge, []
+    judge, calls = watched_wish.judge, []
 
     def dying(model, val):
         calls.append(1)
@@ -115,7 +115,7 @@ def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monke
             raise KeyboardInterrupt
         return judge(model, val)
 
-    monkeypatch.setattr(wish_moments, "judge", dying)
+    monkeypatch.setattr(watched_wish, "judge", dying)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
         run("watched_wish", tmp_path / "parts", WATCHED)
     again = run("watched_wish", tmp_path / "parts", WATCHED)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.models.drawn_teacher import drawn_teacher, random_student
-from wsisbook.experiments import wish, wish_student
+from wsisbook.experiments import watched_wish, wish
 from wsisbook.part2 import short_student
 from wsislib.models.wish.wish import WISH
 
@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_student() -> None:
 
 def test_the_run_comes_first(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = random_student()
-    monkeypatch.setattr(wish_student, "load_student", lambda *which: kept)
+    monkeypatch.setattr(watched_wish, "load_student", lambda *which: kept)
     student, said = short_student.student_for("lab", 0, 7)
     assert student is kept and said == "the student of a run at lab scale"
 
@@ -45,7 +45,7 @@ def test_without_the_run_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     def missing(scale: str, seed: int, table: str, row: str) -> WISH:
         raise ValueError(f"the run {table}/{row} has no student yet")
 
-    monkeypatch.setattr(wish_student, "load_student", missing)
+    monkeypatch.setattr(watched_wish, "load_student", missing)
     monkeypatch.setattr(short_student, "SHORT", TINY)
     student, said = short_student.student_for("lab", 0, 1)
     assert int(student.steps) == 1

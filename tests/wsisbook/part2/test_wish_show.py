@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from wsisbook.experiments.wish_moments import SnapshotRecorder
+from wsisbook.experiments.watched_wish import SnapshotRecorder
 from wsisbook.part2.wish_show import (
     batch_table,
     instance_table,

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from wsisbook import cli
-from wsisbook.experiments.word_vectors import word_vectors
+from wsisbook.experiments.embedding import word_vectors
 from wsisbook.plan.disk import room
 from wsisbook.plan.dry_run import dry_runs
 from wsisbook.plan.dry_run_data import COCO_IDS, write_coco, write_miniatures, write_word_vectors
