@@ -2,14 +2,9 @@
 
 Hu et al., Learning to Segment Every Thing, figure 3: on each of 25 random splits a class-agnostic
 mask head and one by weight transfer (class and box weights, two layers, no MLP), both over the
-frozen detector of stage-wise training. All heads of all splits learn side by side in one run.
-
-What the heads of many splits find, and what transfer gains on each.
-
-Hu et al., Learning to Segment Every Thing, figure 3: x is the mean number of training instances of
-the categories of A, y the relative gain in mask AP on B of transfer over the class-agnostic head.
-
-Rank correlation with the interval in which another draw of the same size would leave it.
+frozen detector of stage-wise training. All heads of all splits learn side by side in one run. In
+the figure x is the mean number of training instances of the categories of A, y the relative gain
+in mask AP on B of transfer over the class-agnostic head.
 """
 
 from __future__ import annotations
@@ -19,143 +14,90 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
-from tqdm import tqdm
 
-from wsisbook.experiments.frozen_detector import load_detector
-from wsisbook.experiments.mask_heads import (
-    HeadSpec,
-    MaskHeadsConfig,
-    build_heads,
-    learnt_categories,
-)
-from wsisbook.experiments.mask_rcnn import train_config
-from wsisbook.experiments.partial_data import data_files, data_sets, named_split
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsisbook.experiments.mask_heads import build_heads, labelled_for, learnt_categories
+from wsisbook.experiments.partial_data import data_sets, named_split
+from wsisbook.experiments.sequential_heads import SequentialHeads
+from wsisbook.experiments.settings import SPLIT_KINDS, RandomSplitsConfig
+from wsisbook.experiments.training import batches, load_detector, record, train
+from wsisbook.runs.experiments import Context, Outcome
+from wsislib.data.sample import Dataset
+from wsislib.engine.device import pick_device
 from wsislib.engine.evaluate import coco_ap
-from wsislib.engine.predict import as_results
-from wsislib.labels.splits import RANDOM_SPLIT_SIZES, RANDOM_SPLIT_TRIALS, Split
+from wsislib.engine.predict import Result, as_results
+from wsislib.labels.splits import Split
 
-if TYPE_CHECKING:
-    from wsisbook.experiments.sequential_heads import SequentialHeads
-    from wsislib.data.sample import Dataset
-    from wsislib.labels.splits import Split
-
-
-KINDS: tuple[Literal["class-agnostic", "transfer"], ...] = ("class-agnostic", "transfer")
-
-
-@dataclass(frozen=True)
-class RandomSplitsConfig(MaskHeadsConfig):
-    """Settings of the splits, beside those of data and training. `heads` follow from them.
-
-    Attributes:
-        draw: "paper" takes the authors' 25 splits, which need 80 categories; "world" draws A of
-            each size anew, with the trial as its seed.
-        sizes: of A.
-        trials: splits of each size.
-    """
-
-    draw: Literal["paper", "world"] = "paper"
-    sizes: tuple[int, ...] = RANDOM_SPLIT_SIZES
-    trials: int = RANDOM_SPLIT_TRIALS
-
-    def __post_init__(self) -> None:
-        if self.heads:
-            raise ValueError("heads follow from `sizes` and `trials` here; leave `heads` out")
-        if not self.sizes or len(set(self.sizes)) < len(self.sizes):
-            raise ValueError(f"sizes are {list(self.sizes)}; give different sizes of A, at least 1")
-        if self.trials < 1:
-            raise ValueError(f"trials is {self.trials}; it must be 1 or more")
-        super().__post_init__()
-
-    def split_names(self) -> dict[str, tuple[int, int]]:
-        """Split -> (size of A, trial), trials outside as in the authors' code."""
-        trials = range(1, self.trials + 1)
-        return {f"random-{n}-trial-{t}": (n, t) for t in trials for n in self.sizes}
-
-    def specs(self) -> dict[str, HeadSpec]:
-        """Two heads a split, called `<split>-<kind>`."""
-        return {
-            f"{name}-{kind}": self._spec(name, size, trial, kind)
-            for name, (size, trial) in self.split_names().items()
-            for kind in KINDS
-        }
-
-    def _spec(
-        self, name: str, size: int, trial: int, kind: Literal["class-agnostic", "transfer"]
-    ) -> HeadSpec:
-        if self.draw == "paper":
-            return HeadSpec(kind=kind, split=name)
-        return HeadSpec(kind=kind, split="world", a_count=size, split_seed=trial)
-
-    def splits(self, category_count: int) -> dict[str, Split]:
-        """Split name -> who is in A and who in B.
-
-        Raises:
-            ValueError: the authors' splits of data without 80 categories, or a size that leaves
-                nobody in B.
-        """
-        found = {}
-        for name, (size, trial) in self.split_names().items():
-            drawn = name if self.draw == "paper" else "world"
-            found[name] = named_split(drawn, size, trial, category_count)
-            if not found[name].b:
-                raise ValueError(
-                    f"split {name}: A holds all {category_count} categories; take less"
-                )
-        return found
+DRAWS = 1000  # of the bootstrap
+MIN_POINTS = 4  # with fewer a rank correlation says nothing
 
 
 def run_random_splits(context: Context) -> Outcome:
     """Train the heads of all splits and judge each on its B."""
-    from wsisbook.experiments.sequential_heads import SequentialHeads
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.train import fit
-    from wsislib.labels.datasets import PartialDataset
-
     config: RandomSplitsConfig = context.config
-    train, val = data_sets(config)
-    splits = config.splits(len(train.categories))
-    by_head = {f"{name}-{kind}": split for name, split in splits.items() for kind in KINDS}
+    training, val = data_sets(config)
+    splits = splits_of(config, len(training.categories))
+    by_head = {f"{name}-{kind}": split for name, split in splits.items() for kind in SPLIT_KINDS}
     learnt = learnt_categories(config, by_head)
-    members = sorted({category for own in learnt.values() for category in own})
-    labelled = PartialDataset(train, members)
-    heads = build_heads(config, train, learnt, context.seed)
-    model = SequentialHeads.of(heads)
+    labelled = labelled_for(training, learnt)
+    model = SequentialHeads.of(build_heads(config, training, learnt, context.seed))
     context.on_model(model)
     load_detector(model, context)
-    device = pick_device(context.device)
-    fitted = fit(
-        model, labelled, train_config(config, context.seed), context.folder,
-        device=device, progress=context.progress,
-    )  # fmt: skip
-    found = predict_splits(model, val, by_head, device=device, progress=context.progress)
-    checkpoints = context.folder / "checkpoints"
-    return Outcome(
-        metrics=judge_splits(train.ground_truth(), val.ground_truth(), found, splits),
-        data={"train": labelled.fingerprint(), "val": val.fingerprint()},
-        device=describe_device(device),
-        files={"history.csv": context.folder / "history.csv"},
-        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
-        peak_memory_mib=fitted.peak_memory_mib,
-        notes={"training_seconds": round(fitted.seconds, 1), "heads": len(by_head)},
+    fitted = train(context, model, labelled)
+    masks = predict_splits(
+        model, val, by_head, device=pick_device(context.device), progress=context.progress
     )
+    metrics = judge_splits(training.ground_truth(), val.ground_truth(), masks, splits)
+    return record(context, fitted, labelled, val, metrics, {"heads": len(by_head)})
 
 
-class Found(NamedTuple):
-    """One mask, kept small: fifty heads find many."""
+def splits_of(config: RandomSplitsConfig, category_count: int) -> dict[str, Split]:
+    """Split name -> who is in A and who in B.
+
+    Raises:
+        ValueError: the authors' splits of data without 80 categories, or a size that leaves
+            nobody in B.
+    """
+    splits = {}
+    for name, (size, trial) in config.split_names().items():
+        drawn = name if config.draw == "paper" else "world"
+        splits[name] = named_split(drawn, size, trial, category_count)
+        if not splits[name].b:
+            raise ValueError(f"split {name}: A holds all {category_count} categories; take less")
+    return splits
+
+
+class SmallResult(NamedTuple):
+    """One predicted mask without its box: fifty heads predict many."""
 
     image_id: int
     category_id: int
     score: float
     size: tuple[int, int]
     counts: str
+
+    @classmethod
+    def of(cls, result: Result) -> SmallResult:
+        """What is stored of a COCO result."""
+        code = result["segmentation"]
+        return cls(
+            result["image_id"], result["category_id"], result["score"], tuple(code["size"]),
+            code["counts"],
+        )  # fmt: skip
+
+    def result(self) -> Result:
+        """As a COCO result without its box."""
+        return {
+            "image_id": self.image_id,
+            "category_id": self.category_id,
+            "score": self.score,
+            "segmentation": {"size": list(self.size), "counts": self.counts},
+        }
 
 
 def predict_splits(
@@ -164,70 +106,57 @@ def predict_splits(
     splits: Mapping[str, Split],
     *,
     device: torch.device,
-    batch_size: int = 8,
     progress: bool = True,
-) -> dict[str, list[Found]]:
-    """Masks of B that every head finds, from one pass of the detector, in float32.
+) -> dict[str, list[SmallResult]]:
+    """Masks that every head predicts of its B, from one pass of the detector, in float32.
 
-    Args:
-        model: moved to `device` and left in evaluation mode.
-        dataset: its images.
-        splits: head -> its split.
-        device: where to.
-        batch_size: images at a time.
-        progress: show a progress bar.
+    The model is moved to `device` and left in evaluation mode; `splits` are those of the heads.
     """
     model.to(device).eval()
     judged = {head: ~split.mask_categories() for head, split in splits.items()}
-    found: dict[str, list[Found]] = {head: [] for head in splits}
-    bar = tqdm(total=len(dataset), disable=not progress, unit="image", desc="predict")
-    with torch.inference_mode(), bar:
-        for start in range(0, len(dataset), batch_size):
-            samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-            each = model.predict_among([sample.image.to(device) for sample in samples], judged)
-            for head, answers in each.items():
-                for sample, detections in zip(samples, answers, strict=True):
+    masks: dict[str, list[SmallResult]] = {head: [] for head in splits}
+    with torch.inference_mode():
+        for samples in batches(dataset, "predict", progress):
+            by_head = model.predict_among([s.image.to(device) for s in samples], judged)
+            for head, images in by_head.items():
+                for sample, detections in zip(samples, images, strict=True):
                     results = as_results(detections, sample.image_id, dataset.categories)
-                    found[head] += (_small(result) for result in results)
-            bar.update(len(samples))
-    return found
+                    masks[head] += (SmallResult.of(result) for result in results)
+    return masks
 
 
 def judge_splits(
     train: Mapping[str, Any],
     truth: Mapping[str, Any],
-    found: Mapping[str, Iterable[Found]],
+    masks: Mapping[str, Iterable[SmallResult]],
     splits: Mapping[str, Split],
 ) -> dict[str, Any]:
-    """The numbers of every split, and what they say together.
+    """The numbers of every split, and their summary.
 
     Args:
         train: COCO dictionary of the training data.
-        truth: that of the images that `found` was found in.
-        found: `<split>-class-agnostic` and `<split>-transfer` -> their masks on B.
+        truth: that of the images that `masks` were predicted in.
+        masks: `<split>-class-agnostic` and `<split>-transfer` -> their masks on B.
         splits: split -> who is in A and B.
 
     Returns:
         `summary` of the splits; "category_instances", training instances of each category in
-        order; and under "splits" of each "a_count", "instances",
-        "relative_gain", and its heads "class-agnostic" and "transfer":
-        "AP", "AP50" and "per_category", all on B.
+        order; and under "splits" of each "a_count", "instances", "relative_gain", and its heads
+        "class-agnostic" and "transfer": "AP", "AP50" and "per_category", all on B.
     """
     instances = instances_by_category(train)
     numbers: dict[str, dict[str, Any]] = {}
     for name, split in splits.items():
-        own: dict[str, Any] = {
+        line: dict[str, Any] = {
             "a_count": len(split.a),
             "instances": statistics.fmean(instances[c] for c in split.a),
         }
-        for kind in ("class-agnostic", "transfer"):
-            results = [_large(one) for one in found[f"{name}-{kind}"]]
-            result = coco_ap(truth, results, categories=split.b)
-            own[kind] = {
-                "AP": result.AP, "AP50": result.AP50, "per_category": dict(result.per_category),
-            }  # fmt: skip
-        own["relative_gain"] = relative_gain(own["transfer"]["AP"], own["class-agnostic"]["AP"])
-        numbers[name] = own
+        for kind in SPLIT_KINDS:
+            results = [mask.result() for mask in masks[f"{name}-{kind}"]]
+            ap = coco_ap(truth, results, categories=split.b)
+            line[kind] = {"AP": ap.AP, "AP50": ap.AP50, "per_category": dict(ap.per_category)}
+        line["relative_gain"] = relative_gain(line["transfer"]["AP"], line["class-agnostic"]["AP"])
+        numbers[name] = line
     return {**summary(numbers), "category_instances": instances, "splits": numbers}
 
 
@@ -245,7 +174,7 @@ def summary(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "few-instances": _means([split for split in everyone if split["instances"] < middle]),
         "many-instances": _means([split for split in everyone if split["instances"] > middle]),
         "rank": {
-            axis: rank_correlation([split[axis] for split in everyone], gains).numbers()
+            axis: asdict(rank_correlation([split[axis] for split in everyone], gains))
             for axis in ("instances", "a_count")
         },
     }
@@ -273,28 +202,6 @@ def _means(splits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     return means
 
 
-def _small(result: Mapping[str, Any]) -> Found:
-    code = result["segmentation"]
-    return Found(
-        result["image_id"], result["category_id"], result["score"], tuple(code["size"]),
-        code["counts"],
-    )  # fmt: skip
-
-
-def _large(found: Found) -> dict[str, Any]:
-    """As a COCO result without its box."""
-    return {
-        "image_id": found.image_id,
-        "category_id": found.category_id,
-        "score": found.score,
-        "segmentation": {"size": list(found.size), "counts": found.counts},
-    }
-
-
-DRAWS = 1000
-LEAST = 4  # points; with fewer a rank correlation says nothing
-
-
 @dataclass(frozen=True)
 class RankCorrelation:
     """Spearman's rank correlation.
@@ -313,10 +220,6 @@ class RankCorrelation:
     high: float
     n: int
     groups: int
-
-    def numbers(self) -> dict[str, float]:
-        """As plain numbers by name."""
-        return asdict(self)
 
     @property
     def brief(self) -> str:
@@ -363,31 +266,24 @@ def rank_correlation(
     known = np.isfinite(a) & np.isfinite(b)
     a, b, names = a[known], b[known], names[known]
     members = [np.flatnonzero(names == name) for name in np.unique(names)]
-    if len(a) < LEAST or np.ptp(a) == 0 or np.ptp(b) == 0:
+    if len(a) < MIN_POINTS or np.ptp(a) == 0 or np.ptp(b) == 0:
         return RankCorrelation(math.nan, math.nan, math.nan, math.nan, len(a), len(members))
     rho, p = stats.spearmanr(a, b)
     generator = np.random.default_rng(seed)
-    drawn = [_drawn(a, b, members, generator) for _ in range(draws)]
+    drawn = [_bootstrap(a, b, members, generator) for _ in range(draws)]
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return RankCorrelation(float(rho), float(p), float(low), float(high), len(a), len(members))
 
 
-def _drawn(
+def _bootstrap(
     a: NDArray[np.float64],
     b: NDArray[np.float64],
     members: list[NDArray[np.intp]],
     generator: np.random.Generator,
 ) -> float:
-    """The correlation of one bootstrap draw of groups; NaN where it has only one value."""
+    """The correlation of one draw of groups; NaN where it has only one value on an axis."""
     chosen = generator.integers(len(members), size=len(members))
     pairs = np.concatenate([members[group] for group in chosen])
     with np.errstate(invalid="ignore"):
         ranks = stats.rankdata(a[pairs]), stats.rankdata(b[pairs])
         return float(np.corrcoef(*ranks)[0, 1])
-
-
-def _parts(config: Any) -> tuple[str, ...]:
-    return (config.data, "labels", "mask_rcnn", "transfer", "engine", "evaluation")
-
-
-RANDOM_SPLITS = Experiment(RandomSplitsConfig, run_random_splits, _parts, data_files)

@@ -1,13 +1,8 @@
 """Very many mask heads over one frozen detector: `MaskHeads`, with memory for one head at a time.
 
 Learning to Segment Every Thing, figure 3, trains two heads on each of 25 splits. Side by side they
-would hold the activations of fifty heads; here each head goes forth and back before the next.
-
-A loss whose gradient is taken as soon as its value is known.
-
-For losses that share no parameter, such as those of many mask heads over one frozen detector. What
-autograd keeps for the way back is then freed before the next loss begins, so memory holds one of
-them at a time and the gradients, which would be there in the end anyway.
+would hold the activations of fifty heads; here each head goes forth and back before the next. That
+is possible because the losses of two heads share no parameter.
 """
 
 from __future__ import annotations
@@ -42,31 +37,28 @@ class SequentialHeads(MaskHeads):
         pooled = self._first.pool(regions.features, boxes, regions.sizes)  # (R, channels, 14, 14)
         losses = {}
         for (name, head), learns in zip(self._branches(), self.learns, strict=True):
-            own = learns[labels]  # (R,) bool
-            losses[f"loss_mask.{name}"] = _loss(head, pooled[own], labels[own], truth[own])
+            learnt = learns[labels]  # (R,) bool
+            losses[f"loss_mask.{name}"] = _loss(head, pooled[learnt], labels[learnt], truth[learnt])
         return losses
 
     @torch.no_grad()
     def predict_among(
         self, images: Sequence[Tensor], judged: Mapping[str, Tensor]
     ) -> dict[str, list[Detections]]:
-        """Detections of each head among the categories that it is judged on.
+        """Head -> for each image its detections among the categories that it is judged on.
 
         Args:
             images: as of `MaskRCNN.predict`.
             judged: head -> (C,) bool; masks of other categories are not computed.
-
-        Returns:
-            Head -> one `Detections` an image, as `predict_each` gives them less those categories.
         """
-        found, pooled = self._regions(images)
-        labels = torch.cat(found.labels)  # (N,) in 1..C
-        answers = {}
+        regions, pooled = self._regions(images)
+        labels = torch.cat(regions.labels)  # (N,) in 1..C
+        predictions = {}
         for name, head in self._branches():
             keep = judged[name].to(labels.device)[labels - 1]  # (N,) bool
             logits = head.logits(pooled[keep], labels[keep])
-            answers[name] = self.paint(_among(found, keep), logits)
-        return answers
+            predictions[name] = self.paint(_select(regions, keep), logits)
+        return predictions
 
 
 def _loss(head: MaskBranch, pooled: Tensor, labels: Tensor, truth: Tensor) -> Tensor:
@@ -75,27 +67,13 @@ def _loss(head: MaskBranch, pooled: Tensor, labels: Tensor, truth: Tensor) -> Te
     )
 
 
-def _among(found: DetectedRegions, keep: Tensor) -> DetectedRegions:
-    """The detections that `keep` (N,) bool names, over all images together."""
-    return replace(
-        found,
-        boxes=_shared(found.boxes, keep),
-        scores=_shared(found.scores, keep),
-        labels=_shared(found.labels, keep),
-    )
-
-
-def _shared(parts: Sequence[Tensor], keep: Tensor) -> list[Tensor]:
-    """The rows of `parts`, tensors (N_b, ...), that `keep` (N,) bool names over all of them."""
-    shares = keep.split([len(part) for part in parts])
-    return [part[share] for part, share in zip(parts, shares, strict=True)]
-
-
 def eager_backward(compute: Callable[[], Tensor], parameters: Iterable[Tensor]) -> Tensor:
     """The scalar that `compute` gives, with the gradient that it has for `parameters`.
 
-    Value and gradient are those of `compute()` itself, bit for bit where the loss has weight 1; a
-    weight is applied to the gradient at its end, which may round otherwise.
+    The gradient is taken as soon as the value is known, so what autograd stores for the way back
+    is freed before the next loss begins. Value and gradient are those of `compute()` itself, bit
+    for bit where the loss has weight 1; a weight is applied to the gradient at its end, which may
+    round otherwise.
 
     Args:
         compute: gives a scalar; of all tensors that need a gradient it may use `parameters` alone,
@@ -108,11 +86,11 @@ def eager_backward(compute: Callable[[], Tensor], parameters: Iterable[Tensor]) 
     learnt = [p for p in parameters if p.requires_grad]
     if not torch.is_grad_enabled() or not learnt:
         return compute()
-    return _AtOnce.apply(compute, *learnt)
+    return _EagerBackward.apply(compute, *learnt)
 
 
-class _AtOnce(torch.autograd.Function):
-    """Forward does both ways; backward scales what is there."""
+class _EagerBackward(torch.autograd.Function):
+    """Forward does both ways; backward scales the gradients that are there."""
 
     @staticmethod
     def forward(ctx: Any, compute: Callable[[], Tensor], *parameters: Tensor) -> Tensor:
@@ -123,4 +101,19 @@ class _AtOnce(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outer: Tensor) -> Any:
-        return None, *(None if own is None else own * outer[0] for own in ctx.gradients)
+        return None, *(None if grad is None else grad * outer[0] for grad in ctx.gradients)
+
+
+def _select(regions: DetectedRegions, keep: Tensor) -> DetectedRegions:
+    """The detections that `keep` (N,) bool names, over all images together."""
+    masks = keep.split([len(boxes) for boxes in regions.boxes])
+
+    def select(parts: Sequence[Tensor]) -> list[Tensor]:
+        return [part[mask] for part, mask in zip(parts, masks, strict=True)]
+
+    return replace(
+        regions,
+        boxes=select(regions.boxes),
+        scores=select(regions.scores),
+        labels=select(regions.labels),
+    )

@@ -1,19 +1,11 @@
-"""Experiment `watched_wish`: experiment `wish`, looked at while it trains.
+"""Experiment `watched_wish`: experiment `wish`, with snapshots taken while it trains.
 
-It gives the numbers that `wish` gives with the same settings. Beside them the run publishes
-moments.safetensors, what the model said of a few validation scenes at some steps, with numbers of
-those steps under `moments`; and where asked for student.safetensors, the trained model.
-
-Moments of a training of WISH: what it says of a few scenes, and how well, at some steps.
-
-A clone of the book holds no checkpoints. So a run may publish what the chapters look at: of its
-first validation scenes the activation maps, the pseudo points and the predicted masks, and numbers
-on more of them. Each moment is written to the run's own folder when it comes, and all of them are
-one file in the end.
-
-A trained WISH that is small enough to be committed: its weights in float16, no teacher.
-
-Matrices lose three digits; biases, normalisations and counts stay as they are.
+It gives the numbers that `wish` gives with the same settings. A clone of the book holds no
+checkpoints, so beside them the run publishes what the chapters show: moments.safetensors, the
+activation maps, pseudo points and predicted masks of a few validation scenes at some steps, with
+numbers of those steps under `moments`; and where asked for student.safetensors, the trained model.
+Each snapshot is written to the run's own folder when it is taken, and all of them are one file in
+the end.
 """
 
 from __future__ import annotations
@@ -21,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import safetensors.torch
@@ -29,50 +21,31 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.wish import WISH_EXPERIMENT, run_wish
-from wsisbook.experiments.wish_settings import WishConfig, build_model
+from wsisbook.experiments.partial_data import FirstScenes, data_sets
+from wsisbook.experiments.wish import build_model, run_wish, teacher_of
+from wsisbook.experiments.wish_insight import cam_quality, pseudo_points
+from wsisbook.experiments.wish_settings import WatchedWishConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.resolve import source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
 from wsislib.atomic import atomic_write
 from wsislib.data.sample import Dataset, Detections, Label, LabelKind, Sample
+from wsislib.engine.evaluate import coco_ap, predict_all
 from wsislib.engine.weights import read_meta, read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from wsislib.models.wish.wish import WISH
-
+from wsislib.models.wish.wish import WISH
 
 MOMENTS = "moments.safetensors"
-
-
-@dataclass(frozen=True)
-class WatchedWishConfig(WishConfig):
-    """Settings of a run of WISH that is looked at.
-
-    Attributes:
-        moments: how many steps are done when it is looked at, and the last step beside them; none
-            where empty.
-        keep_student: publish the trained model, a few MB.
-    """
-
-    moments: tuple[int, ...] = ()
-    keep_student: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.method != "wish":
-            raise ValueError(f"moments are those of method 'wish', not {self.method!r}")
-        wrong = [step for step in self.moments if not 1 <= step <= self.steps]
-        if wrong:
-            raise ValueError(f"moments {wrong} are no steps of a training of {self.steps}")
+STUDENT = "student.safetensors"
+SHOWN, JUDGED = 6, 100  # validation scenes that are stored, and that numbers come from
+MAX_MASKS, MIN_SCORE = 8, 0.1  # masks that are stored of a scene
+SIDE = 96  # longest side of a stored mask, pixels
 
 
 def run_watched_wish(context: Context) -> Outcome:
-    """Train, judge and look; to `run_wish`'s metrics it adds `moments`.
+    """Train and judge; to `run_wish`'s metrics it adds `moments`.
 
     `moments.<step>` has `cam` (hits, found, points, objects) and `segm` (AP, AP50), both on the
     first validation scenes; `moments.last` is the last step's.
@@ -80,41 +53,36 @@ def run_watched_wish(context: Context) -> Outcome:
     config: WatchedWishConfig = context.config
     steps = sorted({*config.moments, config.steps}) if config.moments else []
     val = data_sets(config)[1]
-    watches: list[SnapshotRecorder] = []
+    recorders: list[SnapshotRecorder] = []
 
     def on_model(model: Any) -> None:
         context.on_model(model)
-        watches.append(SnapshotRecorder(model, val, steps, context.folder))
+        recorders.append(SnapshotRecorder(model, val, steps, context.folder))
 
     def after_step(step: int) -> None:
-        watches[0](step)
+        recorders[0](step)
 
     outcome = run_wish(replace(context, on_model=on_model), after_step)
-    (watch,) = watches
+    (recorder,) = recorders
     files: dict[str, Path] = {}
     metrics: dict[str, Any] = {}
     if steps:
-        files[MOMENTS], metrics["moments"] = watch.gather(), watch.metrics()
+        files[MOMENTS], metrics["moments"] = recorder.gather(), recorder.metrics()
     if config.keep_student:
-        files[STUDENT] = save_student(watch.model, context.folder / STUDENT)
+        files[STUDENT] = save_student(recorder.model, context.folder / STUDENT)
     return replace(
         outcome, metrics={**outcome.metrics, **metrics}, files={**outcome.files, **files}
     )
 
 
-SHOWN, JUDGED = 6, 100  # validation scenes that are kept, and that numbers come from
-MOST, LEAST_SCORE = 8, 0.1  # masks that are kept of a scene
-SIDE = 96  # longest side of a kept mask, pixels
-
-
 @dataclass(frozen=True)
 class Snapshot:
-    """What a WISH in training says of one scene.
+    """What a WISH in training predicts of one scene.
 
     Attributes:
         maps: (C, h, w) float16 activation maps.
         points: kind POINT, its pseudo points, in pixels of the scene.
-        found: its best detections with a score of `LEAST_SCORE` or more; their masks have a longest
+        found: its best detections with a score of `MIN_SCORE` or more; their masks have a longest
             side of `SIDE` pixels at most.
     """
 
@@ -124,13 +92,9 @@ class Snapshot:
 
 
 class SnapshotRecorder:
-    """Looks at a model at some steps of its training; `fit` calls it after each step.
+    """Takes snapshots of a `model` in training; `fit` calls it after each step.
 
-    Args:
-        model: in training.
-        val: validation data.
-        steps: when to look.
-        folder: of the run; moments lie in `moments` there.
+    They are taken at `steps`, of scenes of `val`, and lie in `moments` of the run's `folder`.
     """
 
     def __init__(self, model: WISH, val: Dataset, steps: Sequence[int], folder: Path) -> None:
@@ -138,7 +102,7 @@ class SnapshotRecorder:
         self.steps = tuple(sorted(steps))
 
     def __call__(self, step: int) -> None:
-        """Look, if it is time, and write down what is seen."""
+        """Take and write the snapshots, if it is time."""
         if step not in self.steps:
             return
         tensors: dict[str, Tensor] = {}
@@ -150,16 +114,16 @@ class SnapshotRecorder:
 
     def metrics(self) -> dict[str, Any]:
         """Numbers by step, as text, and those of the last one as "last"."""
-        found = {str(step): read_meta(self._file(step))["metrics"] for step in self.steps}
-        return {**found, "last": found[str(self.steps[-1])]}
+        by_step = {str(step): read_meta(self._file(step))["metrics"] for step in self.steps}
+        return {**by_step, "last": by_step[str(self.steps[-1])]}
 
     def gather(self) -> Path:
-        """Write all moments to one file; `read_moments` reads it."""
+        """Write all snapshots to one file; `read_moments` reads it."""
         tensors: dict[str, Tensor] = {}
         for step in self.steps:
             path = self._file(step)
             tensors |= read_tensors(path, read_meta(path))
-        whole = self.folder / "moments.safetensors"
+        whole = self.folder / MOMENTS
         atomic_write(whole, safetensors.torch.save(tensors))
         return whole
 
@@ -169,20 +133,14 @@ class SnapshotRecorder:
 
 @torch.no_grad()
 def look(model: WISH, sample: Sample) -> Snapshot:
-    """What `model` says of a scene with masks, when it is told the scene's tags."""
-    from wsislib.models.wish.live_teacher import taught
-
+    """What `model` predicts of a scene with masks; for its points it is told the scene's tags."""
     model.eval()
-    device = next(model.parameters()).device
-    image = sample.image.to(device)
-    framed = model.segmenter.framing([image], True)
-    cams = model.cam_head(model.segmenter.look(framed), framed.padding)
-    tags = Label(LabelKind.TAG, sample.label.categories.unique().to(device))
-    tagged = Sample(image, sample.image_id, tags)
-    (pointed,) = taught([tagged], cams, model.teacher.to(device), model.peaks)
-    (found,) = model.predict([image])
-    points = Label(LabelKind.POINT, pointed.label.categories, pointed.label.points)
-    return Snapshot(cams.of_image(0).half().cpu(), points.to("cpu"), _kept(found.to("cpu")))
+    sample = sample.to(next(model.parameters()).device)
+    cams, label = pseudo_points(model, sample)
+    (detections,) = model.predict([sample.image])
+    points = Label(LabelKind.POINT, label.categories, label.points)
+    best = _best(detections.to("cpu"))
+    return Snapshot(cams.of_image(0).half().cpu(), points.to("cpu"), best)
 
 
 def judge(model: WISH, val: Dataset) -> dict[str, Any]:
@@ -191,10 +149,6 @@ def judge(model: WISH, val: Dataset) -> dict[str, Any]:
     Returns:
         `cam`: see `cam_quality`. `segm`: AP and AP50 in percent, of the student without teacher.
     """
-    from wsisbook.experiments.head_objects import FirstScenes
-    from wsisbook.experiments.wish_insight import cam_quality
-    from wsislib.engine.evaluate import coco_ap, predict_all
-
     first = FirstScenes(val, JUDGED)
     device = next(model.parameters()).device
     results = predict_all(model, first, device=device, progress=False)
@@ -204,7 +158,7 @@ def judge(model: WISH, val: Dataset) -> dict[str, Any]:
 
 
 def read_moments(path: Path) -> dict[int, dict[int, Snapshot]]:
-    """Step -> image id -> what the model said, from a run's moments.safetensors.
+    """Step -> image id -> snapshot, from a run's moments.safetensors.
 
     Raises:
         ValueError: the file is not there, or is none that a run wrote.
@@ -224,11 +178,11 @@ def read_moments(path: Path) -> dict[int, dict[int, Snapshot]]:
     return moments
 
 
-def _kept(found: Detections) -> Detections:
+def _best(found: Detections) -> Detections:
     """The best detections, their masks made small."""
-    best = found.scores[:MOST] >= LEAST_SCORE
-    scores, categories = found.scores[:MOST][best], found.categories[:MOST][best]
-    masks, boxes = found.masks[:MOST][best], found.boxes[:MOST][best]
+    best = found.scores[:MAX_MASKS] >= MIN_SCORE
+    scores, categories = found.scores[:MAX_MASKS][best], found.categories[:MAX_MASKS][best]
+    masks, boxes = found.masks[:MAX_MASKS][best], found.boxes[:MAX_MASKS][best]
     scale = SIDE / max(masks.shape[1:])
     if scale < 1 and len(masks):
         size = [max(1, round(side * scale)) for side in masks.shape[1:]]
@@ -236,16 +190,16 @@ def _kept(found: Detections) -> Detections:
     return Detections(boxes, scores, categories, masks)
 
 
-def _packed(moment: Snapshot) -> dict[str, Tensor]:
-    assert moment.points.points is not None
-    masks = moment.found.masks
+def _packed(snapshot: Snapshot) -> dict[str, Tensor]:
+    assert snapshot.points.points is not None
+    masks = snapshot.found.masks
     return {
-        "maps": moment.maps,
-        "points": moment.points.points,
-        "tags": moment.points.categories.short(),
-        "boxes": moment.found.boxes,
-        "scores": moment.found.scores,
-        "categories": moment.found.categories.short(),
+        "maps": snapshot.maps,
+        "points": snapshot.points.points,
+        "tags": snapshot.points.categories.short(),
+        "boxes": snapshot.found.boxes,
+        "scores": snapshot.found.scores,
+        "categories": snapshot.found.categories.short(),
         "masks": torch.from_numpy(np.packbits(masks.flatten(1).numpy(), axis=1)),
         "mask_size": torch.tensor(masks.shape[1:], dtype=torch.int16),
     }
@@ -260,15 +214,16 @@ def _unpacked(fields: Mapping[str, Tensor]) -> Snapshot:
     return Snapshot(fields["maps"], points, found)
 
 
-STUDENT = "student.safetensors"
-
-
 def save_student(model: nn.Module, path: Path) -> Path:
-    """Write the model's state to `path`, matrices as float16."""
-    state = {
-        name: (tensor.half() if _is_matrix(tensor) else tensor).cpu().contiguous()
-        for name, tensor in model.state_dict().items()
-    }
+    """Write the model's state to `path`, without its teacher, small enough to be committed.
+
+    Matrices are float16 and lose three digits; biases, normalisations and counts stay as they are.
+    """
+
+    def small(tensor: Tensor) -> Tensor:
+        return tensor.half() if tensor.is_floating_point() and tensor.ndim > 1 else tensor
+
+    state = {name: small(tensor).cpu().contiguous() for name, tensor in model.state_dict().items()}
     atomic_write(path, safetensors.torch.save(state))
     return path
 
@@ -278,18 +233,12 @@ def load_student(
 ) -> WISH:
     """The student of a finished run with the teacher it had, in eval mode on the CPU.
 
-    Args:
-        scale: of the run.
-        seed: of the run.
-        table: of the run.
-        row: of the run; it has `keep_student`.
+    The row has `keep_student`.
 
     Raises:
-        ValueError: the run is not done or kept no student, or the file was altered since; says
+        ValueError: the run is not done or has no student, or the file was altered since; says
             what to do.
     """
-    from wsisbook.experiments.wish import teacher_of
-
     study = load_study()
     key = source_key(study, RunKey(scale, table, row, seed))
     store = open_store(scale, study.root)
@@ -308,12 +257,3 @@ def load_student(
     )
     model.load_state_dict(state)  # makes them float32 again
     return model.eval()
-
-
-def _is_matrix(tensor: Tensor) -> bool:
-    return tensor.is_floating_point() and tensor.ndim > 1
-
-
-WATCHED_WISH = Experiment(
-    WatchedWishConfig, run_watched_wish, WISH_EXPERIMENT.parts, WISH_EXPERIMENT.files
-)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
-from wsisbook.experiments.partial_data import PartialDataConfig
 from wsisbook.experiments.random_splits import RankCorrelation, rank_correlation
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.tables.run_metrics import category_ap, seed_metrics
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import Split

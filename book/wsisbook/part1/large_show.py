@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wsisbook.experiments.large_heads import QUARTERS, groups_without_masks
-from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_sets
+from wsisbook.experiments.large import QUARTERS, groups_without_masks
+from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.part1.gallery_figure import Tile, cut
 from wsisbook.runs.resolve import runs_of_row
 from wsisbook.runs.spec import load_study

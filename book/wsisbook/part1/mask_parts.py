@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from wsislib.data.sample import Detections
+from wsisbook.experiments.true_boxes import true_regions
+from wsislib.data.sample import Detections, Label, LabelKind, Sample
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
@@ -56,17 +57,8 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
     """
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() first")
-    labels = categories + 1  # 0 is background
-    batch, targets = model.transform([image], [{"boxes": boxes.float(), "labels": labels}])
-    found = DetectedRegions(
-        features=model.backbone(batch.tensors),
-        sizes=batch.image_sizes,
-        originals=[(int(image.shape[-2]), int(image.shape[-1]))],
-        boxes=[targets[0]["boxes"]],
-        scores=[torch.ones(len(boxes), device=boxes.device)],
-        labels=[labels],
-    )
-    return _apart(model, found)[0]
+    label = Label(LabelKind.BOX, categories, boxes=boxes.float())
+    return _apart(model, true_regions(model, [Sample(image, 0, label)]))[0]
 
 
 def _apart(model: MaskRCNN, found: DetectedRegions) -> list[MaskParts]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from wsisbook.experiments.partial_data import LIST_LENGTHS
-from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
+from wsisbook.experiments.settings import LIST_LENGTHS
+from wsisbook.experiments.wish_settings import BUDGET, KINDS, WeakLabelConfig, bought
 from wsisbook.tables.show import run_config, table_result
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, cost

@@ -9,9 +9,7 @@ import pandas as pd
 import torch
 
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.weak_labels import weak_data
-from wsisbook.experiments.wish import teacher_of
-from wsisbook.experiments.wish_settings import build_model
+from wsisbook.experiments.wish import build_model, teacher_of, weak_data
 from wsisbook.part2.prompt_show import tokens_of
 from wsisbook.tables import show
 from wsislib.data.sample import LabelKind

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsisbook.experiments.weak_labels import weak_data
-from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
+from wsisbook.experiments.wish import build_model, loss_weights, weak_data
+from wsisbook.experiments.wish_settings import WishConfig
 
 if TYPE_CHECKING:
     from wsislib.models.wish.wish import WISH
@@ -59,8 +59,8 @@ def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WI
         seed: of weights and order.
         config: of labels, data and optimiser; None is `SHORT`.
     """
-    from wsisbook.experiments.mask_rcnn import train_config
     from wsisbook.experiments.partial_data import data_sets
+    from wsisbook.experiments.training import train_config
     from wsisbook.experiments.wish import teacher_of
     from wsislib.engine.train import fit
     from wsislib.models.wish.wish import WISH

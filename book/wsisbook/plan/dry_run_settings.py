@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from wsisbook.experiments.weak_labels import KINDS, WeakLabelConfig, kinds_held
+from wsisbook.experiments.wish_settings import KINDS, WeakLabelConfig, kinds_held
 
 
 @dataclass(frozen=True)

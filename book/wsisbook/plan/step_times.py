@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wsisbook.experiments.weak_labels import WeakLabelConfig, kinds_held
+from wsisbook.experiments.wish_settings import WeakLabelConfig, kinds_held
 from wsisbook.runs.resolve import Run
 from wsislib.atomic import read_json
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,33 +82,44 @@ class Experiment:
 
     Attributes:
         config: frozen dataclass of its settings.
-        run: does it.
+        run: does it: a function, or 'package.module:function', looked up when it is called, so
+            that settings can be read without loading torch.
         parts: which parts of the library its numbers depend on, given the settings; a run is
             stale when the version of one of them is raised.
         files: which files it reads, relative to the data folder; shown by `wsis plan`.
     """
 
     config: type[RunConfig]
-    run: Callable[[Context], Outcome]
+    run: Any  # Callable[[Context], Outcome] once it is here
     parts: Callable[[Any], tuple[str, ...]]
     files: Callable[[Any], tuple[str, ...]] = _no_files
+
+    def __post_init__(self) -> None:
+        if isinstance(self.run, str):
+            object.__setattr__(self, "run", partial(_run_at, self.run))
+
+
+def _run_at(place: str, context: Context) -> Outcome:
+    """Run the function at 'package.module:function'."""
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(module), name)(context)
 
 
 # Experiment name -> where it is. Looked up when it is asked for, so that the command line can
 # show its help without loading torch.
 EXPERIMENTS: Mapping[str, str] = {
-    "large_detector": "wsisbook.experiments.large_detector:LARGE_DETECTOR",
-    "large_heads": "wsisbook.experiments.large_heads:LARGE_HEADS",
-    "grabcut": "wsisbook.experiments.grabcut:GRABCUT",
-    "head_objects": "wsisbook.experiments.head_objects:HEAD_OBJECTS",
-    "mask_heads": "wsisbook.experiments.mask_heads:MASK_HEADS",
-    "mask_rcnn": "wsisbook.experiments.mask_rcnn:MASK_RCNN",
-    "maskx": "wsisbook.experiments.maskx:MASKX",
-    "random_splits": "wsisbook.experiments.random_splits:RANDOM_SPLITS",
-    "sam_decoder": "wsisbook.experiments.sam_decoder:SAM_DECODER",
-    "tiny_sam": "wsisbook.experiments.tiny_sam:TINY_SAM",
-    "watched_wish": "wsisbook.experiments.watched_wish:WATCHED_WISH",
-    "wish": "wsisbook.experiments.wish:WISH_EXPERIMENT",
+    "large_detector": "wsisbook.experiments.settings:LARGE_DETECTOR",
+    "large_heads": "wsisbook.experiments.settings:LARGE_HEADS",
+    "grabcut": "wsisbook.experiments.settings:GRABCUT",
+    "head_objects": "wsisbook.experiments.settings:HEAD_OBJECTS",
+    "mask_heads": "wsisbook.experiments.settings:MASK_HEADS",
+    "mask_rcnn": "wsisbook.experiments.settings:MASK_RCNN",
+    "maskx": "wsisbook.experiments.settings:MASKX",
+    "random_splits": "wsisbook.experiments.settings:RANDOM_SPLITS",
+    "sam_decoder": "wsisbook.experiments.wish_settings:SAM_DECODER",
+    "tiny_sam": "wsisbook.experiments.wish_settings:TINY_SAM",
+    "watched_wish": "wsisbook.experiments.wish_settings:WATCHED_WISH",
+    "wish": "wsisbook.experiments.wish_settings:WISH_EXPERIMENT",
 }
 
 

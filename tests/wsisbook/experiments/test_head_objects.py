@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 
 from wsisbook.experiments.head_objects import (
-    HEAD_OBJECTS,
     Case,
     FirstScenes,
-    HeadObjectsConfig,
     Pair,
     cases_of,
     object_metrics,
     of_categories,
 )
+from wsisbook.experiments.settings import HEAD_OBJECTS, HeadObjectsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study

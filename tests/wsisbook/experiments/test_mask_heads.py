@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from wsisbook.experiments.embedding import embedding_of, word_vectors
-from wsisbook.experiments.mask_heads import MaskHeadsConfig
+from wsisbook.experiments.settings import MaskHeadsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import resolve

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from wsisbook.experiments.training import mask_iou
 from wsisbook.experiments.true_boxes import (
     THRESHOLDS,
     TrueBoxes,
     branches,
     judge_true_boxes,
-    mask_iou,
     places,
     true_regions,
 )

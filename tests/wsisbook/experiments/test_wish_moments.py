@@ -11,7 +11,6 @@ from wsisbook.experiments import watched_wish
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.watched_wish import (
     Snapshot,
-    WatchedWishConfig,
     _kept,
     _packed,
     _unpacked,
@@ -19,8 +18,9 @@ from wsisbook.experiments.watched_wish import (
     look,
     read_moments,
 )
+from wsisbook.experiments.wish import build_model
 from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.experiments.wish_settings import WishConfig, build_model
+from wsisbook.experiments.wish_settings import WatchedWishConfig, WishConfig
 from wsisbook.runs import paths
 from wsisbook.runs.config import as_settings, config_from, differences
 from wsisbook.runs.experiments import Context, experiment

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from wsisbook.experiments.partial_data import PartialDataConfig
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.part1 import distance
 from wsisbook.part1.distance import (
     MEASURES,

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsisbook.experiments.large_heads import QUARTERS
+from wsisbook.experiments.large import QUARTERS
 from wsisbook.part1.large_show import (
     ROW,
     TABLE,

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from wsisbook.experiments.weak_labels import WeakLabelConfig
+from wsisbook.experiments.wish_settings import WeakLabelConfig
 from wsisbook.part2 import budget_show
 from wsisbook.part2.budget_show import bought_mix, cost_points, mix_table
 from wsisbook.runs.config import config_from

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from segment_anything import sam_model_registry
 
-from wsisbook.experiments.wish_settings import WishConfig, jitter
+from wsisbook.experiments.wish import jitter
+from wsisbook.experiments.wish_settings import WishConfig
 from wsisbook.plan.dry_run import dry_runs
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsisbook.plan.dry_run_voc import write_voc

@@ -3,7 +3,8 @@
 import pytest
 from matplotlib.figure import Figure
 
-from wsisbook.experiments.partial_data import PartialDataConfig, data_sets
+from wsisbook.experiments.partial_data import data_sets
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.runs.state import RunState
 from wsisbook.tables import qualitative_figure, show
 from wsisbook.tables.qualitative_figure import found_figure
