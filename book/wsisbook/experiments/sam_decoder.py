@@ -128,8 +128,9 @@ def _variant(
     if config.variant == "mask-head":
         return wish
     if config.variant != "tuned":
-        prompted = "boxes" if config.variant == "boxes" else "embedding"
-        return SamDecoderInference(wish, teacher, prompted)
+        return SamDecoderInference(
+            wish, teacher, "boxes" if config.variant == "boxes" else "embedding"
+        )
     device = pick_device(context.device)
     tuning = DecoderTuning(wish.to(device), teacher.to(device))
     labelled = taught_data(weak_data(config, training, context.seed), teacher, context.progress)

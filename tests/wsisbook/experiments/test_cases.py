@@ -116,8 +116,8 @@ def test_a_head_that_does_not_know_the_category_draws_one_mask_for_two_objects()
     (pair,) = pairs_of(two_heads(), Scenes(), min_overlap=0.45)
     assert pair.boxes == pytest.approx(56 / 72)
     assert pair.alike("blind") == 1.0 and pair.alike("seeing") == pytest.approx(56 / 72)
-    assert pairs_of(two_heads(), Scenes(), least=0.8) == []
-    assert pairs_of(two_heads()[:1], Scenes(), least=0.1) == []
+    assert pairs_of(two_heads(), Scenes(), min_overlap=0.8) == []
+    assert pairs_of(two_heads()[:1], Scenes(), min_overlap=0.1) == []
 
 
 def test_each_object_is_shown_once_from_the_first_seed_that_found_it() -> None:

@@ -11,7 +11,7 @@ from wsisbook.experiments import watched_wish
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.watched_wish import (
     Snapshot,
-    _kept,
+    _best,
     _packed,
     _unpacked,
     load_student,
@@ -142,7 +142,7 @@ def test_masks_are_packed_without_loss_and_large_ones_made_small() -> None:
     masks = torch.rand(12, 90, 71, generator=torch.Generator().manual_seed(0)) > 0.5
     scores = torch.linspace(0.9, 0.05, 12)
     found = Detections(torch.rand(12, 4), scores, torch.arange(12), masks)
-    kept = _kept(found)
+    kept = _best(found)
     assert len(kept) == 8 and torch.equal(kept.masks, masks[:8])
     points = Label(LabelKind.POINT, torch.tensor([300]), points=torch.tensor([[1.5, 2.5]]))
     moment = Snapshot(torch.rand(12, 9, 8).half(), points, kept)
@@ -151,9 +151,9 @@ def test_masks_are_packed_without_loss_and_large_ones_made_small() -> None:
     assert torch.equal(back.points.categories, points.categories)
     wide = torch.zeros(1, 100, 480, dtype=torch.bool)
     wide[:, :, 240:] = True
-    small = _kept(Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1), wide)).masks
+    small = _best(Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1), wide)).masks
     assert small.shape == (1, 20, 96) and small[:, :, 48:].all() and not small[:, :, :48].any()
-    nothing = replace(moment, found=_kept(Detections(*(x[:0] for x in _fields(found)))))
+    nothing = replace(moment, found=_best(Detections(*(x[:0] for x in _fields(found)))))
     assert _unpacked(_packed(nothing)).found.masks.shape == (0, 90, 71)
 
 
