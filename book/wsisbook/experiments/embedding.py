@@ -15,11 +15,7 @@ from wsislib.data.world import World
 
 
 def embedding_of(config: EmbeddingConfig, train: Dataset) -> Tensor:
-    """(C, D): the world's embedding of its categories, or word vectors of their names.
-
-    Raises:
-        ValueError: the file lacks categories, or there is none and the data are no world.
-    """
+    """(C, D): the world's embedding of its categories, or word vectors of their names."""
     if config.embedding_file:
         names = [category.name for category in train.categories]
         return word_vectors(data_file(config.embedding_file), names)
@@ -46,11 +42,12 @@ def word_vectors(file: Path, names: Sequence[str]) -> Tensor:
         ValueError: categories without a vector, by name; lines of different lengths, or no
             numbers.
     """
-    needed = {word for name in names for word in (_joined(name), *_words(name))}
-    vectors = _read(file, needed)
+    words = {name: name.lower().replace("_", " ").replace("-", " ").split() for name in names}
+    vectors = _read(file, {word for parts in words.values() for word in ("_".join(parts), *parts)})
     rows, missing = [], []
-    for name in names:
-        parts = [_joined(name)] if _joined(name) in vectors else _words(name)
+    for name, parts in words.items():
+        line = "_".join(parts)
+        parts = [line] if line in vectors else parts
         if all(part in vectors for part in parts) and parts:
             rows.append(torch.stack([vectors[part] for part in parts]).mean(0))
         else:
@@ -75,12 +72,13 @@ def _read(file: Path, needed: set[str]) -> dict[str, Tensor]:
             word = word.lower()
             if word not in needed or word in vectors:
                 continue
-            vector = _numbers(values, f"{file.name}: line {number} ({word!r})")
+            where = f"{file.name}: line {number} ({word!r})"
+            vector = _numbers(values, where)
             width = width or len(vector)
             if len(vector) != width:
                 raise ValueError(
-                    f"{file.name}: line {number} ({word!r}) holds {len(vector)} numbers, lines "
-                    f"before it {width}; all must hold as many"
+                    f"{where} holds {len(vector)} numbers, lines before it {width}; all must hold "
+                    "as many"
                 )
             vectors[word] = vector
     return vectors
@@ -94,11 +92,3 @@ def _numbers(values: Sequence[str], where: str) -> Tensor:
     if len(vector) == 0 or not bool(torch.isfinite(vector).all()):
         raise ValueError(f"{where} holds no numbers, NaN or infinity; mend or remove it")
     return vector
-
-
-def _joined(name: str) -> str:
-    return "_".join(_words(name))
-
-
-def _words(name: str) -> list[str]:
-    return name.lower().replace("_", " ").replace("-", " ").split()

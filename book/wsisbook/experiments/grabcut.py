@@ -11,17 +11,10 @@ from dataclasses import asdict
 
 import torch
 
+from wsisbook.experiments import training
 from wsisbook.experiments.mask_heads import build_unfetched
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.settings import GrabCutConfig
-from wsisbook.experiments.training import (
-    average_precisions,
-    examples_of,
-    load_detector,
-    predict,
-    sides_of,
-    swap_splits,
-)
 from wsisbook.runs.config import digest
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
@@ -37,19 +30,17 @@ def run_grabcut(context: Context) -> Outcome:
     count = len(val.categories)
     split = chosen_split(config, count)
     # Only its boxes are used; the mask branch must be there for the weights to fit.
-    model = build_unfetched(
-        config.builder, count, "class-agnostic", config.pretrained, context.seed
-    )
+    model = build_unfetched(config, count, "class-agnostic", context.seed)
     context.on_model(model)
-    load_detector(model, context)
-    results = segmented(val, predict(context, model, val), context)
-    metrics = average_precisions(val.ground_truth(), results, sides_of(split))
+    training.load_detector(model, context)
+    results = segmented(val, training.predict(context, model, val), context)
+    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
     return Outcome(
         # The detector knows no split, so the other direction has the same run.
-        metrics={**metrics, "reversed": swap_splits(metrics)},
+        metrics={**metrics, "reversed": training.swap_splits(metrics)},
         data={"val": val.fingerprint()},
         device=describe_device(pick_device(context.device)),
-        examples=examples_of(results, val.image_ids),
+        examples=training.examples_of(results, val.image_ids),
         notes={"split": asdict(split), "masks": len(results)},
     )
 

@@ -1,10 +1,10 @@
 """Experiment `head_objects`: trained heads object by object, for the gallery.
 
-A run of many heads stores the masks of a few scenes only. This one takes the weights of such runs
-and predicts many more scenes with some of their heads, without any training. It records the masks,
-how well they fit the objects of B, and whether they tell two objects in one box apart. Heads over
-one frozen detector have the same boxes, so their masks can be compared object by object. Pictures
-are chosen from these by a rule, never by hand.
+A run of many heads stores the masks of a few scenes only. This one takes the weights of such runs,
+predicts many more scenes with some of their heads, and records how well the masks fit the objects
+of B and whether they tell two objects in one box apart. Heads over one frozen detector have the
+same boxes, so their masks can be compared object by object. Pictures are chosen from these by a
+rule, never by hand.
 """
 
 from __future__ import annotations
@@ -19,15 +19,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wsisbook.experiments.mask_heads import (
-    build_heads,
-    learnt_categories,
-    predict_heads,
-    split_of,
-)
+from wsisbook.experiments import mask_heads, training
 from wsisbook.experiments.partial_data import FirstScenes, chosen_split, data_sets
 from wsisbook.experiments.settings import HeadObjectsConfig, MaskHeadsConfig
-from wsisbook.experiments.training import final_weights
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.atomic import read_json
@@ -49,8 +43,8 @@ def run_head_objects(context: Context) -> Outcome:
     predicted: dict[str, list[Result]] = {}
     for label in dict.fromkeys(config.heads.values()):
         heads = [head for head, where in config.heads.items() if where == label]
-        predicted |= predict_scenes(_folder(context, label), heads, config, context)
-    source = source_config(_folder(context, "heads"))
+        predicted |= predict_scenes(training.needed_run(context, label), heads, config, context)
+    source = source_config(training.needed_run(context, "heads"))
     val = FirstScenes(data_sets(source)[1], config.scenes)
     b = set(chosen_split(source, len(val.categories)).b)
     results = {head: predicted[head] for head in config.heads}
@@ -69,28 +63,21 @@ def run_head_objects(context: Context) -> Outcome:
     )
 
 
-def _folder(context: Context, label: str) -> Path:
-    if label not in context.needs:
-        raise ValueError(
-            f"heads are said to come from {label!r}, which is not among this row's needs; declare "
-            "the run that trained them under `needs`, and one of them as `heads`"
-        )
-    return context.needs[label]
-
-
 def predict_scenes(
     folder: Path, heads: Sequence[str], config: HeadObjectsConfig, context: Context
 ) -> dict[str, list[Result]]:
     """Head -> COCO results of the first scenes, by the weights of the run in `folder`."""
     source = source_config(folder)
-    training, val = data_sets(source)
-    model = untrained_heads(source, training, read_json(folder / "params.json")["seed"])
+    train_data, val = data_sets(source)
+    count = len(train_data.categories)
+    splits = {n: mask_heads.split_of(spec, source, count) for n, spec in source.specs().items()}
+    learnt = mask_heads.learnt_categories(source, splits)
+    seed = read_json(folder / "params.json")["seed"]
+    model = mask_heads.build_heads(source, train_data, learnt, seed)
     context.on_model(model)
-    load_weights(final_weights(folder), model)
+    load_weights(training.final_weights(folder), model)
     keep_heads(model, heads)
-    first = FirstScenes(val, config.scenes)
-    device = pick_device(context.device)
-    results = predict_heads(model, first, device=device, progress=context.progress)
+    results = mask_heads.predict_heads(context, model, FirstScenes(val, config.scenes))
     return {
         head: [result for result in results.of(head) if result["score"] >= config.min_score]
         for head in heads
@@ -99,23 +86,12 @@ def predict_scenes(
 
 def source_config(folder: Path) -> MaskHeadsConfig:
     """The settings of the run of many heads in `folder`."""
-    where = folder / "params.json"
-    return config_from(MaskHeadsConfig, read_json(where)["settings"], str(where.name))
-
-
-def untrained_heads(source: MaskHeadsConfig, training: Dataset, seed: int) -> MaskHeads:
-    """The model of that run, with weights still to come."""
-    count = len(training.categories)
-    splits = {name: split_of(spec, source, count) for name, spec in source.specs().items()}
-    return build_heads(source, training, learnt_categories(source, splits), seed)
+    settings = read_json(folder / "params.json")["settings"]
+    return config_from(MaskHeadsConfig, settings, "params.json")
 
 
 def keep_heads(model: MaskHeads, heads: Iterable[str]) -> None:
-    """Leave only some heads in `model`, which then predicts with those alone.
-
-    Raises:
-        ValueError: there is no such head.
-    """
+    """Leave only some heads in `model`, which then predicts with those alone."""
     chosen = list(heads)
     missing = [name for name in chosen if name not in model.heads]
     if missing:
@@ -155,27 +131,16 @@ def object_metrics(
 
 @dataclass(frozen=True)
 class Case:
-    """One object that was found under its own name.
+    """One object that was found under its own name."""
 
-    Attributes:
-        seed: of the run.
-        image_id: of its scene.
-        instance: its place in the scene's label.
-        category: index.
-        score: of the detection, 0..1.
-        box: xyxy in pixels, as predicted.
-        truth: (H, W), its true mask.
-        masks: head -> (H, W), its predicted mask.
-    """
-
-    seed: int
+    seed: int  # of the run
     image_id: int
-    instance: int
-    category: int
-    score: float
-    box: tuple[float, float, float, float]
-    truth: Mask
-    masks: Mapping[str, Mask]
+    instance: int  # its place in the scene's label
+    category: int  # index
+    score: float  # of the detection, 0..1
+    box: tuple[float, float, float, float]  # xyxy in pixels, as predicted
+    truth: Mask  # (H, W)
+    masks: Mapping[str, Mask]  # head -> (H, W), predicted
 
     def iou(self, head: str) -> float:
         """Overlap of a head's mask with the true one, 0..1."""
@@ -188,11 +153,11 @@ class Case:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two objects of one scene that lie in nearly the same box; `boxes` is the boxes' IoU."""
+    """Two objects of one scene that lie in nearly the same box."""
 
     first: Case
     second: Case
-    boxes: float
+    boxes: float  # IoU of the true boxes
 
     def alike(self, head: str) -> float:
         """Overlap of the two masks of a head, 0..1: 1 if it cannot tell the objects apart."""
@@ -213,14 +178,8 @@ def cases_of(
     As in COCO's evaluation, detections are matched in the order of their scores, each to the
     nearest free object of its own category, if their boxes overlap by 0.5 or more.
 
-    Args:
-        truth: the validation data.
-        results: head -> COCO results; all heads with the same detections in the same order.
-        seed: of the run that they come from.
-        scenes: how many of the first scenes the results are of.
-
-    Raises:
-        ValueError: the heads do not have the same detections.
+    `results` are those of each head on the first `scenes` of `truth`, by the run of `seed`; all
+    heads have the same detections in the same order.
     """
     heads = list(results)
     for head in heads[1:]:

@@ -11,7 +11,7 @@ are judged on detections and, where there are true masks, in true boxes as well.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +20,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from wsisbook.experiments import mask_heads, training
 from wsisbook.experiments.category_subset import (
     BoxRows,
     keep_first_categories,
     restore_categories,
-)
-from wsisbook.experiments.mask_heads import (
-    build_heads,
-    head_examples,
-    head_metrics,
-    labelled_for,
-    learnt_categories,
-    predict_heads,
-    require_heads,
 )
 from wsisbook.experiments.mask_rcnn import build_model
 from wsisbook.experiments.partial_data import chosen_split, coco_masks, data_sets, world_spec
@@ -41,17 +33,7 @@ from wsisbook.experiments.settings import (
     LargeHeadsConfig,
     PartialDataConfig,
 )
-from wsisbook.experiments.training import (
-    ap_by_side,
-    coco_stats,
-    final_weights,
-    load_detector,
-    predict,
-    record,
-    sides_of,
-    train,
-)
-from wsisbook.experiments.true_boxes import TrueBoxes, judge_true_boxes
+from wsisbook.experiments.true_boxes import judge_true_boxes
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.atomic import atomic_write
 from wsislib.data.sample import Dataset, LabelKind
@@ -78,43 +60,44 @@ Groups = Mapping[str, Sequence[int]]
 def run_large_detector(context: Context) -> Outcome:
     """Train and judge a detector; box AP on A, on B and on all."""
     config: LargeDetectorConfig = context.config
-    training, val = data_sets(config)
-    split = chosen_split(config, len(training.categories))
-    model = build_model(config, len(training.categories), context.seed)
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    model = build_model(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if "start" in context.needs:
-        load_weights(final_weights(context.needs["start"]), model, skip=_CATEGORY_WEIGHTS)
-    boxes = WeakDataset(training, [LabelKind.BOX] * len(training), seed=0)
-    fitted = train(context, model, boxes)
+        load_weights(training.final_weights(context.needs["start"]), model, skip=_CATEGORY_WEIGHTS)
+    boxes = WeakDataset(train_data, [LabelKind.BOX] * len(train_data), seed=0)
+    fitted = training.train(context, model, boxes)
     set_test(model, config.score_threshold, config.detections)
-    results = predict(context, model, val)
-    metrics = {"bbox": box_metrics(val.ground_truth(), results, split)}
-    return record(context, fitted, boxes, val, metrics, {"split": asdict(split)})
+    results = training.predict(context, model, val)
+    sides = training.sides_of(split)
+    stats, _ = training.coco_stats(val.ground_truth(), results, sides, "bbox")
+    notes = {"split": asdict(split)}
+    return training.record(context, fitted, boxes, val, {"bbox": stats}, notes)
 
 
 def run_large_heads(context: Context) -> Outcome:
     """Train the heads on the masks of A and judge them; metrics of each are under its name."""
     config: LargeHeadsConfig = context.config
-    require_heads(config)
-    training, val = data_sets(config)
-    split = chosen_split(config, len(training.categories))
-    learnt = learnt_categories(config, dict.fromkeys(config.specs(), split))
-    model = build_heads(config, training, learnt, context.seed)
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    learnt = mask_heads.learnt_categories(config, dict.fromkeys(config.specs(), split))
+    model = mask_heads.build_heads(config, train_data, learnt, context.seed)
     context.on_model(model)
-    load_detector(model, context)
-    masks, rows = _masks(config, training, model, split)
-    labelled = labelled_for(masks, learnt)
-    fitted = train(context, model, labelled)
+    training.load_detector(model, context)
+    masks, rows = _masks(config, train_data, model, split)
+    labelled = mask_heads.labelled_for(masks, learnt)
+    fitted = training.train(context, model, labelled)
     weights = _whole(model, rows, context.folder, pick_device(context.device))
     set_test(model, config.score_threshold, config.detections)
-    judged = judge_large(model, val, split, context)
-    return record(
-        context, fitted, labelled, val, judged.metrics, {"split": asdict(split)},
-        examples=judged.examples,
-        files={
-            "history.csv": context.folder / "history.csv",
-            **judged.write(context.folder / TRUE_BOXES),
-        },
+    metrics, examples, table = judge_large(model, val, split, context)
+    files = {}
+    if table is not None:
+        files[TRUE_BOXES] = context.folder / TRUE_BOXES
+        atomic_write(files[TRUE_BOXES], table.to_csv(index=False))
+    return training.record(
+        context, fitted, labelled, val, metrics, {"split": asdict(split)},
+        files, examples=examples,
         weights={f"final{end}": weights.with_suffix(end) for end in (".safetensors", ".json")},
     )  # fmt: skip
 
@@ -124,20 +107,12 @@ def set_test(model: Detector, score_threshold: float, detections: int) -> None:
     model.roi.score_thresh, model.roi.detections_per_img = score_threshold, detections
 
 
-def box_metrics(
-    ground_truth: dict[str, Any], results: list[Result], split: Split
-) -> dict[str, dict[str, float]]:
-    """The twelve numbers for boxes on A, on B and on all."""
-    judged = ap_by_side(ground_truth, results, sides_of(split), "bbox")
-    return {side: coco_stats(ap) for side, ap in judged.items()}
-
-
 def _masks(
-    config: LargeHeadsConfig, training: Dataset, model: MaskHeads, split: Split
+    config: LargeHeadsConfig, train_data: Dataset, model: MaskHeads, split: Split
 ) -> tuple[Dataset, BoxRows | None]:
     """The data with masks, and the detector's rows where it was cut to the categories of A."""
     if config.data != "visual-genome":
-        return training, None
+        return train_data, None
     if split.a != tuple(range(len(split.a))) or any(
         spec.masks != "A" for spec in config.specs().values()
     ):
@@ -153,7 +128,7 @@ def _masks(
 
 def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.device) -> Path:
     """The weights of the model with all of its categories; of several processes one writes."""
-    trained = final_weights(folder)
+    trained = training.final_weights(folder)
     if rows is None:
         return trained
     restore_categories(model, rows)
@@ -165,50 +140,34 @@ def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.d
     return whole
 
 
-@dataclass(frozen=True)
-class LargeResults:
-    """What `judge_large` gives.
-
-    Attributes:
-        metrics: for metrics.json.
-        examples: for examples.json; those with "given": "box" are masks in true boxes.
-        table: one line an instance, see `TrueBoxes.table`; None without true masks.
-    """
-
-    metrics: dict[str, Any]
-    examples: list[Result]
-    table: pd.DataFrame | None
-
-    def write(self, file: Path) -> dict[str, Path]:
-        """Write the table, where there is one; name -> file of what was written."""
-        if self.table is None:
-            return {}
-        atomic_write(file, self.table.to_csv(index=False))
-        return {file.name: file}
-
-
-def judge_large(model: MaskHeads, val: Dataset, split: Split, context: Context) -> LargeResults:
+def judge_large(
+    model: MaskHeads, val: Dataset, split: Split, context: Context
+) -> tuple[dict[str, Any], list[Result], pd.DataFrame | None]:
     """Judge every head of `model` on `val`.
 
     Returns:
-        `metrics`: head -> {segm, bbox: side -> the twelve numbers; true_boxes: side -> IoU, AR;
+        Metrics: head -> {segm, bbox: side -> the twelve numbers; true_boxes: side -> IoU, AR;
         groups: name -> AP, IoU, AR of these categories of B}, and beside the heads "naming" (side
         -> share of true boxes whose category is the classifier's first, or among its first five)
         and "judged" (side or group -> how many instances of how many categories). Visual Genome
         has no true masks: only {bbox: side -> the twelve numbers} is there.
+        Examples; those with "given": "box" are masks in true boxes.
+        One line an instance, see `TrueBoxes.table`; None without true masks.
     """
     config: LargeHeadsConfig = context.config
-    device, progress = pick_device(context.device), context.progress
-    results = predict_heads(model, val, device=device, progress=progress)
-    examples = head_examples(results, val, EXAMPLE_SCORE)
+    results = mask_heads.predict_heads(context, model, val)
+    examples = mask_heads.head_examples(results, val, EXAMPLE_SCORE)
     truth = val.ground_truth()
     if config.data == "visual-genome":
-        boxes = box_metrics(truth, results.of(results.heads[0]), split)
-        return LargeResults({head: {"bbox": boxes} for head in results.heads}, examples, None)
+        first, sides = results.of(results.heads[0]), training.sides_of(split)
+        stats, _ = training.coco_stats(truth, first, sides, "bbox")  # all heads have these boxes
+        return {head: {"bbox": stats} for head in results.heads}, examples, None
     groups = groups_without_masks(config, split)
     chosen = gallery(val, groups, config.gallery)
-    judged = judge_true_boxes(model, val, device=device, examples=chosen, progress=progress)
-    metrics = head_metrics(truth, results, dict.fromkeys(results.heads, split))
+    judged = judge_true_boxes(
+        model, val, device=pick_device(context.device), examples=chosen, progress=context.progress
+    )
+    metrics = mask_heads.head_metrics(truth, results, dict.fromkeys(results.heads, split))
     names = [category.name for category in val.categories]
     sides = {"A": split.a, "B": split.b, "all": range(len(split))} if split.b else {"A": split.a}
     for head, of_head in metrics.items():
@@ -222,19 +181,11 @@ def judge_large(model: MaskHeads, val: Dataset, split: Split, context: Context) 
                 for name, c in groups.items()
             },
         }
-    shared = _classifier_metrics(judged, sides, groups)
-    return LargeResults({**metrics, **shared}, examples + judged.examples, judged.table())
-
-
-def _classifier_metrics(boxes: TrueBoxes, sides: Groups, groups: Groups) -> dict[str, Any]:
-    """What is the same for all heads."""
-    return {
-        "naming": {
-            name: {"first": boxes.naming(members), "five": boxes.naming(members, 5)}
-            for name, members in sides.items()
-        },
-        "judged": {name: boxes.counts(members) for name, members in {**sides, **groups}.items()},
+    metrics["naming"] = {
+        name: {"first": judged.naming(c), "five": judged.naming(c, 5)} for name, c in sides.items()
     }
+    metrics["judged"] = {name: judged.counts(c) for name, c in {**sides, **groups}.items()}
+    return metrics, examples + judged.examples, judged.table()
 
 
 def groups_without_masks(config: PartialDataConfig, split: Split) -> dict[str, list[int]]:

@@ -7,26 +7,21 @@ costs little more than one of its rows. A head comes out as in a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
+from wsisbook.experiments import training
 from wsisbook.experiments.embedding import embedding_of
 from wsisbook.experiments.partial_data import data_sets, named_split
-from wsisbook.experiments.settings import HeadSpec, MaskHeadsConfig, PartialDataConfig
-from wsisbook.experiments.training import (
-    ap_by_side,
-    batches,
-    coco_stats,
-    examples_of,
-    load_detector,
-    record,
-    sides_of,
-    swap_splits,
-    train,
+from wsisbook.experiments.settings import (
+    GrabCutConfig,
+    HeadSpec,
+    MaskHeadsConfig,
+    PartialDataConfig,
 )
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Dataset
@@ -47,41 +42,25 @@ from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 EXAMPLE_SCORE = 0.5  # pictures show what is above it
 
-BuildMaskRCNN = Callable[[Literal["class-agnostic", "class-specific"]], MaskRCNN]
-
 
 def run_mask_heads(context: Context) -> Outcome:
     """Train and judge the heads; metrics of each are under its name."""
     config: MaskHeadsConfig = context.config
-    require_heads(config)
-    training, val = data_sets(config)
-    count = len(training.categories)
+    train_data, val = data_sets(config)
+    count = len(train_data.categories)
     splits = {name: split_of(spec, config, count) for name, spec in config.specs().items()}
     learnt = learnt_categories(config, splits)
-    model = build_heads(config, training, learnt, context.seed)
+    model = build_heads(config, train_data, learnt, context.seed)
     context.on_model(model)
-    load_detector(model, context)
-    labelled = labelled_for(training, learnt)
-    fitted = train(context, model, labelled)
-    results = predict_heads(
-        model, val, device=pick_device(context.device), progress=context.progress
-    )
+    training.load_detector(model, context)
+    labelled = labelled_for(train_data, learnt)
+    fitted = training.train(context, model, labelled)
+    results = predict_heads(context, model, val)
     splitless = {name for name, spec in config.specs().items() if spec.masks == "all"}
-    notes = {
-        "heads": len(config.heads),
-        "splits": {name: asdict(split) for name, split in splits.items()},
-    }
-    return record(
-        context, fitted, labelled, val,
-        head_metrics(val.ground_truth(), results, splits, splitless), notes,
-        examples=head_examples(results, val, EXAMPLE_SCORE),
-    )  # fmt: skip
-
-
-def require_heads(config: MaskHeadsConfig) -> None:
-    """Raise ValueError where the settings name no head."""
-    if not config.heads:
-        raise ValueError("no mask head is given; name at least one under `heads`")
+    metrics = head_metrics(val.ground_truth(), results, splits, splitless)
+    notes = {"heads": len(splits), "splits": {name: asdict(s) for name, s in splits.items()}}
+    examples = head_examples(results, val, EXAMPLE_SCORE)
+    return training.record(context, fitted, labelled, val, metrics, notes, examples=examples)
 
 
 def split_of(spec: HeadSpec, config: PartialDataConfig, category_count: int) -> Split:
@@ -104,26 +83,23 @@ def learnt_categories(
     }
 
 
-def labelled_for(training: Dataset, learnt: Mapping[str, Collection[int]]) -> PartialDataset:
+def labelled_for(train_data: Dataset, learnt: Mapping[str, Collection[int]]) -> PartialDataset:
     """The training data with the masks that any head learns from."""
-    return PartialDataset(training, sorted({c for members in learnt.values() for c in members}))
+    return PartialDataset(train_data, sorted({c for members in learnt.values() for c in members}))
 
 
 def build_heads(
-    config: MaskHeadsConfig, train: Dataset, learnt: Mapping[str, tuple[int, ...]], seed: int
+    config: MaskHeadsConfig, train_data: Dataset, learnt: Mapping[str, tuple[int, ...]], seed: int
 ) -> MaskHeads:
     """The heads that the settings name, with initial weights from the run's seed."""
-    count, lab = len(train.categories), config.builder == "mask_rcnn_lab"
-
-    def build(kind: Literal["class-agnostic", "class-specific"]) -> MaskRCNN:
-        return build_unfetched(config.builder, count, kind, config.pretrained, seed)
-
-    specs = config.specs()
+    count, specs = len(train_data.categories), config.specs()
+    if not specs:
+        raise ValueError("no mask head is given; name at least one under `heads`")
     reads = any(spec.kind == "transfer" and spec.inputs == "embedding" for spec in specs.values())
-    embedding = embedding_of(config, train) if reads else None
-    detector = build("class-agnostic")
+    embedding = embedding_of(config, train_data) if reads else None
+    detector = build_unfetched(config, count, "class-agnostic", seed)
     heads = {
-        name: build_branch(spec, build, detector, embedding, LAB_MLP_POOL if lab else 1, seed)
+        name: build_branch(spec, config, detector, embedding, count, seed)
         for name, spec in specs.items()
     }
     if config.regions is not None:
@@ -133,38 +109,32 @@ def build_heads(
 
 
 def build_unfetched(
-    builder: str,
+    config: MaskHeadsConfig | GrabCutConfig,
     category_count: int,
     kind: Literal["class-agnostic", "class-specific"],
-    pretrained: bool,
     seed: int,
 ) -> MaskRCNN:
     """A Mask R-CNN whose weights come from a detector's run, so ImageNet's are not fetched."""
-    if builder == "mask_rcnn_lab":
+    if config.builder == "mask_rcnn_lab":
         return builders.mask_rcnn_lab(category_count, kind, seed)
-    build = getattr(builders, builder)
-    return build(category_count, kind, seed, pretrained=pretrained, fetch=False)
+    build = getattr(builders, config.builder)
+    return build(category_count, kind, seed, pretrained=config.pretrained, fetch=False)
 
 
 def build_branch(
     spec: HeadSpec,
-    build: BuildMaskRCNN,
+    config: MaskHeadsConfig,
     detector: Detector,
     embedding: Tensor | None,
-    mlp_pool: int,
+    category_count: int,
     seed: int,
 ) -> MaskBranch:
-    """The head over `detector`, with the initial weights that it has in a model of its own.
+    """One head over `detector`, with the initial weights that it has in a model of its own.
 
-    Args:
-        spec: what it is.
-        build: makes a Mask R-CNN whose mask branch is taken.
-        detector: whose box predictor weight transfer reads.
-        embedding: (C, D), for `inputs` "embedding".
-        mlp_pool: see `MaskMLP`.
-        seed: of the initial weights of transfer and MLP.
+    `embedding` (C, D) is for `inputs` "embedding".
     """
-    model = build("class-specific" if spec.kind == "class-specific" else "class-agnostic")
+    kind = "class-agnostic" if spec.kind == "transfer" else spec.kind
+    model = build_unfetched(config, category_count, kind, seed)
     if spec.kind == "transfer":
         model.mask.predictor = transfer_predictor(
             detector.roi.box_predictor,
@@ -176,7 +146,8 @@ def build_branch(
             seed=seed,
         )
     if spec.mlp_layers:
-        add_mlp_branch(model, spec.mlp_layers, mlp_pool, seed)
+        pool = LAB_MLP_POOL if config.builder == "mask_rcnn_lab" else 1
+        add_mlp_branch(model, spec.mlp_layers, pool, seed)
     return model.mask
 
 
@@ -206,17 +177,16 @@ class HeadResults:
         ]
 
 
-def predict_heads(
-    model: MaskHeads, dataset: Dataset, *, device: torch.device, progress: bool = True
-) -> HeadResults:
+def predict_heads(context: Context, model: MaskHeads, dataset: Dataset) -> HeadResults:
     """Every head's predictions for every image, from one pass of the detector, in float32.
 
-    The model is moved to `device` and left in evaluation mode.
+    The model is moved to the context's device and left in evaluation mode.
     """
+    device = pick_device(context.device)
     model.to(device).eval()
     results = HeadResults(model.heads)
     with torch.inference_mode():
-        for samples in batches(dataset, "predict", progress):
+        for samples in training.batches(dataset, "predict", context.progress):
             by_head = model.predict_each([sample.image.to(device) for sample in samples])
             for place, sample in enumerate(samples):
                 detections = {name: images[place] for name, images in by_head.items()}
@@ -244,19 +214,16 @@ def head_metrics(
     boxes: dict[tuple, dict[str, dict[str, float]]] = {}  # equal for all heads of one split
     metrics: dict[str, Any] = {}
     for head in results.heads:
-        predicted, sides = results.of(head), sides_of(splits[head])
-        masks = ap_by_side(ground_truth, predicted, sides, "segm")
+        predicted, sides = results.of(head), training.sides_of(splits[head])
+        masks, per_category = training.coco_stats(ground_truth, predicted, sides, "segm")
         key = (splits[head].a, splits[head].b)
         if key not in boxes:
-            judged = ap_by_side(ground_truth, predicted, sides, "bbox")
-            boxes[key] = {side: coco_stats(ap) for side, ap in judged.items()}
+            boxes[key] = training.coco_stats(ground_truth, predicted, sides, "bbox")[0]
         metrics[head] = {
-            "segm": {side: coco_stats(ap) for side, ap in masks.items()},
-            "bbox": boxes[key],
-            "per_category": {"segm": dict(masks["all"].per_category)},
-        }
+            "segm": masks, "bbox": boxes[key], "per_category": {"segm": per_category},
+        }  # fmt: skip
         if head in splitless:
-            metrics[head]["reversed"] = swap_splits(metrics[head])
+            metrics[head]["reversed"] = training.swap_splits(metrics[head])
     return metrics
 
 
@@ -265,6 +232,6 @@ def head_examples(results: HeadResults, val: Dataset, min_score: float) -> list[
     return [
         {**example, "head": head}
         for head in results.heads
-        for example in examples_of(results.of(head), val.image_ids)
+        for example in training.examples_of(results.of(head), val.image_ids)
         if example["score"] >= min_score
     ]

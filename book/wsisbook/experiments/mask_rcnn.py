@@ -14,19 +14,10 @@ from dataclasses import asdict, replace
 from safetensors.torch import save
 from torch import Tensor
 
+from wsisbook.experiments import training
 from wsisbook.experiments.embedding import embedding_of
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.settings import MaskRcnnConfig, MaskXConfig
-from wsisbook.experiments.training import (
-    average_precisions,
-    examples_of,
-    load_detector,
-    predict,
-    record,
-    sides_of,
-    swap_splits,
-    train,
-)
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder
 from wsislib.atomic import atomic_write
@@ -43,17 +34,19 @@ DETECTION_WEIGHTS = "detection_weights.safetensors"
 def run_mask_rcnn(context: Context) -> Outcome:
     """Train and judge one Mask R-CNN; AP of masks and boxes on A, on B and on all."""
     config: MaskRcnnConfig = context.config
-    training, val = data_sets(config)
-    split = chosen_split(config, len(training.categories))
-    model = build_model(config, len(training.categories), context.seed)
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    model = build_model(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
-        load_detector(model, context, freeze=config.stage == "mask-head")
-    labelled = labelled_data(config, training, split, context.progress)
+        training.load_detector(model, context, freeze=config.stage == "mask-head")
+    labelled = labelled_data(config, train_data, split, context.progress)
     outcome = train_and_judge(context, model, labelled, val, split)
     if config.masks == "A":
         return outcome
-    return replace(outcome, metrics={**outcome.metrics, "reversed": swap_splits(outcome.metrics)})
+    return replace(
+        outcome, metrics={**outcome.metrics, "reversed": training.swap_splits(outcome.metrics)}
+    )
 
 
 def run_maskx(context: Context) -> Outcome:
@@ -63,17 +56,15 @@ def run_maskx(context: Context) -> Outcome:
     gradient stop protects.
     """
     config: MaskXConfig = context.config
-    training, val = data_sets(config)
-    count = len(training.categories)
-    split = chosen_split(config, count)
-    members = split.a if config.masks == "A" else tuple(range(count))
-    model = build_maskx(config, training, context.seed)
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    model = build_maskx(config, train_data, context.seed)
     context.on_model(model)
     start = None
     if config.warm_start:
-        load_detector(model, context, freeze=False)
+        training.load_detector(model, context, freeze=False)
         start = detection_rows(model.state_dict())
-    outcome = train_and_judge(context, model, PartialDataset(training, members), val, split)
+    outcome = train_and_judge(context, model, labelled_data(config, train_data, split), val, split)
     file = context.folder / DETECTION_WEIGHTS
     atomic_write(file, save(published_rows(detection_rows(model.state_dict()), start)))
     return replace(outcome, files={**outcome.files, DETECTION_WEIGHTS: file})
@@ -83,26 +74,26 @@ def train_and_judge(
     context: Context, model: MaskRCNN, labelled: Dataset, val: Dataset, split: Split
 ) -> Outcome:
     """Train `model` on `labelled` and judge it on `val`, as the context's settings say."""
-    fitted = train(context, model, labelled)
-    results = predict(context, model, val)
-    metrics = average_precisions(val.ground_truth(), results, sides_of(split))
-    return record(
+    fitted = training.train(context, model, labelled)
+    results = training.predict(context, model, val)
+    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
+    return training.record(
         context, fitted, labelled, val, metrics, {"split": asdict(split)},
-        examples=examples_of(results, val.image_ids),
+        examples=training.examples_of(results, val.image_ids),
     )  # fmt: skip
 
 
 def labelled_data(
-    config: MaskRcnnConfig, training: Dataset, split: Split, progress: bool = True
+    config: MaskRcnnConfig | MaskXConfig, train_data: Dataset, split: Split, progress: bool = True
 ) -> Dataset:
     """The training data with boxes of all instances and masks of those that may have one."""
     if config.masks == "none":
-        return WeakDataset(training, [LabelKind.BOX] * len(training), seed=0)
+        return WeakDataset(train_data, [LabelKind.BOX] * len(train_data), seed=0)
     if config.masks == "grabcut":
         folder = cache_folder() / "grabcut"
-        return GrabCutDataset(training, folder, config.workers, progress=progress)
-    members = split.a if config.masks == "A" else tuple(range(len(training.categories)))
-    return PartialDataset(training, members)
+        return GrabCutDataset(train_data, folder, config.workers, progress=progress)
+    members = split.a if config.masks == "A" else tuple(range(len(train_data.categories)))
+    return PartialDataset(train_data, members)
 
 
 def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
@@ -113,17 +104,17 @@ def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskR
     return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
 
 
-def build_maskx(config: MaskXConfig, training: Dataset, seed: int) -> MaskRCNN:
+def build_maskx(config: MaskXConfig, train_data: Dataset, seed: int) -> MaskRCNN:
     """The Mask^X R-CNN that the settings name, with initial weights from the run's seed."""
     large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
     return getattr(builders_maskx, config.builder)(
-        len(training.categories),
+        len(train_data.categories),
         config.inputs,
         config.layers,
         config.activation,
         config.mlp_layers,
         config.stop_gradient,
-        embedding_of(config, training) if config.inputs == "embedding" else None,
+        embedding_of(config, train_data) if config.inputs == "embedding" else None,
         seed,
         **large,
     )

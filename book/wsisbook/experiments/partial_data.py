@@ -75,11 +75,7 @@ def world_spec(config: PartialDataConfig) -> WorldSpec:
 
 
 def coco_masks(config: PartialDataConfig) -> CocoDataset:
-    """COCO's training images with their masks, for heads over a detector of Visual Genome.
-
-    Raises:
-        ValueError: files are missing, cannot be trained on, or hold other categories than COCO's.
-    """
+    """COCO's training images with their masks, for heads over a detector of Visual Genome."""
     _require_genome_files(config)
     dataset = _coco(config.train_annotations, config.train_images)
     names = tuple(category.name for category in dataset.categories)
@@ -122,11 +118,7 @@ def _require_genome_files(config: PartialDataConfig) -> None:
 
 
 def data_file(name: str) -> Path:
-    """The path of a file of the data folder.
-
-    Raises:
-        ValueError: it is not there; says which folder was searched.
-    """
+    """The path of a file of the data folder."""
     folder = data_folder()
     if not name or not (folder / name).exists():
         raise ValueError(
@@ -178,24 +170,17 @@ def chosen_split(config: PartialDataConfig, category_count: int) -> Split:
 
 
 def named_split(name: str, a_count: int, seed: int, category_count: int) -> Split:
-    """The split `name`; `a_count` is for "world", "world-reversed" and "first", `seed` for worlds.
-
-    Raises:
-        ValueError: no such split, or one of another number of categories.
-    """
+    """The split `name`; `a_count` and `seed` are for those that depend on them."""
     if name in ("world", "world-reversed"):
         split = world_split(category_count, a_count, seed)
-        if name == "world-reversed":
-            split = reversed_split(split)
+        split = reversed_split(split) if name == "world-reversed" else split
     elif name == "first":
         split = make_split(f"first-{a_count}-of-{category_count}", range(a_count), category_count)
-    elif name in ("voc", "nonvoc"):
-        split = coco_voc_split("voc" if name == "voc" else "nonvoc")
     else:
-        named = {split.name: split for split in random_splits()}
+        named = {"voc": coco_voc_split("voc"), "nonvoc": coco_voc_split("nonvoc")}
+        named |= {split.name: split for split in random_splits()}
         if name not in named:
-            plain = ("world", "world-reversed", "frequent", "first", "voc", "nonvoc")
-            known = ", ".join((*plain, *named))
+            known = ", ".join(("world", "world-reversed", "frequent", "first", *named))
             raise ValueError(f"unknown split {name!r}; known: {known}")
         split = named[name]
     return split.check(category_count)

@@ -21,11 +21,11 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from wsisbook.experiments import training
 from wsisbook.experiments.mask_heads import build_heads, labelled_for, learnt_categories
 from wsisbook.experiments.partial_data import data_sets, named_split
 from wsisbook.experiments.sequential_heads import SequentialHeads
 from wsisbook.experiments.settings import SPLIT_KINDS, RandomSplitsConfig
-from wsisbook.experiments.training import batches, load_detector, record, train
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Dataset
 from wsislib.engine.device import pick_device
@@ -40,29 +40,22 @@ MIN_POINTS = 4  # with fewer a rank correlation says nothing
 def run_random_splits(context: Context) -> Outcome:
     """Train the heads of all splits and judge each on its B."""
     config: RandomSplitsConfig = context.config
-    training, val = data_sets(config)
-    splits = splits_of(config, len(training.categories))
+    train_data, val = data_sets(config)
+    splits = splits_of(config, len(train_data.categories))
     by_head = {f"{name}-{kind}": split for name, split in splits.items() for kind in SPLIT_KINDS}
     learnt = learnt_categories(config, by_head)
-    labelled = labelled_for(training, learnt)
-    model = SequentialHeads.of(build_heads(config, training, learnt, context.seed))
+    labelled = labelled_for(train_data, learnt)
+    model = SequentialHeads.of(build_heads(config, train_data, learnt, context.seed))
     context.on_model(model)
-    load_detector(model, context)
-    fitted = train(context, model, labelled)
-    masks = predict_splits(
-        model, val, by_head, device=pick_device(context.device), progress=context.progress
-    )
-    metrics = judge_splits(training.ground_truth(), val.ground_truth(), masks, splits)
-    return record(context, fitted, labelled, val, metrics, {"heads": len(by_head)})
+    training.load_detector(model, context)
+    fitted = training.train(context, model, labelled)
+    masks = predict_splits(context, model, val, by_head)
+    metrics = judge_splits(train_data.ground_truth(), val.ground_truth(), masks, splits)
+    return training.record(context, fitted, labelled, val, metrics, {"heads": len(by_head)})
 
 
 def splits_of(config: RandomSplitsConfig, category_count: int) -> dict[str, Split]:
-    """Split name -> who is in A and who in B.
-
-    Raises:
-        ValueError: the authors' splits of data without 80 categories, or a size that leaves
-            nobody in B.
-    """
+    """Split name -> who is in A and who in B."""
     splits = {}
     for name, (size, trial) in config.split_names().items():
         drawn = name if config.draw == "paper" else "world"
@@ -85,10 +78,8 @@ class SmallResult(NamedTuple):
     def of(cls, result: Result) -> SmallResult:
         """What is stored of a COCO result."""
         code = result["segmentation"]
-        return cls(
-            result["image_id"], result["category_id"], result["score"], tuple(code["size"]),
-            code["counts"],
-        )  # fmt: skip
+        size, counts = tuple(code["size"]), code["counts"]
+        return cls(result["image_id"], result["category_id"], result["score"], size, counts)
 
     def result(self) -> Result:
         """As a COCO result without its box."""
@@ -101,22 +92,18 @@ class SmallResult(NamedTuple):
 
 
 def predict_splits(
-    model: SequentialHeads,
-    dataset: Dataset,
-    splits: Mapping[str, Split],
-    *,
-    device: torch.device,
-    progress: bool = True,
+    context: Context, model: SequentialHeads, dataset: Dataset, splits: Mapping[str, Split]
 ) -> dict[str, list[SmallResult]]:
-    """Masks that every head predicts of its B, from one pass of the detector, in float32.
+    """Masks that every head predicts of the B of its split, in float32.
 
-    The model is moved to `device` and left in evaluation mode; `splits` are those of the heads.
+    The model is moved to the context's device and left in evaluation mode.
     """
+    device = pick_device(context.device)
     model.to(device).eval()
     judged = {head: ~split.mask_categories() for head, split in splits.items()}
     masks: dict[str, list[SmallResult]] = {head: [] for head in splits}
     with torch.inference_mode():
-        for samples in batches(dataset, "predict", progress):
+        for samples in training.batches(dataset, "predict", context.progress):
             by_head = model.predict_among([s.image.to(device) for s in samples], judged)
             for head, images in by_head.items():
                 for sample, detections in zip(samples, images, strict=True):
@@ -126,25 +113,22 @@ def predict_splits(
 
 
 def judge_splits(
-    train: Mapping[str, Any],
+    train_data: Mapping[str, Any],
     truth: Mapping[str, Any],
     masks: Mapping[str, Iterable[SmallResult]],
     splits: Mapping[str, Split],
 ) -> dict[str, Any]:
     """The numbers of every split, and their summary.
 
-    Args:
-        train: COCO dictionary of the training data.
-        truth: that of the images that `masks` were predicted in.
-        masks: `<split>-class-agnostic` and `<split>-transfer` -> their masks on B.
-        splits: split -> who is in A and B.
+    `train_data` and `truth`, of the images that the masks were predicted in, are COCO
+    dictionaries; `masks` are those on B of `<split>-class-agnostic` and `<split>-transfer`.
 
     Returns:
         `summary` of the splits; "category_instances", training instances of each category in
         order; and under "splits" of each "a_count", "instances", "relative_gain", and its heads
         "class-agnostic" and "transfer": "AP", "AP50" and "per_category", all on B.
     """
-    instances = instances_by_category(train)
+    instances = instances_by_category(train_data)
     numbers: dict[str, dict[str, Any]] = {}
     for name, split in splits.items():
         line: dict[str, Any] = {
@@ -204,22 +188,14 @@ def _means(splits: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rank correlation.
+    """Spearman's rank correlation."""
 
-    Attributes:
-        rho: -1..1; NaN where it is undefined (too few points, or all alike on one axis).
-        p: chance of so large a correlation among n unrelated points (two-sided, by Student's t).
-        low, high: 95 % percentile bootstrap interval of `rho`.
-        n: points.
-        groups: what was drawn in the bootstrap; equal to n where every point stands for itself.
-    """
-
-    rho: float
-    p: float
-    low: float
+    rho: float  # -1..1; NaN where it is undefined (too few points, or all alike on one axis)
+    p: float  # chance of so large a correlation among n unrelated points (two-sided, Student's t)
+    low: float  # 95 % percentile bootstrap interval of `rho`
     high: float
-    n: int
-    groups: int
+    n: int  # points
+    groups: int  # drawn in the bootstrap; equal to n where every point stands for itself
 
     @property
     def brief(self) -> str:
@@ -243,15 +219,10 @@ def rank_correlation(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> RankCorrelation:
-    """Spearman's correlation of `x` and `y`, pairs with a NaN left out.
+    """Spearman's correlation of `x` (n,) and `y` (n,), pairs with a NaN left out.
 
-    Args:
-        x: (n,) numbers.
-        y: (n,) numbers.
-        groups: (n,) what each pair belongs to, where pairs are not independent: the bootstrap
-            then draws whole groups. `p` knows nothing of groups; trust the interval.
-        draws: of the bootstrap.
-        seed: of the draws.
+    `groups` (n,) is what each pair belongs to, where pairs are not independent: the bootstrap
+    then draws whole groups. `p` ignores groups; trust the interval.
 
     Raises:
         ValueError: the lengths differ.

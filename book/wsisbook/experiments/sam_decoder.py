@@ -12,26 +12,18 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from wsisbook.experiments import training
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.training import (
-    average_precisions,
-    examples_of,
-    final_weights,
-    predict,
-    train,
-)
 from wsisbook.experiments.wish import build_model, jitter, taught_data, teacher_of, weak_data
 from wsisbook.experiments.wish_settings import SamDecoderConfig
 from wsisbook.runs.environment import peak_memory_mib
 from wsisbook.runs.experiments import Context, Outcome
-from wsislib.atomic import read_json
 from wsislib.data.sample import Dataset, Detections, LabelKind, Sample
 from wsislib.data.transforms import tight_boxes
 from wsislib.engine.device import describe_device, pick_device
@@ -63,7 +55,7 @@ def run_sam_decoder(context: Context) -> Outcome:
     """
     config: SamDecoderConfig = context.config
     device = pick_device(context.device)
-    training, val = data_sets(config)
+    train_data, val = data_sets(config)
     teacher = teacher_of(config, context.needs)
     assert teacher is not None
     costs: dict[str, Any] = {}
@@ -72,69 +64,46 @@ def run_sam_decoder(context: Context) -> Outcome:
         kind = LabelKind.BOX if config.variant == "true-boxes" else LabelKind.POINT
         results = _with_true_prompts(teacher.to(device), val, kind)
     else:
-        wish = trained_wish(context, len(training.categories), teacher)
-        predictor = _variant(context, wish, teacher, training)
+        wish = trained_wish(context, len(train_data.categories), teacher)
+        predictor = _variant(context, wish, teacher, train_data)
         if config.variant == "tuned":
             files["history.csv"] = context.folder / "history.csv"
-        results = predict(context, predictor, val)
+        results = training.predict(context, predictor, val)
         costs["inference"] = _costs(predictor, wish, val, device)
+    fingerprints = {"train": train_data.fingerprint(), "val": val.fingerprint()}
     return Outcome(
-        metrics={**average_precisions(val.ground_truth(), results, {}), **costs},
-        data={
-            "train": training.fingerprint(),
-            "val": val.fingerprint(),
-            "teacher": teacher.fingerprint,
-        },
+        metrics={**training.average_precisions(val.ground_truth(), results, {}), **costs},
+        data={**fingerprints, "teacher": teacher.fingerprint},
         device=describe_device(device),
-        examples=examples_of(results, val.image_ids),
+        examples=training.examples_of(results, val.image_ids),
         files=files,
         notes={"teacher": teacher.name},
     )
 
 
 def trained_wish(context: Context, category_count: int, teacher: Teacher) -> WISH:
-    """The WISH that the row needs, with its weights.
-
-    Raises:
-        ValueError: the row declares no `wish` among its needs, or one that was trained with other
-            categories, another builder, teacher or kind of tokens.
-    """
-    if "wish" not in context.needs:
-        raise ValueError(
-            "this run looks at a trained WISH; declare the run that trains it as `wish` under "
-            "`needs`"
-        )
-    folder, config = context.needs["wish"], context.config
-    trained_with = read_json(folder / "params.json")["settings"]
-    defaults = {field.name: field.default for field in fields(config)}
-    for name in _SAME:
-        here, there = getattr(config, name), trained_with.get(name, defaults[name])
-        if there != here:
-            raise ValueError(
-                f"the WISH of {folder} was trained with {name} = {there!r}, but this run has "
-                f"{here!r}; give both rows the same, or name another row under `needs`"
-            )
-    model = build_model(config, category_count, teacher, context.seed, fetch=False)
+    """The WISH that the row needs, with its weights."""
+    folder = training.needed_run(context, "wish", _SAME)
+    model = build_model(context.config, category_count, teacher, context.seed, fetch=False)
     context.on_model(model)
-    load_weights(final_weights(folder), model)
+    load_weights(training.final_weights(folder), model)
     return cast(WISH, model)
 
 
 def _variant(
-    context: Context, wish: WISH, teacher: Teacher, training: Dataset
+    context: Context, wish: WISH, teacher: Teacher, train_data: Dataset
 ) -> WISH | SamDecoderInference:
     """The model that predicts; tuning is done here."""
     config: SamDecoderConfig = context.config
     if config.variant == "mask-head":
         return wish
     if config.variant != "tuned":
-        return SamDecoderInference(
-            wish, teacher, "boxes" if config.variant == "boxes" else "embedding"
-        )
+        boxes = config.variant == "boxes"
+        return SamDecoderInference(wish, teacher, "boxes" if boxes else "embedding")
     device = pick_device(context.device)
     tuning = DecoderTuning(wish.to(device), teacher.to(device))
-    labelled = taught_data(weak_data(config, training, context.seed), teacher, context.progress)
-    train(context, tuning, labelled, {}, augment=jitter(config))
+    labelled = taught_data(weak_data(config, train_data, context.seed), teacher, context.progress)
+    training.train(context, tuning, labelled, {}, augment=jitter(config))
     return SamDecoderInference(wish, teacher, "embedding", tuning.decoder)
 
 
@@ -170,33 +139,18 @@ def _costs(
         needed += [predictor.teacher.sam]
         needed += [wish.prompt_head] if predictor.prompted == "embedding" else []
     count = sum(p.numel() * p.element_size() for one in needed for p in one.parameters())
-    return {
-        "ms": cost.milliseconds,
-        "ratio": cost.ratio,
-        "memory_mib": cost.memory_mib,
-        "weights_mib": count / 2**20,
-    }
-
-
-@dataclass(frozen=True)
-class InferenceCost:
-    """Costs of one image at a time.
-
-    Attributes:
-        milliseconds: median over images.
-        ratio: median over images of its time by the peer's on the same image.
-        memory_mib: peak memory of the process (on a GPU: of the GPU) meanwhile; None where unknown.
-    """
-
-    milliseconds: float
-    ratio: float
-    memory_mib: float | None
+    return {**cost, "weights_mib": count / 2**20}
 
 
 def inference_cost(
     predict: Predict, peer: Predict, images: Sequence[Tensor], device: torch.device
-) -> InferenceCost:
-    """Time `predict` and `peer` on each image in turn, after one image of warm-up."""
+) -> dict[str, float | None]:
+    """Time `predict` and `peer` on each image in turn, after one image of warm-up.
+
+    Returns:
+        Medians over images of `ms` and of its `ratio` to the peer's time on the same image;
+        `memory_mib`, the peak of one prediction, None where unknown.
+    """
     pairs = []
     for image in [images[0], *images]:
         one = image.to(device)
@@ -204,11 +158,11 @@ def inference_cost(
     times, peer_times = zip(*pairs[1:], strict=True)
     forget_peak(device)
     predict([images[0].to(device)])
-    return InferenceCost(
-        1000 * statistics.median(times),
-        statistics.median(a / b for a, b in zip(times, peer_times, strict=True)),
-        peak_of(device),
-    )
+    return {
+        "ms": 1000 * statistics.median(times),
+        "ratio": statistics.median(a / b for a, b in zip(times, peer_times, strict=True)),
+        "memory_mib": peak_of(device),
+    }
 
 
 def forget_peak(device: torch.device) -> None:

@@ -71,17 +71,10 @@ def eager_backward(compute: Callable[[], Tensor], parameters: Iterable[Tensor]) 
     """The scalar that `compute` gives, with the gradient that it has for `parameters`.
 
     The gradient is taken as soon as the value is known, so what autograd stores for the way back
-    is freed before the next loss begins. Value and gradient are those of `compute()` itself, bit
-    for bit where the loss has weight 1; a weight is applied to the gradient at its end, which may
-    round otherwise.
-
-    Args:
-        compute: gives a scalar; of all tensors that need a gradient it may use `parameters` alone,
-            because to others none is handed on.
-        parameters: leaves; those that need no gradient are left out.
-
-    Returns:
-        A scalar that can be weighted, added to others and differentiated once.
+    is freed before the next loss begins. Of all tensors that need a gradient `compute` may use
+    `parameters` alone, because to others none is handed on. The scalar can be weighted, added to
+    others and differentiated once; value and gradient are those of `compute()`, bit for bit where
+    the weight is 1 (another one is applied to the gradient at its end, which may round otherwise).
     """
     learnt = [p for p in parameters if p.requires_grad]
     if not torch.is_grad_enabled() or not learnt:

@@ -21,6 +21,7 @@ anything; what a run does is named by its place and looked up when it runs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -114,14 +115,13 @@ class MaskRcnnConfig(PartialDataConfig):
     # alone. "mask-head" takes the weights of the run that it `needs` as `detector`, freezes them
     # and trains the mask branch (the paper's stage-wise training).
     stage: Literal["end-to-end", "detector", "mask-head"] = "end-to-end"
-    # Which categories have masks in training; "none" is for the detector. "grabcut": GrabCut's
-    # masks of all boxes, made once and kept in build/grabcut (by `workers` processes).
+    # Which categories have masks in training; "none" is for the detector, "grabcut" GrabCut's
+    # masks of all boxes, made once (by `workers` processes).
     masks: Literal["A", "all", "none", "grabcut"] = "A"
     builder: Builder = "mask_rcnn_lab"  # see wsislib.models
     mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
     pretrained: bool = True  # for the large builders
-    # End to end, begin with the weights of the run that it `needs` as `detector`: the lab has no
-    # ImageNet to start from, a shared detector plays that part.
+    # Begin with the weights of the run that it `needs` as `detector`: the lab's ImageNet.
     warm_start: bool = False
 
     def __post_init__(self) -> None:
@@ -193,14 +193,12 @@ class MaskHeadsConfig(EmbeddingConfig):
     `clip_norm` must be 0: the norm of one gradient over all heads would tie them together.
     """
 
-    # Which Mask R-CNN the heads and the detector are those of; `pretrained` must be as it was for
-    # the detector.
-    builder: Builder = "mask_rcnn_lab"
+    builder: Builder = "mask_rcnn_lab"  # the detector's, as is the next
     pretrained: bool = True
-    # How many an image to learn on, a quarter of them foreground; None leaves the builder's. Few
+    # An image to learn on, a quarter of them foreground; None leaves the builder's number. Few
     # from many images teach more than many from few.
     regions: int | None = None
-    # Name -> settings, see `HeadSpec`. Rows of study.yml show them by `view: {.., prefix: <name>}`.
+    # Name -> settings of a `HeadSpec`. Rows of study.yml show one by `view: {.., prefix: <name>}`.
     heads: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -286,9 +284,7 @@ class LargeHeadsConfig(MaskHeadsConfig):
 
     score_threshold: float = 0.05  # as of the detector, as is the next
     detections: int = 100
-    # Of how many categories without masks, at each distance to those with masks, the masks of one
-    # instance are stored for pictures.
-    gallery: int = 24
+    gallery: int = 24  # categories of B at each distance to A that pictures show one instance of
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -299,10 +295,9 @@ class LargeHeadsConfig(MaskHeadsConfig):
 
 
 def _check_detections(config: LargeDetectorConfig | LargeHeadsConfig) -> None:
-    if not 0 <= config.score_threshold < 1:
-        raise ValueError(
-            f"score_threshold is {config.score_threshold}; it must be 0 or more, below 1"
-        )
+    score = config.score_threshold
+    if not 0 <= score < 1:
+        raise ValueError(f"score_threshold is {score}; it must be 0 or more, below 1")
     if config.detections < 1:
         raise ValueError(f"detections is {config.detections}; at least 1 an image is needed")
 
@@ -311,8 +306,7 @@ def _check_detections(config: LargeDetectorConfig | LargeHeadsConfig) -> None:
 class GrabCutConfig(PartialDataConfig):
     """Settings of a run that segments a detector's boxes by GrabCut, in `workers` processes."""
 
-    # Which Mask R-CNN the detector is that of; `pretrained` must be as it was there.
-    builder: Builder = "mask_rcnn_lab"
+    builder: Builder = "mask_rcnn_lab"  # the detector's, as is the next
     pretrained: bool = True
     iterations: int = 5  # see `wsislib.labels.grabcut.grabcut_mask`, as for the next
     margin: float = 1.0
@@ -340,13 +334,13 @@ class HeadObjectsConfig(RunConfig):
             raise ValueError(f"scenes is {self.scenes}; look at one at least")
 
 
+def _parts(*names: str) -> Callable[[Any], tuple[str, ...]]:
+    return lambda config: (config.data, "labels", *names)
+
+
 def _mask_rcnn_parts(config: MaskRcnnConfig) -> tuple[str, ...]:
     masks = ("grabcut",) if config.masks == "grabcut" else ()
     return (config.data, "labels", *masks, "mask_rcnn", "engine", "evaluation")
-
-
-def _transfer_parts(config: PartialDataConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "mask_rcnn", "transfer", "engine", "evaluation")
 
 
 def _large_parts(config: LargeHeadsConfig) -> tuple[str, ...]:
@@ -354,32 +348,27 @@ def _large_parts(config: LargeHeadsConfig) -> tuple[str, ...]:
     return (*_transfer_parts(config), *masks)
 
 
-def _grabcut_parts(config: GrabCutConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "grabcut", "mask_rcnn", "evaluation")
+_transfer_parts = _parts("mask_rcnn", "transfer", "engine", "evaluation")
+_grabcut_parts = _parts("grabcut", "mask_rcnn", "evaluation")
 
-
-def _head_objects_parts(config: HeadObjectsConfig) -> tuple[str, ...]:
-    return ("evaluation",)  # those of the trained heads come with what it needs
-
-
-HERE = "wsisbook.experiments"
-MASK_RCNN = Experiment(
-    MaskRcnnConfig, f"{HERE}.mask_rcnn:run_mask_rcnn", _mask_rcnn_parts, data_files
-)
-MASKX = Experiment(MaskXConfig, f"{HERE}.mask_rcnn:run_maskx", _transfer_parts, embedding_files)
+IN = "wsisbook.experiments."
+MASK_RCNN = Experiment(MaskRcnnConfig, IN + "mask_rcnn:run_mask_rcnn", _mask_rcnn_parts, data_files)
+MASKX = Experiment(MaskXConfig, IN + "mask_rcnn:run_maskx", _transfer_parts, embedding_files)
 MASK_HEADS = Experiment(
-    MaskHeadsConfig, f"{HERE}.mask_heads:run_mask_heads", _transfer_parts, embedding_files
+    MaskHeadsConfig, IN + "mask_heads:run_mask_heads", _transfer_parts, embedding_files
 )
 RANDOM_SPLITS = Experiment(
-    RandomSplitsConfig, f"{HERE}.random_splits:run_random_splits", _transfer_parts, data_files
+    RandomSplitsConfig, IN + "random_splits:run_random_splits", _transfer_parts, data_files
 )
 LARGE_DETECTOR = Experiment(
-    LargeDetectorConfig, f"{HERE}.large:run_large_detector", _mask_rcnn_parts, data_files
+    LargeDetectorConfig, IN + "large:run_large_detector", _mask_rcnn_parts, data_files
 )
 LARGE_HEADS = Experiment(
-    LargeHeadsConfig, f"{HERE}.large:run_large_heads", _large_parts, embedding_files
+    LargeHeadsConfig, IN + "large:run_large_heads", _large_parts, embedding_files
 )
-GRABCUT = Experiment(GrabCutConfig, f"{HERE}.grabcut:run_grabcut", _grabcut_parts, data_files)
+GRABCUT = Experiment(GrabCutConfig, IN + "grabcut:run_grabcut", _grabcut_parts, data_files)
 HEAD_OBJECTS = Experiment(
-    HeadObjectsConfig, f"{HERE}.head_objects:run_head_objects", _head_objects_parts
+    HeadObjectsConfig,
+    IN + "head_objects:run_head_objects",
+    lambda config: ("evaluation",),  # those of the trained heads come with what it needs
 )

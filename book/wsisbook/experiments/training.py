@@ -1,8 +1,9 @@
 """What the experiments share: train, judge and record; begin with a trained detector.
 
-fitted = train(context, model, labelled)
-results = predict(context, model, val)
-return record(context, fitted, labelled, val, average_precisions(...), notes)
+A run ends with
+    fitted = train(context, model, labelled)
+    results = predict(context, model, val)
+    return record(context, fitted, labelled, val, average_precisions(...), notes)
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from wsislib.atomic import read_json
 from wsislib.data.sample import Dataset, Sample
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import describe_device, pick_device
-from wsislib.engine.evaluate import ApResult, coco_ap
+from wsislib.engine.evaluate import coco_ap
 from wsislib.engine.predict import Result, predict_all
 from wsislib.engine.train import FitResult, fit
 from wsislib.engine.weights import load_weights
@@ -29,8 +30,6 @@ from wsislib.labels.splits import Split
 from wsislib.models.maskrcnn.detector import Detector
 
 EXAMPLE_SCENES, EXAMPLES_A_SCENE = 12, 20
-# Settings that decide which categories there are and in which order.
-_CATEGORIES = ("data", "categories", "world_seed")
 
 
 def train(
@@ -80,15 +79,16 @@ def record(
     val: Dataset,
     metrics: Mapping[str, Any],
     notes: Mapping[str, Any],
+    files: Mapping[str, Path] | None = None,
     **others: Any,
 ) -> Outcome:
-    """The outcome of a training; `others` are further fields of `Outcome`."""
+    """The outcome of a training: `files` beside its history, `others` further fields of it."""
     checkpoints = context.folder / "checkpoints"
     outcome = Outcome(
         metrics=metrics,
         data={"train": labelled.fingerprint(), "val": val.fingerprint()},
         device=describe_device(pick_device(context.device)),
-        files={"history.csv": context.folder / "history.csv"},
+        files={"history.csv": context.folder / "history.csv", **(files or {})},
         weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
         peak_memory_mib=fitted.peak_memory_mib,
         notes={"training_seconds": round(fitted.seconds, 1), **notes},
@@ -115,37 +115,30 @@ def average_precisions(
     """
     metrics: dict[str, Any] = {"per_category": {}}
     for kind in ("segm", "bbox"):
-        judged = ap_by_side(ground_truth, results, sides, kind)
-        metrics[kind] = {side: coco_stats(ap) for side, ap in judged.items()}
-        metrics["per_category"][kind] = dict(judged["all"].per_category)
+        stats, per_category = coco_stats(ground_truth, results, sides, kind)
+        metrics[kind], metrics["per_category"][kind] = stats, per_category
     return metrics
 
 
-def ap_by_side(
+def coco_stats(
     ground_truth: dict,
     results: list[Result],
     sides: Mapping[str, Sequence[int]],
     kind: Literal["segm", "bbox"],
-) -> dict[str, ApResult]:
-    """AP on "all" categories and on each side that has any."""
+) -> tuple[dict[str, dict[str, float]], dict[str, float]]:
+    """COCO's twelve numbers on "all" and on each side that has categories; AP per category."""
     members = {"all": None, **{side: list(chosen) for side, chosen in sides.items() if chosen}}
-    return {
+    judged = {
         side: coco_ap(ground_truth, results, categories=chosen, iou_type=kind)
         for side, chosen in members.items()
     }
+    stats = {side: {n: float(v) for n, v in ap.numbers().items()} for side, ap in judged.items()}
+    return stats, dict(judged["all"].per_category)
 
 
 def sides_of(split: Split) -> dict[str, Sequence[int]]:
     """The sides of a split as `average_precisions` takes them."""
     return {"A": split.a, "B": split.b}
-
-
-def coco_stats(result: ApResult) -> dict[str, float]:
-    """The twelve numbers of COCO by name."""
-    names = (
-        "AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL",
-    )  # fmt: skip
-    return {name: float(getattr(result, name)) for name in names}
 
 
 def mask_iou(first: Tensor, second: Tensor) -> Tensor:
@@ -169,39 +162,37 @@ def swap_splits(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load_detector(model: Detector, context: Context, freeze: bool = True) -> None:
-    """Load the detector of the run that this one needs, and freeze it unless told otherwise.
-
-    Raises:
-        ValueError: the row declares no `detector` among its needs, or it knows other categories.
-    """
-    if "detector" not in context.needs:
-        raise ValueError(
-            "this run begins with a trained detector; declare the run that trains it as "
-            "`detector` under `needs`"
-        )
-    folder = context.needs["detector"]
-    _check_categories(folder, context)
+    """Load the detector of the run that this one needs, and freeze it unless told otherwise."""
+    # Weights of the right shape may still belong to other categories, or to another order.
+    folder = needed_run(context, "detector", ("data", "categories", "world_seed"))
     load_weights(final_weights(folder), model, skip=("mask.", "heads."))
     if freeze:
         model.freeze_detector()
 
 
+def needed_run(context: Context, label: str, names: Sequence[str] = ()) -> Path:
+    """The folder of the run that the row needs as `label`."""
+    if label not in context.needs:
+        raise ValueError(
+            f"no run {label!r} is there; declare the run that trains it as `{label}` under `needs`"
+        )
+    folder, config = context.needs[label], context.config
+    params = folder / "params.json"
+    if not params.is_file():
+        return folder
+    # A setting that is younger than the record had its default then.
+    defaults = {field.name: field.default for field in fields(config)}
+    trained_with = {**defaults, **read_json(params)["settings"]}
+    for name in names:
+        here, there = getattr(config, name), trained_with[name]
+        if there != here:
+            raise ValueError(
+                f"the {label} of {folder} was trained with {name} = {there!r}, but this run has "
+                f"{here!r}; give both rows the same, or name another row under `needs`"
+            )
+    return folder
+
+
 def final_weights(folder: Path) -> Path:
     """The trained weights of the run in `folder`."""
     return folder / "checkpoints" / "final.safetensors"
-
-
-def _check_categories(folder: Path, context: Context) -> None:
-    """Weights of the right shape may still belong to other categories."""
-    try:
-        trained_with = read_json(folder / "params.json")["settings"]
-    except FileNotFoundError:
-        return
-    for name in _CATEGORIES:
-        here = getattr(context.config, name, None)
-        if trained_with.get(name, here) != here:
-            raise ValueError(
-                f"the detector was trained with {name} = {trained_with[name]!r}, but this run has "
-                f"{here!r}: it knows other categories. Train a detector for these, or name "
-                "another row under `needs`."
-            )

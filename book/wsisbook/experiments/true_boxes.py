@@ -35,20 +35,13 @@ ONLY_HEAD = "mask"  # how the one branch of a Mask R-CNN is called
 
 @dataclass
 class TrueBoxes:
-    """N instances with masks, each judged in its true box.
-
-    Attributes:
-        image_ids: (N,) int.
-        categories: (N,) int, category indices.
-        places: (N,) int, how many categories the classifier puts before the true one.
-        iou: head -> (N,) float 0..1, of its mask in the true box with the true mask.
-        examples: COCO results of the chosen instances, with "head" and "iou".
-    """
+    """N instances with masks, each judged in its true box."""
 
     image_ids: list[int] = field(default_factory=list)
-    categories: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    iou: dict[str, list[float]] = field(default_factory=dict)
+    categories: list[int] = field(default_factory=list)  # (N,) indices
+    places: list[int] = field(default_factory=list)  # categories ranked before the true one
+    iou: dict[str, list[float]] = field(default_factory=dict)  # head -> (N,) with the true mask
+    # COCO results of the chosen instances, with "head" and "iou"
     examples: list[Result] = field(default_factory=list)
 
     def quality(self, head: str, members: Sequence[int] | None = None) -> dict[str, float]:
@@ -105,17 +98,21 @@ def judge_true_boxes(
 
     The model is moved to `device` and left in evaluation mode. `examples` are image id -> places
     in its label of the instances whose predicted masks are returned.
-
-    Raises:
-        ValueError: an image has no masks to judge by.
     """
     model.to(device).eval()
     heads = branches(model)
     judged = TrueBoxes(iou={name: [] for name in heads})
     with torch.inference_mode():
         for samples in batches(dataset, "true boxes", progress, batch_size):
-            _judge(model, heads, [_with_masks(s).to(device) for s in samples], judged, examples)
-    for example in judged.examples:
+            for sample in samples:
+                if sample.label.kind != LabelKind.MASK:
+                    raise ValueError(
+                        f"image {sample.image_id}: masks in true boxes are judged against true "
+                        f"masks, but its label is of kind {sample.label.kind.name}; take a data "
+                        "set that has masks"
+                    )
+            _judge(model, heads, [sample.to(device) for sample in samples], judged, examples)
+    for example in judged.examples:  # category index to the data set's id
         example["category_id"] = dataset.categories[example["category_id"]].id
     return judged
 
@@ -184,15 +181,6 @@ def _judge(
                         "given": "box",
                     }
                 )
-
-
-def _with_masks(sample: Sample) -> Sample:
-    if sample.label.kind != LabelKind.MASK:
-        raise ValueError(
-            f"image {sample.image_id}: masks in true boxes are judged against true masks, but its "
-            f"label is of kind {sample.label.kind.name}; take a data set that has masks"
-        )
-    return sample
 
 
 def _xywh(box: Tensor) -> list[float]:

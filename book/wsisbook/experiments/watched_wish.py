@@ -77,18 +77,11 @@ def run_watched_wish(context: Context) -> Outcome:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What a WISH in training predicts of one scene.
+    """What a WISH in training predicts of one scene."""
 
-    Attributes:
-        maps: (C, h, w) float16 activation maps.
-        points: kind POINT, its pseudo points, in pixels of the scene.
-        found: its best detections with a score of `MIN_SCORE` or more; their masks have a longest
-            side of `SIDE` pixels at most.
-    """
-
-    maps: Tensor
-    points: Label
-    found: Detections
+    maps: Tensor  # (C, h, w) float16 activation maps
+    points: Label  # kind POINT, its pseudo points, in pixels of the scene
+    found: Detections  # the best ones, their masks at most `SIDE` pixels wide and high
 
 
 class SnapshotRecorder:
@@ -165,29 +158,29 @@ def read_moments(path: Path) -> dict[int, dict[int, Snapshot]]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file; the run has no `moments`, or was not done")
-    parts: dict[tuple[int, int], dict[str, Tensor]] = {}
+    parts: dict[int, dict[int, dict[str, Tensor]]] = {}
     try:
         for name, tensor in safetensors.torch.load(path.read_bytes()).items():
             step, image_id, field = name.split("/")
-            parts.setdefault((int(step), int(image_id)), {})[field] = tensor
-        moments: dict[int, dict[int, Snapshot]] = {}
-        for (step_, id_), fields in sorted(parts.items()):
-            moments.setdefault(step_, {})[id_] = _unpacked(fields)
+            parts.setdefault(int(step), {}).setdefault(int(image_id), {})[field] = tensor
+        return {
+            step: {image_id: _unpacked(fields) for image_id, fields in sorted(scenes.items())}
+            for step, scenes in sorted(parts.items())
+        }
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise ValueError(f"{path}: holds no moments ({error}); do the run again") from error
-    return moments
 
 
-def _best(found: Detections) -> Detections:
+def _best(detections: Detections) -> Detections:
     """The best detections, their masks made small."""
-    best = found.scores[:MAX_MASKS] >= MIN_SCORE
-    scores, categories = found.scores[:MAX_MASKS][best], found.categories[:MAX_MASKS][best]
-    masks, boxes = found.masks[:MAX_MASKS][best], found.boxes[:MAX_MASKS][best]
+    best = (detections.scores[:MAX_MASKS] >= MIN_SCORE).nonzero()[:, 0]
+    boxes, scores = detections.boxes[best], detections.scores[best]
+    masks = detections.masks[best]
     scale = SIDE / max(masks.shape[1:])
     if scale < 1 and len(masks):
         size = [max(1, round(side * scale)) for side in masks.shape[1:]]
         masks = interpolate(masks[None].float(), size=size, mode="area")[0] >= 0.5
-    return Detections(boxes, scores, categories, masks)
+    return Detections(boxes, scores, detections.categories[best], masks)
 
 
 def _packed(snapshot: Snapshot) -> dict[str, Tensor]:
@@ -210,8 +203,8 @@ def _unpacked(fields: Mapping[str, Tensor]) -> Snapshot:
     bits = np.unpackbits(fields["masks"].numpy(), axis=1, count=height * width)
     masks = torch.from_numpy(bits.astype(bool)).unflatten(1, (height, width))
     points = Label(LabelKind.POINT, fields["tags"].long(), fields["points"])
-    found = Detections(fields["boxes"], fields["scores"], fields["categories"].long(), masks)
-    return Snapshot(fields["maps"], points, found)
+    best = Detections(fields["boxes"], fields["scores"], fields["categories"].long(), masks)
+    return Snapshot(fields["maps"], points, best)
 
 
 def save_student(model: nn.Module, path: Path) -> Path:

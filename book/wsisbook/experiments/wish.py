@@ -11,21 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from wsisbook.experiments import training
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.experiments.training import (
-    average_precisions,
-    examples_of,
-    predict,
-    record,
-    sides_of,
-    train,
-)
 from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
 from wsisbook.experiments.wish_settings import (
     KINDS,
@@ -38,7 +28,7 @@ from wsisbook.experiments.wish_settings import (
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder, data_folder
 from wsislib.atomic import read_json
-from wsislib.data.sample import Dataset, LabelKind, Sample
+from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.transforms import large_scale_jitter
 from wsislib.engine.batches import Augment
 from wsislib.engine.device import describe_device, pick_device
@@ -72,61 +62,55 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     (how often pseudo points hit); see `wish_insight.py`.
     """
     config: WishConfig = context.config
-    training, val = data_sets(config)
-    count = len(training.categories)
+    train_data, val = data_sets(config)
+    count = len(train_data.categories)
     teacher = teacher_of(config, context.needs)
     model = build_model(config, count, teacher, context.seed)
     context.on_model(model)
-    weak = weak_data(config, training, context.seed)
+    weak = weak_data(config, train_data, context.seed)
     labelled: Dataset = weak
     if teacher is not None:
         labelled = taught_data(weak, teacher.to(pick_device(context.device)), context.progress)
     # "pseudo-masks" is the teacher used offline: its best-scoring candidates are the labels.
     learnt = PseudoMaskDataset(labelled) if config.method == "pseudo-masks" else labelled
-    fitted = train(
+    fitted = training.train(
         context, model, learnt, loss_weights(config), augment=jitter(config), after_step=after_step
     )
-    results = predict(context, model, val)
-    sides = sides_of(chosen_split(config, count)) if config.b_labels else {}
+    results = training.predict(context, model, val)
+    sides = training.sides_of(chosen_split(config, count)) if config.b_labels else {}
+    metrics = training.average_precisions(val.ground_truth(), results, sides)
     data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
     if teacher is not None:
         data["teacher"] = teacher.fingerprint
-    return record(
+    notes = {
+        "images_by_kind": {kind.name.lower(): weak.kinds.count(kind) for kind in LabelKind},
+        "teacher": "none" if teacher is None else teacher.name,
+    }
+    return training.record(
         context, fitted, learnt, val,
-        {
-            **average_precisions(val.ground_truth(), results, sides),
-            **_insight(model, training, weak, labelled),
-        },
-        {
-            "images_by_kind": {kind.name.lower(): weak.kinds.count(kind) for kind in LabelKind},
-            "teacher": "none" if teacher is None else teacher.name,
-        },
-        examples=examples_of(results, val.image_ids),
-        data=data,
+        {**metrics, **_insight(model, train_data, weak, labelled)}, notes,
+        data=data, examples=training.examples_of(results, val.image_ids),
     )  # fmt: skip
 
 
-def weak_data(config: WeakLabelConfig, training: Dataset, seed: int = 0) -> WeakDataset:
+def weak_data(config: WeakLabelConfig, train_data: Dataset, seed: int = 0) -> WeakDataset:
     """Images with masks turned into images with the labels that the settings give them.
 
     `seed` is the run's, for `redraw`.
-
-    Raises:
-        ValueError: the labels want more images than there are.
     """
     label_seed = config.label_seed + (seed if config.redraw else 0)
     kinds: list[LabelKind | None]
     if config.labels in KINDS:
-        kinds = [LabelKind(KINDS.index(config.labels))] * len(training)
+        kinds = [LabelKind(KINDS.index(config.labels))] * len(train_data)
     else:
-        kinds = draw(label_mix(config), len(training), label_seed)
+        kinds = draw(label_mix(config), len(train_data), label_seed)
     ceilings = None  # the dearest kind of each category
     if config.b_labels:
-        count = len(training.categories)
+        count = len(train_data.categories)
         in_b = set(chosen_split(config, count).b)
         low = LabelKind(KINDS.index(config.b_labels))
         ceilings = [low if category in in_b else LabelKind.MASK for category in range(count)]
-    return WeakDataset(training, kinds, label_seed, ceilings=ceilings)
+    return WeakDataset(train_data, kinds, label_seed, ceilings=ceilings)
 
 
 def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> Teacher | None:
@@ -170,35 +154,27 @@ def build_model(
     Args:
         config: the settings.
         category_count: C, "no object" not counted.
-        teacher: needed by method "wish"; None for the others.
+        teacher: for method "wish"; None for the others.
         seed: of the initial weights.
-        fetch: False leaves the backbone's start weights out and keeps its form, for a checkpoint
-            to fill: a backbone from ImageNet has frozen norms.
+        fetch: False leaves out the backbone's start weights, which a checkpoint will fill; its
+            form stays (a backbone from ImageNet has frozen norms).
     """
-    lab = config.builder == "lab"
+    large: dict[str, Any] = {}
+    if config.builder == "r50":
+        large = {"pretrained": config.pretrained, "fetch": fetch}
     model: WISH | Mask2Former
     if config.method == "wish":
         assert teacher is not None
-        build = (
-            builders_wish.wish_lab
-            if lab
-            else partial(builders_wish.wish_r50, pretrained=config.pretrained, fetch=fetch)
-        )
-        model = build(
-            category_count,
-            teacher,
-            wish_parts(config),
-            cam_warmup=config.cam_warmup,
-            self_start=None if config.self_start == NEVER else config.self_start,
-            seed=seed,
-        )
+        build_wish = builders_wish.wish_r50 if large else builders_wish.wish_lab
+        start = None if config.self_start == NEVER else config.self_start
+        parts = wish_parts(config)
+        model = build_wish(category_count, teacher, parts, config.cam_warmup, start, seed, **large)
         segmenter = model.segmenter
-    elif lab:
-        segmenter = model = builders_mask2former.mask2former_lab(category_count, seed)
     else:
-        segmenter = model = builders_mask2former.mask2former_r50(
-            category_count, seed, config.pretrained, fetch=fetch
+        build = (
+            builders_mask2former.mask2former_r50 if large else builders_mask2former.mask2former_lab
         )
+        segmenter = model = build(category_count, seed, **large)
     if config.tag_pretraining and fetch:
         segmenter.backbone.load_state_dict(lab_backbone_weights())
     return model
@@ -222,11 +198,9 @@ def wish_parts(config: WishConfig) -> builders_wish.WishParts:
 
 def loss_weights(config: WishConfig) -> dict[str, float]:
     """Weights for the engine: the paper's, and over them those of the settings."""
-    published = (
-        builders_wish.wish_loss_weights(config.prompt_weight)
-        if config.method == "wish"
-        else builders_mask2former.LOSS_WEIGHTS
-    )
+    published = builders_mask2former.LOSS_WEIGHTS
+    if config.method == "wish":
+        published = builders_wish.wish_loss_weights(config.prompt_weight)
     return {**published, **config.loss_weights}
 
 
@@ -234,19 +208,15 @@ def jitter(config: WishConfig) -> Augment | None:
     """The augmentation that the settings name, beside the mirror."""
     if config.jitter == 0:
         return None
-
-    def augment(sample: Sample, generator: torch.Generator) -> Sample:
-        return large_scale_jitter(sample, config.jitter, *JITTER_RANGE, generator)
-
-    return augment
+    return lambda sample, draws: large_scale_jitter(sample, config.jitter, *JITTER_RANGE, draws)
 
 
 def _insight(
-    model: WISH | Mask2Former, training: Dataset, weak: WeakDataset, labelled: Dataset
+    model: WISH | Mask2Former, train_data: Dataset, weak: WeakDataset, labelled: Dataset
 ) -> dict[str, Any]:
     """Teacher and activation maps against the truth, on the first training images."""
     rows: Sequence[int] = range(min(INSIGHT_IMAGES, len(labelled)))
-    true = [training[training.image_ids.index(weak.image_ids[row])] for row in rows]
+    true = [train_data[train_data.image_ids.index(weak.image_ids[row])] for row in rows]
     pairs = ((labelled[row], sample) for row, sample in zip(rows, true, strict=True))
     metrics: dict[str, Any] = {}
     if quality := teacher_quality(pairs):

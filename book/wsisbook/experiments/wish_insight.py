@@ -43,15 +43,12 @@ def teacher_quality(pairs: Iterable[tuple[Sample, Sample]]) -> dict[str, dict[st
         for kind in (LabelKind.POINT, LabelKind.BOX):
             if bool((kinds == int(kind)).any()):
                 by_kind.setdefault(kind.name.lower(), []).append(values[:, kinds == int(kind)])
-    means = {kind: torch.cat(parts, 1) for kind, parts in by_kind.items()}
-    return {
-        kind: {
-            "best": float(values[0].mean()),
-            "chosen": float(values[1].mean()),
-            "instances": float(values.shape[1]),
-        }
-        for kind, values in means.items()
-    }
+    quality = {}
+    for name, parts in by_kind.items():
+        best, chosen = torch.cat(parts, 1).unbind()  # (N,) each
+        means = {"best": float(best.mean()), "chosen": float(chosen.mean())}
+        quality[name] = {**means, "instances": float(len(best))}
+    return quality
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from wsisbook.experiments.settings import HERE, PartialDataConfig, data_files
+from wsisbook.experiments.settings import IN, PartialDataConfig, data_files
 from wsisbook.runs.config import RunConfig
 from wsisbook.runs.experiments import Experiment
 from wsislib.data.sample import LabelKind
@@ -58,11 +58,7 @@ class WeakLabelConfig(PartialDataConfig):
 
 
 def bought(config: WeakLabelConfig) -> Mix:
-    """What the budget of the settings buys.
-
-    Raises:
-        ValueError: a kind is unknown, shares do not sum to 1, or a kind gets no image.
-    """
+    """What the budget of the settings buys."""
     for name in config.shares:
         if name not in KINDS:
             raise ValueError(f"shares: unknown kind {name!r}{did_you_mean(name, KINDS)}")
@@ -220,15 +216,13 @@ def _wish_parts(config: WishConfig) -> tuple[str, ...]:
     return (config.data, "labels", "wish", *tags, "engine", "evaluation")
 
 
-def _tiny_sam_parts(config: RunConfig) -> tuple[str, ...]:
-    return ("world", "wish", "engine")
-
-
-WISH_EXPERIMENT = Experiment(WishConfig, f"{HERE}.wish:run_wish", _wish_parts, wish_files)
+WISH_EXPERIMENT = Experiment(WishConfig, IN + "wish:run_wish", _wish_parts, wish_files)
 WATCHED_WISH = Experiment(
-    WatchedWishConfig, f"{HERE}.watched_wish:run_watched_wish", _wish_parts, wish_files
+    WatchedWishConfig, IN + "watched_wish:run_watched_wish", _wish_parts, wish_files
 )
 SAM_DECODER = Experiment(
-    SamDecoderConfig, f"{HERE}.sam_decoder:run_sam_decoder", _wish_parts, wish_files
+    SamDecoderConfig, IN + "sam_decoder:run_sam_decoder", _wish_parts, wish_files
 )
-TINY_SAM = Experiment(TinySamConfig, f"{HERE}.wish:run_tiny_sam", _tiny_sam_parts)
+TINY_SAM = Experiment(
+    TinySamConfig, IN + "wish:run_tiny_sam", lambda config: ("world", "wish", "engine")
+)

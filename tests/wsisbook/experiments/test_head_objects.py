@@ -136,7 +136,7 @@ def test_numbers_are_those_of_the_objects_of_b(root: Path) -> None:
 def test_heads_that_are_not_there_are_named(root: Path) -> None:
     with pytest.raises(ValueError, match=r"no mask heads \['agnstic'\] .* agnostic, clsbox"):
         run(root, "objects", "wrong")
-    with pytest.raises(ValueError, match="'marks', which is not among this row's needs"):
+    with pytest.raises(ValueError, match="declare the run that trains it as `marks`"):
         run(root, "objects", "nowhere")
     with pytest.raises(ValueError, match="scenes is 0"):
         config_from(HeadObjectsConfig, {"scenes": 0}, "row")
