@@ -82,7 +82,7 @@ def config_from(cls: type[C], settings: Mapping[str, Any], where: str) -> C:
 def _fit(value: Any, hint: Any, where: str) -> Any:
     """`value` as the type `hint`, or a ValueError."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:  # a dataclass of its own checks it, such as experiments/head_spec.py
+    if hint is Any:  # a dataclass of its own checks it, such as `HeadSpec`
         return value
     if origin is Literal:
         if value in arguments:
