@@ -97,10 +97,12 @@ def seconds(step: Step, number: int, device: torch.device) -> float:
     return time.perf_counter() - start
 
 
-def compare(one: Step, other: Step, steps: int, device: torch.device) -> dict[str, float]:
+def compare(
+    one: Step, other: Step, steps: int, device: torch.device, warm: int = 3
+) -> dict[str, float]:
     """Median seconds of both and the median of their ratios, steps taking turns."""
     pairs = []
-    for number in range(-3, steps):  # the first ones warm up
+    for number in range(-warm, steps):  # the first ones warm up
         order = [one, other] if number % 2 else [other, one]
         took = {id(step): seconds(step, max(number, 0), device) for step in order}
         if number >= 0:

@@ -33,7 +33,7 @@ from wsislib.models.mask2former.builders import LOSS_WEIGHTS, mask2former_lab
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_weights import load_sam
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.teacher.teach import CacheStats, teach
+from wsislib.teacher.caching import CacheStats, cache_candidates
 from wsislib.teacher.teaching import TeachingDataset, pseudo_masks
 
 ALLOWED_OVERHEAD = 1.05
@@ -55,7 +55,7 @@ def from_cache(scenes: WorldDataset, teacher: Teacher) -> tuple[TeachingDataset,
     boxes = WeakDataset(scenes, [LabelKind.BOX] * len(scenes), seed=0)
     folder = Path(tempfile.mkdtemp(prefix="teacher-cache-"))
     start = time.perf_counter()
-    done = teach(boxes, teacher, folder, progress=False)
+    done = cache_candidates(boxes, teacher, folder, progress=False)
     return TeachingDataset(boxes, done.cache), done, time.perf_counter() - start
 
 

@@ -34,7 +34,7 @@ from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_weights import load_sam
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import wish_lab, wish_loss_weights
-from wsislib.teacher.teach import teach
+from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import TeachingDataset
 
 ALLOWED_OVERHEAD = 1.15  # with a warm cache
@@ -46,7 +46,7 @@ def labelled(scenes: WorldDataset, kind: LabelKind, teacher: Teacher) -> Dataset
     if kind in (LabelKind.TAG, LabelKind.MASK):
         return weak
     folder = Path(tempfile.mkdtemp(prefix="wish-bench-"))
-    return TeachingDataset(weak, teach(weak, teacher, folder, progress=False).cache)
+    return TeachingDataset(weak, cache_candidates(weak, teacher, folder, progress=False).cache)
 
 
 def training_step(

@@ -25,6 +25,7 @@ from typing import Any
 
 import torch
 from record import RESULTS, record
+from shaken_boxes import shaken
 from torch import nn
 
 from wsisbook.plan.dry_run import DryRun, dry_runs
@@ -38,8 +39,6 @@ from wsislib.engine.device import describe_device, pick_device
 from wsislib.models.maskrcnn.detector import Detector
 
 STEPS, IMAGES = 2, 1
-ADDED = 256  # boxes of true objects among the proposals; 128 are taken
-SHAKEN = 0.1  # by up to this part of their sides
 PLAIN, MLP = {"kind": "transfer"}, {"kind": "transfer", "mlp_layers": 1}
 # Rows of `maskx-heads` that the study does not have. The authors published hours of the first.
 MADE = {"one-head": [PLAIN], "two-heads": [PLAIN, PLAIN], "two-heads-mlp": [PLAIN, MLP]}
@@ -79,19 +78,16 @@ def fill_with_objects(model: Detector) -> None:
         proposals, losses = propose(images, features, targets)
         if targets is not None:
             pairs = zip(proposals, targets, strict=True)
-            proposals = [torch.cat([own, shaken(target)]) for own, target in pairs]
+            proposals = [torch.cat([own, shaken(masked_boxes(target))]) for own, target in pairs]
         return proposals, losses
 
     model._propose = filled  # type: ignore[method-assign]
 
 
-def shaken(target: dict[str, torch.Tensor]) -> torch.Tensor:
-    """(ADDED, 4) boxes near the true ones of an image."""
+def masked_boxes(target: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The true boxes of an image, of those with masks where there are any."""
     masked = target["has_mask"]
-    boxes = target["boxes"][masked] if masked.any() else target["boxes"]
-    boxes = boxes[torch.arange(ADDED, device=boxes.device) % len(boxes)]
-    sides = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
-    return boxes + (2 * torch.rand_like(boxes) - 1) * SHAKEN * sides
+    return target["boxes"][masked] if masked.any() else target["boxes"]
 
 
 def with_made_rows(study: Study) -> Study:

@@ -118,6 +118,8 @@ ALLOWED = {
     "wsislib.cli": ("wsislib.commands", "wsislib.photos", "wsislib.strict"),
     # The study: declared rows become runs, runs become tables, tables become pages.
     "wsisbook": ("wsislib", "wsisbook"),
+    "wsisbook.runs": ("wsisbook.runs", "wsislib.atomic", "wsislib.strict", "wsislib.cli"),
+    "wsisbook.batch": ("wsisbook.batch", "wsisbook.plan", "wsisbook.runs", "wsislib.atomic"),
 }
 
 

@@ -89,3 +89,18 @@ def test_core_does_not_need_the_book() -> None:
 def test_files_that_a_reader_looks_for_are_there() -> None:
     wanted = ("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md")
     assert [name for name in wanted if not (ROOT / name).is_file()] == []
+
+
+def test_a_forge_and_pre_commit_check_what_we_check() -> None:
+    """The workflow runs `.ci/run`; the hooks are the commands of `make lint`."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["run"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == ["bash .ci/run"]
+    config = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = [hook["entry"] for repo in config["repos"] for hook in repo["hooks"]]
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    lint = re.search(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.M)
+    assert lint, "the Makefile has no target lint"
+    for line, hook in zip(lint[1].splitlines(), hooks, strict=True):
+        command = line.strip().removeprefix("$(BIN)/").removesuffix(" .")
+        assert hook.removeprefix(".venv/bin/").removesuffix(" --force-exclude") == command

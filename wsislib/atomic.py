@@ -28,8 +28,14 @@ _REMEDIES = {
 }
 
 
-def atomic_write(path: Path, data: bytes | str) -> None:
+def atomic_write(path: Path, data: bytes | str, flush: bool = True) -> None:
     """Write `data` (text as UTF-8) to `path`, wholly or not at all; makes missing parents.
+
+    Args:
+        path: of the file.
+        data: its content.
+        flush: whether to wait for the disk. Without, a power cut may leave an empty file; it is
+            for many small files that are checked when they are read.
 
     Raises:
         OSError: names the file, what the system said and the way out. The file keeps what it
@@ -40,9 +46,10 @@ def atomic_write(path: Path, data: bytes | str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_through(temporary, content)
+        _write_new(temporary, content, flush)
         os.replace(temporary, path)
-        _flush_directory(path.parent)
+        if flush:
+            _flush_directory(path.parent)
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -91,12 +98,13 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def _write_through(path: Path, content: bytes) -> None:
-    """Create `path` with `content` and return once the disk has it."""
+def _write_new(path: Path, content: bytes, flush: bool) -> None:
+    """Create `path` with `content`; with `flush`, return once the disk has it."""
     with open(path, "xb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _flush_directory(folder: Path) -> None:

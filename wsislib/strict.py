@@ -1,9 +1,9 @@
-"""Strict reading of YAML and of mappings: a wrong key is an error that says what was meant."""
+"""Strict reading: a wrong key is an error that names what was meant."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -54,32 +54,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return "; known: " + (", ".join(sorted(names)) if names else "none")
 
 
-def reject_unknown(mapping: Any, known: Iterable[str], where: str) -> Mapping[str, Any]:
-    """`mapping` as it is, after checking that it is one and has no unknown key.
-
-    Raises:
-        ValueError: names `where`, the key and its nearest known names.
-    """
-    if mapping is None:
-        return {}
-    if not isinstance(mapping, Mapping):
-        raise ValueError(f"{where}: a mapping is wanted here, found {mapping!r}")
+def reject_unknown(keys: Iterable[str], known: Iterable[str], where: str) -> None:
+    """Raise a ValueError that names `where`, the first unknown key and its nearest known ones."""
     allowed = list(known)
-    for key in mapping:
+    for key in keys:
         if key not in allowed:
             raise ValueError(f"{where}: unknown key {key!r}{did_you_mean(str(key), allowed)}")
-    return mapping
-
-
-def require(mapping: Mapping[str, Any], key: str, where: str, kind: type = str) -> Any:
-    """`mapping[key]`, which must be there and be of type `kind`.
-
-    Raises:
-        ValueError: it is missing or of another type.
-    """
-    if key not in mapping:
-        raise ValueError(f"{where}: {key!r} is missing")
-    value = mapping[key]
-    if not isinstance(value, kind):
-        raise ValueError(f"{where}.{key}: {kind.__name__} wanted, found {value!r}")
-    return value

@@ -13,14 +13,14 @@ from pathlib import Path
 import pytest
 
 from tests.annotate.folder import make_folder
-from tests.book.browser import find_chromium
+from tests.book.browser import NEEDED, find_chromium
 from wsislib.annotate import page as page_module
 from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
 from wsislib.models.sam.sam_weights import load_tiny_sam
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason="no Chromium here")
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason=NEEDED)
 NAMES = ["rose", "thistle"]
 
 

@@ -5,17 +5,39 @@ python tests/book/browser.py book/_build/html [folder for screenshots]
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
+from itertools import chain
 from pathlib import Path
 
 WIDTH, HEIGHT = 1280, 900
+NEEDED = "need Chromium (apt install chromium, or playwright install chromium)"
+COMMANDS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+MAC = (Path("/Applications"), Path("~/Applications").expanduser())
+APPLICATIONS = (
+    "Google Chrome.app/Contents/MacOS/Google Chrome",
+    "Chromium.app/Contents/MacOS/Chromium",
+)
+# Where `playwright install` puts browsers on Linux and on macOS, and what lies in there.
+DOWNLOADS = ("~/.cache/ms-playwright", "~/Library/Caches/ms-playwright")
+DOWNLOADED = ("chromium-*/chrome-linux*/chrome", "chromium-*/chrome-mac*/*.app/Contents/MacOS/*")
 
 
 def find_chromium() -> str | None:
-    """A Chromium that the system has installed, or None."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
+    """A Chromium that the system or playwright has installed, or None."""
+    commands = (path for name in COMMANDS if (path := shutil.which(name)))
+    files = (folder / name for folder in MAC for name in APPLICATIONS)
+    applications = (str(file) for file in files if file.is_file())
+    chosen = os.environ.get("PLAYWRIGHT_BROWSERS_PATH")
+    places = [Path(place).expanduser() for place in ([chosen] if chosen else DOWNLOADS)]
+    downloads = (
+        str(file)
+        for place in places
+        for pattern in DOWNLOADED
+        for file in sorted(place.glob(pattern), reverse=True)  # the newest first
+    )
+    return next(chain(commands, applications, downloads), None)
 
 
 def look(root: Path, chromium: str, pictures: Path | None = None) -> dict[str, list[str]]:
@@ -68,7 +90,7 @@ def main() -> int:
     """Check the folder named on the command line."""
     chromium = find_chromium()
     if chromium is None:
-        print("no Chromium here: install one (Debian: apt install chromium)")
+        print(f"these checks {NEEDED}")
         return 2
     pictures = Path(sys.argv[2]) if len(sys.argv) > 2 else None
     wrong = look(Path(sys.argv[1]), chromium, pictures)

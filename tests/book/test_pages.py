@@ -9,7 +9,7 @@ import pytest
 
 HERE = Path(__file__).parent
 SITE = HERE.parents[1] / "book" / "_build" / "html"
-built = pytest.mark.skipif(not SITE.is_dir(), reason="no built book: run `make book` first")
+built = pytest.mark.skipif(not SITE.is_dir(), reason="need a built book (make book)")
 
 GOOD = """<html><head><link rel="stylesheet" href="_static/a.css"></head><body>
 <h1 id="top">T</h1><a href="#top">up</a><a href="b.html#there">b</a><img src="x.png">
@@ -26,7 +26,7 @@ def load(name: str) -> ModuleType:
 
 
 links, browser = load("links"), load("browser")
-needs_browser = pytest.mark.skipif(browser.find_chromium() is None, reason="no Chromium here")
+needs_browser = pytest.mark.skipif(browser.find_chromium() is None, reason=browser.NEEDED)
 
 
 @pytest.fixture

@@ -16,12 +16,12 @@ from wsislib.commands.teach import teach
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.sample import Detections
 from wsislib.data.world import WorldDataset, WorldSpec, export_coco
+from wsislib.labels import mask_store
 from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import recipe
-from wsislib.photos.weak_data import read_weak
-from wsislib.teacher import teacher_cache
+from wsislib.photos.data import read_weak
 from wsislib.teacher.teacher_cache import TeacherCache
 from wsislib.teacher.teaching import TeachingDataset, pseudo_masks
 
@@ -34,7 +34,7 @@ def small_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad():  # predicted IoU around a half
         sam.mask_decoder.iou_prediction_head.layers[-1].bias += 0.5
     monkeypatch.setattr(sam_weights, "load_tiny_sam", lambda: Teacher(sam, "tiny", "one"))
-    monkeypatch.setattr(teacher_cache, "BLOCK", 4)
+    monkeypatch.setattr(mask_store, "BLOCK", 4)
 
 
 @pytest.fixture(scope="module")

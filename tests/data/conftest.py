@@ -14,7 +14,7 @@ def coco_mini() -> Path:
     default = TESTS.parents[1] / "shared" / "data" / "coco-mini"
     folder = Path(os.environ.get("WSIS_COCO_MINI", default))
     if not (folder / "train.json").is_file():
-        pytest.skip(f"coco-mini is not at {folder}; set WSIS_COCO_MINI to the folder that holds it")
+        pytest.skip("need the photographs of coco-mini (name their folder in WSIS_COCO_MINI)")
     return folder
 
 

@@ -1,7 +1,7 @@
 """Measured numbers against recorded ones."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,23 +18,39 @@ def version_of(name: str) -> Any:
 
 
 def recorded(part: str) -> dict[str, Any] | None:
-    """The record of a part: version, tolerance, numbers; None where there is none."""
+    """The record of a part: version and numbers; None where there is none."""
     try:
         return read_json(FOLDER / f"{part}.json")
     except FileNotFoundError:
         return None
 
 
-def moved(before: Numbers, now: Numbers, tolerance: float) -> list[str]:
-    """What differs by more than `tolerance` (relative; near zero a hundredth of it)."""
+def moves(before: Numbers, now: Numbers) -> dict[str, float]:
+    """Name -> relative move; infinite where a digest or a name differs."""
+    found = {}
+    for name in {*before, *now}:
+        old, new = before.get(name), now.get(name)
+        if old == new:
+            found[name] = 0.0
+        elif isinstance(old, str) or isinstance(new, str) or old is None or new is None:
+            found[name] = math.inf
+        else:
+            found[name] = abs(old - new) / max(abs(old), abs(new))
+    return found
+
+
+def moved(before: Numbers, now: Numbers, tolerance_of: Callable[[str], float]) -> list[str]:
+    """What differs by more than its tolerance (relative; near zero a hundredth of it)."""
     changes = []
     for name in sorted({*before, *now}):
         old, new = before.get(name), now.get(name)
+        if old == new:
+            continue
         if isinstance(old, str) or isinstance(new, str) or old is None or new is None:
-            if old == new:
-                continue
             changes.append(f"{name}: {old} -> {new}")
-        elif not math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance * 0.01):
+            continue
+        tolerance = tolerance_of(name)
+        if not math.isclose(old, new, rel_tol=tolerance, abs_tol=tolerance * 0.01):
             changes.append(f"{name}: {old:.6g} -> {new:.6g}")
     return changes
 

@@ -31,21 +31,3 @@ MEASURES: dict[str, Callable[[], Numbers]] = {
     "evaluation": evaluation,
     "pipeline": pipeline,
 }
-
-# Relative tolerance by part: what other processors may differ by. Training on another processor
-# differs in the last digits of every step, and a region that changes sides moves a loss a little.
-TOLERANCES = {
-    "world": 1e-3,
-    "coco": 1e-6,
-    "voc": 1e-6,
-    "visual-genome": 1e-6,
-    "labels": 1e-6,
-    "grabcut": 1e-2,
-    "mask_rcnn": 2e-2,
-    "transfer": 2e-2,
-    "wish": 2e-2,
-    "pseudo_points": 1e-6,
-    "engine": 2e-3,
-    "evaluation": 1e-4,
-    "pipeline": 2e-2,
-}

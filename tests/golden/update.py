@@ -4,9 +4,11 @@ Refuses to record moved numbers under a version that was not raised.
 """
 
 import sys
+from functools import partial
 
 from tests.golden.compare import FOLDER, advice, moved, recorded, version_of
-from tests.golden.measure import MEASURES, TOLERANCES
+from tests.golden.measure import MEASURES
+from tests.golden.tolerances import tolerance_of
 from wsislib.atomic import write_json
 
 
@@ -17,7 +19,7 @@ def main() -> int:
         now, before, version = measure(), recorded(part), version_of(part)
         if before is not None and before["version"] == version:
             kept = {name: now[name] for name in before["numbers"] if name in now}
-            changes = moved(before["numbers"], kept, TOLERANCES[part])
+            changes = moved(before["numbers"], kept, partial(tolerance_of, part))
             if changes:
                 print(advice(part, changes), file=sys.stderr)
                 code = 1
@@ -25,7 +27,7 @@ def main() -> int:
             if set(now) == set(before["numbers"]):
                 print(f"{part}: version {version}, as recorded")
                 continue
-        record = {"version": version, "tolerance": TOLERANCES[part], "numbers": now}
+        record = {"version": version, "numbers": now}
         write_json(FOLDER / f"{part}.json", record)
         print(f"{part}: version {version}, {len(now)} numbers recorded")
     return code

@@ -10,7 +10,7 @@ from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import (
     Mix,
     cost,
-    draw,
+    draw_kinds,
     equal_cost_mixes,
     mix_for_budget,
     parse_mix,
@@ -131,16 +131,16 @@ def test_wrong_counts_and_shares_are_refused() -> None:
 
 
 def test_a_draw_labels_as_many_images_as_the_mix_says() -> None:
-    kinds = draw(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=0)
+    kinds = draw_kinds(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=0)
     assert [kinds.count(kind) for kind in LabelKind] == [20, 5, 3, 2]
     assert kinds.count(None) == 20
-    assert kinds == draw(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=0)
-    assert kinds != draw(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=1)
+    assert kinds == draw_kinds(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=0)
+    assert kinds != draw_kinds(Mix(tags=20, points=5, boxes=3, masks=2), 50, seed=1)
 
 
 def test_boxes_of_a_small_mix_are_among_those_of_a_larger_one() -> None:
-    small = draw(Mix(tags=30, boxes=10), 60, seed=5)
-    large = draw(Mix(boxes=20), 60, seed=5)
+    small = draw_kinds(Mix(tags=30, boxes=10), 60, seed=5)
+    large = draw_kinds(Mix(boxes=20), 60, seed=5)
     assert {i for i, kind in enumerate(small) if kind == BOX} < {
         i for i, kind in enumerate(large) if kind == BOX
     }
@@ -149,7 +149,7 @@ def test_boxes_of_a_small_mix_are_among_those_of_a_larger_one() -> None:
 def test_every_image_is_drawn_equally_often() -> None:
     counts = [0] * 10
     for seed in range(400):
-        for i, kind in enumerate(draw(Mix(boxes=3), 10, seed)):
+        for i, kind in enumerate(draw_kinds(Mix(boxes=3), 10, seed)):
             counts[i] += kind == BOX
     assert min(counts) > 80, counts  # 120 expected, 9.2 standard deviation
     assert max(counts) < 160, counts
@@ -157,6 +157,6 @@ def test_every_image_is_drawn_equally_often() -> None:
 
 def test_a_draw_of_more_images_than_there_are_is_refused() -> None:
     with pytest.raises(ValueError, match="6 tags . 5 boxes are 11 images, the data set has 10"):
-        draw(Mix(tags=6, boxes=5), 10, seed=0)
+        draw_kinds(Mix(tags=6, boxes=5), 10, seed=0)
     with pytest.raises(ValueError, match="seed is -1"):
-        draw(Mix(tags=6), 10, seed=-1)
+        draw_kinds(Mix(tags=6), 10, seed=-1)

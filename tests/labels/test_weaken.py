@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from wsislib.data.sample import Label, LabelKind
-from wsislib.labels.weaken import boxes_of_masks, inscribed_centre, partial, weaken
+from wsislib.labels.weaken import inscribed_centre, partial, weaken
 
 CHEAP = (LabelKind.TAG, LabelKind.POINT, LabelKind.BOX)
 masks_strategy = arrays(bool, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=9)).filter(
@@ -174,7 +174,6 @@ def test_images_without_instances_stay_without() -> None:
         assert getattr(weaken(nothing, kind, generator()), name).shape == shape
     assert len(weaken(nothing, LabelKind.TAG, generator())) == 0
     assert partial(nothing, torch.tensor([True])).masks.shape == (0, 5, 6)
-    assert boxes_of_masks(nothing.masks).dtype == torch.float32
 
 
 def test_partial_keeps_masks_of_a_and_only_of_a(make_label) -> None:

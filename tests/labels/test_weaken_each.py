@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.labels.datasets import WeakDataset
-from wsislib.labels.weaken import partial, weaken
-from wsislib.labels.weaken_each import weaken_each
+from wsislib.labels.weaken import partial, weaken, weaken_each
 
 TAG, POINT, BOX, MASK = LabelKind
 

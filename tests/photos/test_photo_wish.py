@@ -14,9 +14,9 @@ from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import commands as photos
-from wsislib.photos.photo_wish import build_wish, wish_config
+from wsislib.photos.data import read_mixed
 from wsislib.photos.recipe import load_model, read_recipe
-from wsislib.photos.weak_data import read_mixed
+from wsislib.photos.training import TrainOptions, build_wish, wish_config
 
 MIX = "2 tags + 1 points + 2 boxes + 1 masks"
 
@@ -150,11 +150,14 @@ def test_labels_and_teacher_are_of_wish(folder, tmp_path):
 def test_the_published_size_trains_as_its_authors_do(folder, tmp_path):
     train(folder, tmp_path / "model")
     small = read_recipe(tmp_path / "model")
-    paper = wish_config(replace(small, size="r50"), 100, 16, None, 50)
+    options = TrainOptions(
+        "wish", "file", "tiny", "small", "class-agnostic", False, None, 100, 16, None, 0, 50
+    )
+    paper = wish_config(replace(small, size="r50"), options)
     assert (paper.learning_rate, paper.clip_norm, paper.decay_norms) == (1e-4, 0.01, False)
     assert paper.lr_factors == {"segmenter.backbone.": 0.1}
-    assert wish_config(small, 100, 16, None, 50).learning_rate == 5e-4
-    assert wish_config(small, 100, 16, 0.1, 50).learning_rate == 0.1
+    assert wish_config(small, options).learning_rate == 5e-4
+    assert wish_config(small, replace(options, learning_rate=0.1)).learning_rate == 0.1
     wish = build_wish(small, sam_weights.load_sam("tiny"), 100)
     assert (wish.cam_warmup, wish.self_start) == (10, 50)
 

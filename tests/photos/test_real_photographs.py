@@ -17,7 +17,7 @@ FOLDER = Path(
 )
 needs_photographs = pytest.mark.skipif(
     not (FOLDER / "train.json").exists(),
-    reason=f"the collection coco-mini is not at {FOLDER}; name its folder in WSIS_COCO_MINI",
+    reason="need the photographs of coco-mini (name their folder in WSIS_COCO_MINI)",
 )
 STEPS = 8
 MODELS = {

@@ -8,8 +8,9 @@ import torch
 
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.labels.datasets import WeakDataset
-from wsislib.teacher.candidate_codec import pack_candidates
+from wsislib.labels.mask_store import blocks_of
 from wsislib.teacher.teacher_cache import TeacherCache
+from wsislib.teacher.teaching import TeachingDataset
 
 
 def sample(**changes: object) -> Sample:
@@ -52,15 +53,13 @@ def test_tags_and_masks_ask_for_nothing(tmp_path: Path, blobs) -> None:
 
 
 def fill(cache: TeacherCache, dataset) -> None:
-    for rows in cache.blocks(dataset):
+    for rows in blocks_of(len(dataset)):
         keys = tuple(cache.key(dataset[row]) for row in rows)
-        packed = {}
         for row, key in zip(rows, keys, strict=True):
             count = len(dataset[row].label)
             masks = torch.zeros(count, 3, 20, 24, dtype=torch.bool)
-            packed[key] = pack_candidates(masks.numpy(), torch.full((count, 3), 0.5).numpy())
-        cache.add(packed)
-        cache.note(dataset.fingerprint(), rows, keys)
+            cache.store.write(key, masks.numpy(), torch.full((count, 3), 0.5).numpy())
+        cache.write_list(dataset.fingerprint(), rows, keys)
 
 
 def test_a_data_set_is_there_when_all_of_it_is(tmp_path: Path, blobs) -> None:
@@ -71,22 +70,18 @@ def test_a_data_set_is_there_when_all_of_it_is(tmp_path: Path, blobs) -> None:
     keys = cache.keys(boxes)
     assert keys == tuple(cache.key(boxes[i]) for i in range(len(boxes)))
     assert cache[keys[2]].masks.shape == (len(boxes[2].label), 3, 20, 24)
-    instances, stored = cache.amount(keys)
-    assert instances == sum(len(boxes[i].label) for i in range(len(boxes)))
-    on_disk = sum(path.stat().st_size for path in tmp_path.rglob("*.[st]*"))
-    assert 0.7 * on_disk < stored <= on_disk
     with pytest.raises(ValueError, match="'a teacher' are missing .* 1 of 1 .*wsis teach"):
         cache.keys(points)
     # The list alone is not enough, nor is a list that was altered.
-    (listed,) = tmp_path.glob("data-*/*.txt")
+    (listed,) = tmp_path.glob("data-*/*.keys")
     text = listed.read_text()
-    for altered in (text[:-2], text.replace(keys[0].hex(), "0" * 32), "", "\xff"):
+    for altered in (text[:-2], text.replace(keys[0], "0" * 32), "", "\xff"):
         listed.write_text(altered, encoding="latin-1")
         with pytest.raises(ValueError, match="missing or damaged"):
             TeacherCache(tmp_path).keys(boxes)
     listed.write_text(text)
     assert TeacherCache(tmp_path).keys(boxes) == keys
-    next(tmp_path.glob("*.shard")).unlink()
+    next(tmp_path.glob("??/*.masks.gz")).unlink()
     with pytest.raises(ValueError, match="missing or damaged"):
         TeacherCache(tmp_path).keys(boxes)
 
@@ -105,16 +100,15 @@ def test_a_cache_is_of_one_teacher(tmp_path: Path) -> None:
         TeacherCache(tmp_path, "one")
 
 
-def test_damaged_shards_are_removed_with_a_warning(tmp_path: Path, blobs) -> None:
+def test_damage_is_named_when_the_candidates_are_read(tmp_path: Path, blobs) -> None:
     boxes = WeakDataset(blobs, [LabelKind.BOX] * len(blobs), seed=0)
     fill(TeacherCache(tmp_path, "one"), boxes)
-    (shard,) = tmp_path.glob("*.shard")
-    content = bytearray(shard.read_bytes())
-    content[-3] ^= 1
-    shard.write_bytes(content)
     cache = TeacherCache(tmp_path)
-    with pytest.warns(UserWarning, match=f"{shard.name}: damaged; what it held is made again"):
-        cache.mend()
-    assert not shard.exists()
-    fill(cache, boxes)
-    assert len(cache.keys(boxes)) == len(boxes)
+    taught = TeachingDataset(boxes, cache)
+    path = cache.store.path(cache.key(boxes[2]))
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"image 8: .*{path.name}: damaged or gone.*wsis teach"):
+        taught[2]
+    assert taught[1].label.candidates is not None

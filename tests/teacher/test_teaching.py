@@ -9,7 +9,7 @@ import torch
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.data.transforms import tight_boxes
 from wsislib.labels.datasets import WeakDataset
-from wsislib.teacher.candidate_codec import pack_candidates
+from wsislib.labels.mask_store import blocks_of
 from wsislib.teacher.teacher_cache import TeacherCache
 from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset, pseudo_masks
 
@@ -28,17 +28,13 @@ def taught(tmp_path: Path, blobs) -> TeachingDataset:
     """Images of all four kinds with candidates of noise."""
     dataset = WeakDataset(blobs, KINDS[: len(blobs)], seed=0)
     cache = TeacherCache(tmp_path, "one")
-    (rows,) = cache.blocks(dataset)
+    (rows,) = blocks_of(len(dataset))
     samples = [dataset[row] for row in rows]
     keys = tuple(cache.key(sample) for sample in samples)
-    cache.add(
-        {
-            key: pack_candidates(noise(sample).masks.numpy(), noise(sample).quality.numpy())
-            for key, sample in zip(keys, samples, strict=True)
-            if key is not None
-        }
-    )
-    cache.note(dataset.fingerprint(), rows, keys)
+    for key, sample in zip(keys, samples, strict=True):
+        if key is not None:
+            cache.store.write(key, noise(sample).masks.numpy(), noise(sample).quality.numpy())
+    cache.write_list(dataset.fingerprint(), rows, keys)
     return TeachingDataset(dataset, cache)
 
 

@@ -11,6 +11,7 @@ import pytest
 HERE = Path(__file__).parent
 
 STUDY = """
+experiments: {fake: "fake_experiment_for_tests:FAKE"}
 scales:
   lab: {seeds: [0, 1, 2]}
   smoke: {seeds: [0]}

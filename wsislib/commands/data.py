@@ -31,7 +31,7 @@ def check(
         path: a COCO JSON file, a folder with annotations.json, or a VOC folder.
         images: folder that the file names are relative to; `images` beside the annotations
             where not given. COCO only.
-        kind: the dearest kind of label that will be read. COCO only.
+        kind: the strongest kind of label that will be read. COCO only.
         least: the kind that every annotation must have; a box where not given. Give tag or
             point for a model that learns from those. COCO only.
         split: train, val, trainval or trainaug. VOC only; train where not given.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -39,16 +40,10 @@ def export(
         score: least score of a mask; 0 for a teacher's and 0.5 for a model's where not given.
         device: of the model: auto, cpu, cuda or mps.
     """
-    from wsislib.atomic import read_json
-    from wsislib.photos.photo_data import require_same_categories
+    from wsislib.atomic import atomic_write, read_json
+    from wsislib.photos.data import read_weak, require_same_categories
     from wsislib.photos.recipe import load_model
-    from wsislib.photos.weak_data import read_weak
-    from wsislib.teacher.pseudo_labels import (
-        as_document,
-        model_masks,
-        teacher_masks,
-        write_document,
-    )
+    from wsislib.teacher.pseudo_labels import as_document, model_masks, teacher_masks
     from wsislib.teacher.teacher_cache import TeacherCache
     from wsislib.teacher.teaching import TeachingDataset
 
@@ -56,21 +51,22 @@ def export(
         raise ValueError("give either --cache (a teacher's masks) or --model (a trained model's)")
     without = 0
     if cache is not None:
-        kept = TeacherCache(cache)
+        candidates = TeacherCache(cache)
         dataset = read_weak(annotations, images, kind, seed)
-        made_by = f"the teacher {kept.teacher} ({kept.fingerprint[:12]})"
-        results, without = teacher_masks(TeachingDataset(dataset, kept), score or 0.0)
+        made_by = f"the teacher {candidates.teacher} ({candidates.fingerprint[:12]})"
+        results, without = teacher_masks(TeachingDataset(dataset, candidates), score or 0.0)
     else:
         assert model is not None
         trained, recipe = load_model(model)
         dataset = read_weak(annotations, images, kind, seed)
-        require_same_categories(dataset, recipe, annotations)
+        require_same_categories(dataset, recipe.known(), annotations)
         made_by = f"the model in {model.name}"
         least = 0.5 if score is None else score
         results = model_masks(trained, dataset, least, device)
     known = set(dataset.image_ids)
     records = [record for record in read_json(annotations)["images"] if record["id"] in known]
-    write_document(out, as_document(results, records, dataset.categories, made_by))
+    document = as_document(results, records, dataset.categories, made_by)
+    atomic_write(out, json.dumps(document, separators=(",", ":"), allow_nan=False))
     print(f"{len(results)} masks in {len(records)} images: {out}")
     if without:
         print(f"without a mask: {without} entries (tags, empty candidates or scores too low)")

@@ -1,4 +1,4 @@
-"""`wsis teach`: a teacher's candidates for weakly labelled images, made once and kept."""
+"""`wsis teach`: a teacher's candidates for weakly labelled images, made once and cached."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from wsislib.cli import DONE
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
-    from wsislib.photos.weak_data import WeakKind
+    from wsislib.photos.data import WeakKind
 
 SamModel = Literal["vit_b", "vit_l", "vit_h"]
 
@@ -48,13 +48,13 @@ def teach(
         categories: of the world.
         size: of the world's scenes, pixels.
         sam: a published SAM checkpoint; the tiny SAM of the package where not given.
-        sam_model: which SAM that is; told from the file's name where not given.
+        sam_model: which SAM that is; from the file's name where not given.
         shard: i/n does the i-th of n shares, for jobs on a cluster.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.models.sam.sam_weights import load_sam
-    from wsislib.teacher.teach import teach as fill
+    from wsislib.teacher.caching import cache_candidates
 
     share = _share(shard)
     if sam is None and sam_model is not None:
@@ -63,7 +63,7 @@ def teach(
     teacher = load_sam("tiny" if sam is None else sam, sam_model)
     dataset = _dataset(annotations, images, kind, seed, world, categories, size)
     print(f"{len(dataset)} images, teacher {teacher.name} on {describe_device(chosen)}")
-    done = fill(dataset, teacher.to(chosen), out, share)
+    done = cache_candidates(dataset, teacher.to(chosen), out, share)
     part = "" if share[1] == 1 else f"share {shard}: "
     print(
         f"{part}{done.images} images, {done.instances} instances with candidates "
@@ -98,7 +98,7 @@ def _dataset(
     from wsislib.data.sample import LabelKind
     from wsislib.data.world import WorldDataset, WorldSpec
     from wsislib.labels.datasets import WeakDataset
-    from wsislib.photos.weak_data import read_weak
+    from wsislib.photos.data import read_weak
 
     if (annotations is None) == (world is None):
         raise ValueError("give either a COCO JSON file or --world with a number of scenes")

@@ -1,7 +1,7 @@
-"""COCO segmentations to masks and back, safe against files that lie.
+"""COCO segmentations to masks and back, checked against the image first.
 
 A run-length code of 30 bytes can ask for gigabytes, and coordinates of 1e8 crash pycocotools'
-C code. So every number is held against the image before memory is taken or C code runs.
+C code. So every number is checked before memory is taken or C code runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class SegmentationError(ValueError):
 
     Attributes:
         code: short name of the fault, for machines.
-        remedy: how to mend it.
+        remedy: how to correct it.
     """
 
     def __init__(self, code: str, message: str, remedy: str) -> None:
@@ -57,7 +57,8 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> npt.NDArr
         SegmentationError: the segmentation is malformed, does not fit the image, or asks for
             more than the limits of this module.
     """
-    # Painted here: pycocotools' own decoder warns under numpy 2.
+    # Runs are repeated here because pycocotools' decoder warns under numpy 2, and the checks have
+    # read the text anyway.
     runs = _runs_of_text(checked_rle(segmentation, height, width)["counts"])
     columns = np.repeat(np.arange(runs.size) % 2 == 1, runs)  # (W * H,), column by column
     return columns.reshape(width, height).T
@@ -85,7 +86,7 @@ def rle_box(rle: dict[str, Any]) -> tuple[float, float, float, float]:
 
 
 def checked_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """One segmentation in any of COCO's forms, checked, as compressed run-length code.
+    """A segmentation in any of COCO's forms, checked, as compressed run-length code.
 
     Returns:
         `{"size": [H, W], "counts": bytes}`, safe for pycocotools.

@@ -18,16 +18,8 @@ import numpy as np
 from wsislib.data.sample import LabelKind
 from wsislib.labels.prices import Prices
 
-_NAMES = {
-    LabelKind.TAG: "tags",
-    LabelKind.POINT: "points",
-    LabelKind.BOX: "boxes",
-    LabelKind.MASK: "masks",
-}
-_WORDS = {
-    **{name: kind for kind, name in _NAMES.items()},
-    **{kind.name.lower(): kind for kind in LabelKind},
-}
+_NAMES = dict(zip(LabelKind, ("tags", "points", "boxes", "masks"), strict=True))
+_WORDS = {word: name for kind, name in _NAMES.items() for word in (name, kind.name.lower())}
 
 
 @dataclass(frozen=True)
@@ -84,7 +76,7 @@ def parse_mix(text: str) -> Mix:
             near = difflib.get_close_matches(word, _NAMES.values(), n=1, cutoff=0.4)
             hint = f"did you mean {near[0]!r}?" if near else "use tags, points, boxes, masks"
             raise ValueError(f"mix {text!r}: unknown kind {found[2]!r}; {hint}")
-        name = _NAMES[_WORDS[word]]
+        name = _WORDS[word]
         if name in counts:
             raise ValueError(f"mix {text!r}: {name} are named twice; give one count")
         if count < 0:
@@ -94,7 +86,7 @@ def parse_mix(text: str) -> Mix:
 
 
 def cost(mix: Mix, prices: Prices | None = None) -> float:
-    """What a mix costs: the sum of count times price (WISH's budget constraint)."""
+    """The cost of a mix: the sum of count times price."""
     prices = prices or Prices()
     return sum(mix.count(kind) * prices.of(kind) for kind in LabelKind)
 
@@ -102,16 +94,16 @@ def cost(mix: Mix, prices: Prices | None = None) -> float:
 def mix_for_budget(
     budget: float, shares: Mapping[LabelKind, float], prices: Prices | None = None
 ) -> Mix:
-    """Return the mix that spends a budget in given proportions.
+    """The mix that spends a budget in given proportions.
 
-    Dear kinds get the nearest whole number of images, the cheapest kind what is then left, again
-    to the nearest. So the cost misses the budget by at most half the cheapest price, either way:
-    half of 10,582 on tags and boxes gives WISH's 5,290 tags + 441 boxes (10,582), all of it on
-    boxes its 882 (10,584).
+    Every kind but the cheapest gets the nearest whole number of images, the cheapest what is then
+    left, again to the nearest. So the cost misses the budget by at most half the cheapest price:
+    half of 10,582 on tags and boxes each gives WISH's 5,290 tags + 441 boxes (10,582), all of it
+    on boxes its 882 (10,584).
 
     Args:
         budget: in the unit of `prices`.
-        shares: the part of the budget (not of the images) for each kind; must sum to 1.
+        shares: of the budget (not of the images) for each kind; they sum to 1.
         prices: None for the defaults.
 
     Raises:
@@ -121,18 +113,18 @@ def mix_for_budget(
     prices = prices or Prices()
     if not (math.isfinite(budget) and budget > 0):
         raise ValueError(f"budget is {budget}; it must be above 0")
-    wanted = _check_shares(shares)
-    kinds = sorted(wanted, key=prices.of)
+    shares = _check_shares(shares)
+    kinds = sorted(shares, key=prices.of)
     counts: dict[LabelKind, int] = {}
     left = budget
     for kind in kinds[1:]:
-        counts[kind] = _nearest(budget * wanted[kind] / prices.of(kind))
+        counts[kind] = _nearest(budget * shares[kind] / prices.of(kind))
         left -= counts[kind] * prices.of(kind)
     counts[kinds[0]] = _nearest(left / prices.of(kinds[0]))
     for kind, count in counts.items():
         if count < 1:
             raise ValueError(
-                f"budget {budget:g}: {wanted[kind]:.0%} of it buys no image of kind {kind.name} at "
+                f"budget {budget:g}: {shares[kind]:.0%} of it buys no image of kind {kind.name} at "
                 f"{prices.of(kind):g}; raise the budget or leave the kind out"
             )
     return Mix(**{_NAMES[kind]: count for kind, count in counts.items()})
@@ -143,10 +135,9 @@ def equal_cost_mixes(
     kinds: Iterable[LabelKind] = (LabelKind.TAG, LabelKind.POINT, LabelKind.BOX),
     prices: Prices | None = None,
 ) -> dict[str, Mix]:
-    """Return every combination of kinds that one budget buys, spent in equal parts.
+    """Every combination of kinds that one budget buys, spent in equal parts.
 
-    With the default kinds these are the seven rows of WISH's Table 3: "tags", "points", "boxes",
-    "tags-points", "tags-boxes", "points-boxes", "tags-points-boxes".
+    The default kinds give the seven rows of WISH's Table 3, from "tags" to "tags-points-boxes".
 
     Raises:
         ValueError: the budget buys no image of some kind.
@@ -160,22 +151,14 @@ def equal_cost_mixes(
     return mixes
 
 
-def draw(mix: Mix, image_count: int, seed: int) -> list[LabelKind | None]:
-    """Choose which image is labelled in which kind.
+def draw_kinds(mix: Mix, image_count: int, seed: int) -> list[LabelKind | None]:
+    """Choose at random which image is labelled in which kind; None where an image has no label.
 
-    The images are put into one random order by the seed and labelled from its front, dearest kind
-    first. So under one seed the boxes of a small mix are among those of a larger one.
-
-    Args:
-        mix: how many of each kind.
-        image_count: how many images there are.
-        seed: 0 or more.
-
-    Returns:
-        One entry per image: its kind, or None where it is not labelled.
+    The seed puts the images in one random order, and they are labelled from its front, the most
+    expensive kind first. So under one seed the boxes of a small mix are among those of a larger.
 
     Raises:
-        ValueError: the mix wants more images than there are, or a negative seed.
+        ValueError: the mix has more images than there are, or the seed is negative.
     """
     if mix.total > image_count:
         raise ValueError(

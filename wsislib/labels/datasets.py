@@ -1,6 +1,6 @@
-"""Data sets seen through cheaper eyes: one label kind per image, or masks of some categories only.
+"""Data sets with weaker labels: one label kind per image, or masks of some categories only.
 
-Both wrap a data set whose labels are masks and hand on its truth for evaluation only.
+Both wrap a data set whose labels are masks and pass on its ground truth for evaluation only.
 """
 
 from __future__ import annotations
@@ -8,28 +8,70 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
-from wsislib.data.sample import Category, Dataset, LabelKind, Sample
-from wsislib.labels.weaken import PointChoice, partial, weaken
-from wsislib.labels.weaken_each import weaken_each
+from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
+from wsislib.labels.weaken import PointChoice, partial, weaken, weaken_each
 
 
-class WeakDataset:
-    """A data set in which every image has been labelled in one kind, or not at all.
+class DatasetView:
+    """Images and ground truth of a data set with other labels, which subclasses give.
+
+    Args:
+        dataset: to wrap.
+        rows: which of its images, as indices; None for all.
+    """
+
+    def __init__(self, dataset: Dataset, rows: Sequence[int] | None = None) -> None:
+        self._dataset = dataset
+        self._rows = range(len(dataset)) if rows is None else tuple(rows)
+        self.categories: tuple[Category, ...] = dataset.categories
+        self.image_ids = tuple(dataset.image_ids[row] for row in self._rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """Image `index` with its label here.
+
+        Raises:
+            ValueError: names the image whose label cannot be made.
+        """
+        sample = self._dataset[self._rows[index]]
+        try:
+            return replace(sample, label=self.label(sample, index))
+        except ValueError as error:
+            raise ValueError(f"image {sample.image_id}: {error}") from error
+
+    def label(self, sample: Sample, index: int) -> Label:
+        """The label here of `sample`, which is image `index` of this data set."""
+        raise NotImplementedError
+
+    def ground_truth(self) -> dict:
+        """The wrapped data set's ground truth, for evaluation only."""
+        return self._dataset.ground_truth()
+
+    def fingerprint(self) -> str:
+        """Hex digest of the wrapped data set and of what changes its labels."""
+        raise NotImplementedError
+
+
+class WeakDataset(DatasetView):
+    """A data set in which every image is labelled in one kind, or not at all.
 
     The random point of an instance depends on the seed and the image alone, not on the order in
     which images are read: an image keeps its points from epoch to epoch and across workers.
 
     Args:
-        dataset: where the truth comes from; its labels must be at least as dear.
+        dataset: its labels must be of the same or a stronger kind.
         kinds: one per image of `dataset`, in its order; None leaves the image out.
         seed: 0 or more; of the random points.
         point: as for `weaken`.
-        ceilings: the dearest kind that each category may have, whatever its image has; None is
-            masks for all. An image of dearer kind then holds entries of several kinds.
+        ceilings: the strongest kind that each category may have, whatever its image has; None is
+            masks for all. An image of a stronger kind then holds entries of several kinds.
 
     Raises:
         ValueError: `kinds` has another length, names no image, or the seed is negative; or there
@@ -57,43 +99,28 @@ class WeakDataset:
             raise ValueError(
                 f"{len(ceilings)} ceilings for {len(dataset.categories)} categories; give one each"
             )
-        self._dataset, self._seed, self._point = dataset, seed, point
+        super().__init__(dataset, [row for row, _ in chosen])
+        self._seed, self._point = seed, point
         self._ceilings = None if ceilings is None else torch.tensor([int(c) for c in ceilings])
-        self._rows = tuple(row for row, _ in chosen)
         self.kinds = tuple(kind for _, kind in chosen)
-        self.categories: tuple[Category, ...] = dataset.categories
-        self.image_ids = tuple(dataset.image_ids[row] for row in self._rows)
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     @property
     def entry_kinds(self) -> frozenset[LabelKind]:
-        """Kinds that entries may have: those of images, where ceilings leave them."""
+        """Kinds that entries may have: those of the images, at most the ceilings."""
         held = [LabelKind.MASK] if self._ceilings is None else self._ceilings.unique().tolist()
         tops = [LabelKind(top) for top in held]
         return frozenset(min(kind, top) for kind in set(self.kinds) for top in tops)
 
-    def __getitem__(self, index: int) -> Sample:
-        """Image `index` with its cheap label; no mask is anywhere in it unless it is of kind MASK.
-
-        Raises:
-            ValueError: names the image whose label cannot be weakened to its kind.
-        """
-        sample = self._dataset[self._rows[index]]
+    def label(self, sample: Sample, index: int) -> Label:
+        """The weak label of image `index`: no mask is in it unless it is of kind MASK."""
         kind, generator = self.kinds[index], image_generator(self._seed, sample.image_id)
-        try:
-            if self._ceilings is None:
-                label = weaken(sample.label, kind, generator, self._point)
-            else:
-                each = self._ceilings[sample.label.categories].clamp(max=int(kind))
-                label = weaken_each(sample.label, each.to(torch.uint8), generator, self._point)
-        except ValueError as error:
-            raise ValueError(f"image {sample.image_id}: {error}") from error
-        return Sample(sample.image, sample.image_id, label)
+        if self._ceilings is None:
+            return weaken(sample.label, kind, generator, self._point)
+        kinds = self._ceilings[sample.label.categories].clamp(max=int(kind))
+        return weaken_each(sample.label, kinds.to(torch.uint8), generator, self._point)
 
     def ground_truth(self) -> dict:
-        """The wrapped data set's truth about the images that are left, for evaluation only."""
+        """The wrapped data set's ground truth of the labelled images, for evaluation only."""
         truth = self._dataset.ground_truth()
         kept = set(self.image_ids)
         return {
@@ -108,14 +135,14 @@ class WeakDataset:
         rows = list(self._rows)
         ceilings = [] if self._ceilings is None else [self._ceilings.tolist()]
         about = (self._dataset.fingerprint(), rows, kinds, self._seed, self._point, *ceilings)
-        return _digest("weak", *about)
+        return digest_of(["weak", *about])
 
 
-class PartialDataset:
+class PartialDataset(DatasetView):
     """A data set with boxes of all categories and masks of some: the supervision of Mask^X R-CNN.
 
     Args:
-        dataset: where the truth comes from; its labels must be masks.
+        dataset: its labels must be masks.
         mask_categories: indices of the categories that have masks (A).
 
     Raises:
@@ -130,36 +157,18 @@ class PartialDataset:
                 f"mask_categories must name at least one of the categories 0..{count - 1}; "
                 f"got {outside or 'none'}"
             )
-        self._dataset = dataset
+        super().__init__(dataset)
         self._held = torch.zeros(count, dtype=torch.bool)  # (C,)
         self._held[list(mask_categories)] = True
-        self.categories: tuple[Category, ...] = dataset.categories
-        self.image_ids: tuple[int, ...] = dataset.image_ids
 
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Image `index` with boxes for every instance and masks for those of A.
-
-        Raises:
-            ValueError: names the image whose label has no masks.
-        """
-        sample = self._dataset[index]
-        try:
-            label = partial(sample.label, self._held)
-        except ValueError as error:
-            raise ValueError(f"image {sample.image_id}: {error}") from error
-        return Sample(sample.image, sample.image_id, label)
-
-    def ground_truth(self) -> dict:
-        """The wrapped data set's truth, for evaluation only."""
-        return self._dataset.ground_truth()
+    def label(self, sample: Sample, index: int) -> Label:
+        """Boxes for every instance and masks for those of A."""
+        return partial(sample.label, self._held)
 
     def fingerprint(self) -> str:
         """Hex digest of the wrapped data set and A."""
         held = self._held.nonzero().flatten().tolist()
-        return _digest("partial", self._dataset.fingerprint(), held)
+        return digest_of(["partial", self._dataset.fingerprint(), held])
 
 
 def image_generator(seed: int, image_id: int) -> torch.Generator:
@@ -172,5 +181,6 @@ def image_generator(seed: int, image_id: int) -> torch.Generator:
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
 
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+def digest_of(what: object) -> str:
+    """Hex SHA-256 of what JSON can say."""
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()

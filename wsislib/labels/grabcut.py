@@ -1,8 +1,8 @@
-"""Masks from boxes by GrabCut: what a box and the image's own colours give, without learning.
+"""Masks from boxes by GrabCut: from a box and the image's colours, without learning.
 
 Rother, Kolmogorov and Blake, "GrabCut", SIGGRAPH 2004, as OpenCV has it. Two baselines of Hu et
-al., Learning to Segment Every Thing, table 2, come from it; they give no settings, so these are
-ours, chosen on scenes that no table is judged on. Scaling a scene of 96 px up before the cut
+al., Learning to Segment Every Thing, table 2, come from it; they give no settings, so these were
+chosen here, on scenes that no table is evaluated on. Scaling a scene of 96 px up before the cut
 made masks worse and cost several times as much, so it is no setting.
 """
 
@@ -29,22 +29,22 @@ def grabcut_mask(
     iterations: int = ITERATIONS,
     margin: float = MARGIN,
 ) -> npt.NDArray[np.bool_]:
-    """The object in a box: the pixels that GrabCut tells from what lies around the box.
+    """The object in a box, cut out by the colours inside and around the box.
 
     The same arguments give the same mask; OpenCV's random numbers start from 0 each time.
 
     Args:
         image: (H, W, 3) uint8.
-        box: (4,) xyxy in pixels. All outside is known to be background. A pixel belongs to the
-            box if its centre (at +0.5) lies inside; a box too thin for that has the pixel in
-            its middle, and what leaves the image is cut off.
+        box: (4,) xyxy in pixels. All outside is background. A pixel belongs to the box if its
+            centre (at +0.5) lies inside; a box too thin for that has the pixel in its middle,
+            and what leaves the image is cut off.
         iterations: at least 1.
-        margin: how far beyond the box the background is looked at, in sides of the box (above
-            0). A large number takes the whole image, which costs time where images are large.
+        margin: how far beyond the box the background is seen, in sides of the box (above 0). A
+            large number takes the whole image, which is slow where images are large.
 
     Returns:
-        (H, W) bool, never empty, never outside the box. It is the box itself where GrabCut finds
-        nothing or cannot start, as with a box that covers the image.
+        (H, W) bool, never empty, within the box. It is the box itself where GrabCut finds nothing
+        or cannot start, as with a box that covers the image.
 
     Raises:
         ValueError: the image is no (H, W, 3) uint8, the box is not finite, or `iterations` or

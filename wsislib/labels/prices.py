@@ -6,7 +6,7 @@ CVPR 2022, introduction) give two times for one object: 79.2 s for a polygon on 
 by extreme clicks. Both are paid once per object, so their ratio also holds per image, and
 12 x 79.2 / 7 = 135.8, rounded to 136.
 
-This is the dearest of three readings, and a reader should know the others. Bearman et al. (What's
+This is the highest of three estimates, and a reader should know the others. Bearman et al. (What's
 the Point, ECCV 2016) took 239.7 s for the full masks of a VOC image, against 22.1 s for points and
 20 s for tags (one second for each of 20 categories). On the point's price that makes a mask
 6 x 239.7 / 22.1 = 65, on the tag's 1 x 239.7 / 20 = 12: WISH's tags are far cheaper beside its

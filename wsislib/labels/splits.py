@@ -1,8 +1,8 @@
-"""Who has masks: splits of the categories into A (boxes and masks) and B (boxes only).
+"""Splits of the categories into A (boxes and masks) and B (boxes only).
 
 Hu et al., Learning to Segment Every Thing (CVPR 2018): the 20 VOC categories of COCO against the
-60 others, both ways, and the 25 random splits of its figure 3. Everything is in category indices
-0..C-1 (COCO's 80 in the order of their ids), as everywhere in the library.
+60 others, both ways, and the 25 random splits of its figure 3. Categories are indices 0..C-1
+(COCO's 80 in the order of their ids).
 """
 
 from __future__ import annotations
@@ -47,8 +47,9 @@ class Split:
         if not self.a:
             raise ValueError(f"{where}: A is empty; some category must have masks")
         for side, members in (("A", self.a), ("B", self.b)):
-            if len(set(members)) != len(members):
-                raise ValueError(f"{where}: {side} holds categories twice: {_doubled(members)}")
+            twice = sorted({member for member in members if members.count(member) > 1})
+            if twice:
+                raise ValueError(f"{where}: {side} holds categories twice: {twice}")
         both = sorted(set(self.a) & set(self.b))
         if both:
             raise ValueError(f"{where}: categories {both} are in A and in B; choose one side")
@@ -63,7 +64,7 @@ class Split:
         return len(self.a) + len(self.b)
 
     def check(self, category_count: int) -> Split:
-        """Return self, or raise where the split is not one of `category_count` categories.
+        """Self, if the split is one of `category_count` categories.
 
         Raises:
             ValueError: categories in neither side, or beyond the data set.
@@ -88,7 +89,7 @@ class Split:
 
 
 def make_split(name: str, a: Iterable[int], category_count: int) -> Split:
-    """Return the split with the categories `a` in A and all others in B.
+    """The split with the categories `a` in A and all others in B.
 
     Raises:
         ValueError: `a` is empty, holds one twice, or one outside 0..category_count-1.
@@ -103,7 +104,7 @@ def make_split(name: str, a: Iterable[int], category_count: int) -> Split:
 
 
 def coco_voc_split(a: Literal["voc", "nonvoc"]) -> Split:
-    """Return one of the paper's two main splits of COCO's 80 categories.
+    """One of the paper's two main splits of COCO's 80 categories.
 
     Args:
         a: which side has masks: "voc" (20 categories) or "nonvoc" (60).
@@ -117,12 +118,11 @@ def coco_voc_split(a: Literal["voc", "nonvoc"]) -> Split:
 
 
 def random_splits() -> tuple[Split, ...]:
-    """Return the 25 random splits of figure 3, named "random-<|A|>-trial-<1..5>".
+    """The 25 random splits of figure 3, named "random-<|A|>-trial-<1..5>".
 
-    The authors' code seeds numpy's legacy generator with 3 and loops over trials outside and over
-    |A| inside. That order agrees with the figure: a split whose A holds "person", by far COCO's
-    most frequent category, stands far to the right, and the counts of such points match (a test
-    compares them).
+    The authors' code seeds numpy's legacy generator with 3 and loops over |A| within trials. The
+    figure agrees: a split whose A holds "person", by far COCO's most frequent category, lies far
+    to the right, and a test compares the counts of such points.
     """
     legacy = np.random.RandomState(RANDOM_SPLIT_SEED)
     return tuple(
@@ -137,7 +137,7 @@ def random_splits() -> tuple[Split, ...]:
 
 
 def world_split(categories: int, a_count: int, seed: int) -> Split:
-    """Return a random split of a procedural world's categories.
+    """A random split of a procedural world's categories.
 
     Args:
         categories: C, how many the world has.
@@ -163,7 +163,3 @@ def reversed_split(split: Split) -> Split:
         ValueError: B is empty, so nothing would have masks.
     """
     return make_split(f"{split.name}-reversed", split.b, len(split))
-
-
-def _doubled(members: tuple[int, ...]) -> list[int]:
-    return sorted({member for member in members if members.count(member) > 1})

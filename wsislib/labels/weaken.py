@@ -1,9 +1,10 @@
-"""Cheap labels from dear ones: masks become boxes, points or tags, never the other way round.
+"""Weaker labels from stronger ones: masks become boxes, points or tags, never the other way round.
 
-What comes out holds no mask, nor anything a mask could be recovered from beyond what an annotator
-of that kind would have given. WISH (Kweon and Yoon, CVPR 2025) labels every image with exactly
-one kind. Where its point lies on the object is not known; the default here is a random pixel of
-the object, because SAM's point prompt must lie on it.
+The result holds no mask, nor anything from which one could be recovered beyond what an annotator
+of that kind would have given. WISH (Kweon and Yoon, CVPR 2025) labels every image in exactly one
+kind. Where on the object its points lie is not known; the default here is a random pixel of the
+object, because SAM's point prompt must lie on it. Hu et al. (CVPR 2018) give masks to some
+categories and boxes to the others; with `weaken_each` each entry has its own kind.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 
 from wsislib.data.sample import Label, LabelKind
+from wsislib.data.transforms import tight_boxes
 
 PointChoice = Literal["random", "centre"]
 
@@ -23,12 +25,12 @@ PointChoice = Literal["random", "centre"]
 def weaken(
     label: Label, kind: LabelKind, generator: torch.Generator, point: PointChoice = "random"
 ) -> Label:
-    """Return what an annotator who gives only `kind` would have given.
+    """What an annotator who gives only `kind` would have given.
 
     Args:
-        label: a label of the same or a dearer kind, for every entry.
-        kind: the wanted kind.
-        generator: source of the random pixels; untouched unless points are drawn.
+        label: of the same or a stronger kind, for every entry.
+        kind: of the result.
+        generator: of the random pixels; untouched unless points are drawn.
         point: "random" for a random pixel of the mask, "centre" for the centre of the largest
             circle inside it.
 
@@ -38,11 +40,10 @@ def weaken(
         where there is a mask, else the box as given.
 
     Raises:
-        ValueError: the label is cheaper than `kind` for some entry, a box is asked for a point
-            on the object, or a mask is empty.
+        ValueError: an entry is of a weaker kind, a point is asked of a box, or a mask is empty.
     """
     kind = LabelKind(kind)
-    _demand_dearer(label, kind)
+    _require_stronger(label, kind)
     if kind == LabelKind.TAG:
         return Label(kind, torch.unique(label.categories))  # (T,) ascending
     categories = label.categories.clone()  # (K,)
@@ -55,7 +56,7 @@ def weaken(
 
 
 def partial(label: Label, mask_categories: Tensor) -> Label:
-    """Return boxes for every entry and masks only for entries of some categories.
+    """Boxes for every entry and masks only for entries of some categories.
 
     This is the supervision of Hu et al. (CVPR 2018): boxes for A and B, masks for A.
 
@@ -65,7 +66,7 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
 
     Returns:
         A label of kind BOX whose `kinds` say MASK for entries of A and BOX for the others. Mask
-        rows of the others are all False: they hold no truth.
+        rows of the others are all False: they are no ground truth.
 
     Raises:
         ValueError: the label is no box or mask label, an entry of A has no mask, or a category
@@ -101,27 +102,57 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
     )
 
 
-def boxes_of_masks(masks: Tensor) -> Tensor:
-    """Return tight boxes around masks.
+def weaken_each(
+    label: Label, kinds: Tensor, generator: torch.Generator, point: PointChoice = "random"
+) -> Label:
+    """What an annotator who gives each entry its own kind would have given.
 
     Args:
-        masks: (K, H, W) bool, none empty.
+        label: K entries, each of the same or a stronger kind.
+        kinds: (K,) uint8 of `LabelKind`, of the result.
+        generator: of random points.
+        point: as for `weaken`.
 
     Returns:
-        (K, 4) float32 xyxy in pixels; x1 and y1 lie one past the last column and row.
+        The entries stronger than TAG in their order, then the tags, each category once,
+        ascending. `kinds` is None where all are alike.
 
     Raises:
-        ValueError: names the first empty mask.
+        ValueError: as `weaken`, for some entry; or `kinds` is not (K,) uint8.
     """
-    _demand_filled(masks)
-    columns, rows = masks.any(dim=1), masks.any(dim=2)  # (K, W), (K, H)
-    return torch.stack(
-        [_first(columns), _first(rows), _past_last(columns), _past_last(rows)], dim=1
-    ).to(torch.float32)
+    if kinds.shape != label.categories.shape or kinds.dtype != torch.uint8:
+        raise ValueError(f"kinds must be ({len(label)},) uint8, is {tuple(kinds.shape)}")
+    found = [LabelKind(kind) for kind in kinds.unique().tolist()] or [label.kind]
+    parts = {kind: weaken(label[kinds == kind], kind, generator, point) for kind in found}
+    if len(parts) == 1:
+        return parts[found[0]]
+    nothing = Label(LabelKind.TAG, label.categories[:0])
+    tags = parts.pop(LabelKind.TAG, nothing).categories  # (T,)
+    stronger = kinds != LabelKind.TAG  # (K,)
+
+    def field(name: str) -> Tensor | None:
+        held = {kind: getattr(part, name) for kind, part in parts.items()}
+        some = next((value for value in held.values() if value is not None), None)
+        if some is None:
+            return None
+        whole = some.new_zeros(len(label), *some.shape[1:])
+        for kind, value in held.items():
+            if value is not None:
+                whole[kinds == kind] = value
+        return torch.cat([whole[stronger], some.new_zeros(len(tags), *some.shape[1:])])
+
+    return Label(
+        found[0],
+        torch.cat([label.categories[stronger], tags]),
+        points=field("points"),
+        boxes=field("boxes"),
+        masks=field("masks"),
+        kinds=torch.cat([kinds[stronger], kinds.new_zeros(len(tags))]),
+    )
 
 
 def inscribed_centre(mask: np.ndarray) -> tuple[float, float]:
-    """Return the centre of the largest circle inside a mask.
+    """The centre of the largest circle inside a mask.
 
     The pixel farthest from everything outside, the image's border included. Where several are
     equally far (a line one pixel wide), the one nearest to their mean, so that a thin mask is not
@@ -139,10 +170,10 @@ def inscribed_centre(mask: np.ndarray) -> tuple[float, float]:
     return float(nearest[1]) + 0.5, float(nearest[0]) + 0.5
 
 
-def _demand_dearer(label: Label, kind: LabelKind) -> None:
+def _require_stronger(label: Label, kind: LabelKind) -> None:
     held = label.kind
     if label.kinds is not None and len(label):
-        held = LabelKind(int(label.kinds.min()))  # what the poorest entry has
+        held = LabelKind(int(label.kinds.min()))  # of the weakest entry
     if kind > held:
         raise ValueError(
             f"a {held.name} label cannot become a {kind.name} label: weaken only goes downwards "
@@ -161,7 +192,7 @@ def _points_of(label: Label, generator: torch.Generator, point: PointChoice) -> 
     if label.points is not None and label.kind == LabelKind.POINT:
         return label.points.clone()
     masks = _masks_of(label)
-    _demand_filled(masks)
+    _require_filled(masks)
     points = torch.empty((len(label), 2), dtype=torch.float32)
     for entry, mask in enumerate(masks):
         if point == "centre":
@@ -179,7 +210,9 @@ def _boxes_of(label: Label) -> Tensor:
     boxes = label.boxes.clone()  # (K, 4)
     has_mask = label.has_mask
     if bool(has_mask.any()):
-        boxes[has_mask] = boxes_of_masks(_masks_of(label)[has_mask])
+        masks = _masks_of(label)[has_mask]
+        _require_filled(masks)
+        boxes[has_mask] = tight_boxes(masks)
     return boxes
 
 
@@ -189,20 +222,10 @@ def _masks_of(label: Label) -> Tensor:
     return label.masks.clone()
 
 
-def _demand_filled(masks: Tensor) -> None:
+def _require_filled(masks: Tensor) -> None:
     empty = (~masks.flatten(1).any(dim=1)).nonzero()
     if len(empty):
         raise ValueError(
             f"entry {int(empty[0, 0])}: its mask is empty, so it has neither box nor point; drop "
             "the entry"
         )
-
-
-def _first(held: Tensor) -> Tensor:
-    """(K, N) bool -> (K,) index of the first True."""
-    return held.to(torch.uint8).argmax(dim=1)
-
-
-def _past_last(held: Tensor) -> Tensor:
-    """(K, N) bool -> (K,) index after the last True."""
-    return held.shape[1] - held.flip(1).to(torch.uint8).argmax(dim=1)

@@ -5,22 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wsislib.photos.recipe import (
-    MaskHead,
-    ModelName,
-    Recipe,
-    Size,
-    load_model,
-    read_recipe,
-    recipe_for,
-)
+from wsislib.photos.recipe import MaskHead, ModelName, Size, load_model, read_recipe
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from wsislib.data.folder import ImageFolder
-    from wsislib.data.sample import Dataset
-    from wsislib.engine.config import TrainConfig
 
 
 def train(
@@ -71,38 +59,18 @@ def train(
         checkpoint_every: steps between checkpoints.
         device: auto, cpu, cuda or mps.
     """
-    settings = (size, mask_head, from_scratch, image_side, seed)
-    if model == "wish":
-        if mask_head != "class-agnostic":
-            raise ValueError("--mask-head is of a Mask R-CNN; WISH has one mask for each query")
-        from wsislib.photos.photo_wish import prepare
-
-        data = (annotations, images, labels, first)
-        course = (steps, batch_size, learning_rate, checkpoint_every)
-        return _fit(*prepare(data, out, teacher, settings, course, device), out, device)
-    if labels != "file" or teacher != "tiny":
-        raise ValueError("--labels and --teacher are of WISH; add --model wish")
-    from wsislib.photos.photo_data import image_root, read_photographs, require_valid
-
-    root = image_root(annotations, images)
-    require_valid(annotations, root)
-    dataset = read_photographs(annotations, root, first)
-    recipe = recipe_for(dataset, *settings)
-    rate = 0.02 if learning_rate is None else learning_rate
-    config = _train_config(steps, batch_size, rate, seed, checkpoint_every)
-    return _fit(recipe, recipe.build(), dataset, config, out, device)
-
-
-def _fit(
-    recipe: Recipe, model: nn.Module, dataset: Dataset, config: TrainConfig, out: Path, device: str
-) -> int:
     from wsislib.engine.device import describe_device, pick_device
     from wsislib.engine.train import fit
+    from wsislib.photos.training import TrainOptions, prepare
 
-    chosen = pick_device(device)
-    recipe.save(out)
-    print(f"{len(dataset)} images, {len(recipe.categories)} categories, {describe_device(chosen)}")
-    fitted = fit(model, dataset, config, out, device=chosen)
+    options = TrainOptions(
+        model, labels, teacher, size, mask_head, from_scratch, image_side, steps, batch_size,
+        learning_rate, seed, checkpoint_every,
+    )  # fmt: skip
+    training = prepare(annotations, images, first, options, out, device)
+    chosen, categories = pick_device(device), len(training.recipe.categories)
+    print(f"{len(training.dataset)} images, {categories} categories, {describe_device(chosen)}")
+    fitted = fit(training.model, training.dataset, training.config, out, device=chosen)
     print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
     return 0
 
@@ -121,38 +89,31 @@ def evaluate(
 
     Args:
         model: the folder that `wsis train` wrote.
-        annotations: COCO JSON file with the truth.
+        annotations: COCO JSON file with the ground truth.
         images: folder of the images; `images` beside the annotations where not given.
-        first: judge only the first N images that have instances.
+        first: evaluate only the first N images that have instances.
         per_category: also print the AP of every category.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import coco_ap, predict_all
-    from wsislib.photos.photo_data import (
-        image_root,
-        read_photographs,
-        require_same_categories,
-        require_valid,
-    )
+    from wsislib.photos.data import read_photographs, require_same_categories
 
-    root = image_root(annotations, images)
     recipe = read_recipe(model)
-    require_valid(annotations, root)
-    dataset = read_photographs(annotations, root, first)
-    require_same_categories(dataset, recipe, annotations)
+    dataset = read_photographs(annotations, images, first)
+    require_same_categories(dataset, recipe.known(), annotations)
     trained, _ = load_model(model)
     results = predict_all(trained, dataset, device=pick_device(device))
-    truth = dataset.ground_truth()
-    scores = {kind: coco_ap(truth, results, iou_type=kind) for kind in ("segm", "bbox")}
+    ground_truth = dataset.ground_truth()
+    scores = {kind: coco_ap(ground_truth, results, iou_type=kind) for kind in ("segm", "bbox")}
     name = f"evaluation-{annotations.stem}"
-    numbers = {kind: found.numbers() for kind, found in scores.items()}
+    numbers = {kind: score.numbers() for kind, score in scores.items()}
     write_json(model / f"{name}.json", numbers)
     write_json(model / f"{name}-results.json", results)
     print("      " + "".join(f"{name:>7s}" for name in numbers["segm"]))
-    for kind, twelve in numbers.items():
-        print(f"{kind:6s}" + "".join(f"{value:7.1f}" for value in twelve.values()))
+    for kind, values in numbers.items():
+        print(f"{kind:6s}" + "".join(f"{value:7.1f}" for value in values.values()))
     if per_category:
         for category, value in scores["segm"].per_category.items():
             print(f"  {category:24s} {value:6.1f}")
@@ -177,14 +138,14 @@ def predict(
         images: image files, or folders of them.
         out: gets overlays/*.png, results.json and images.json (the ids used).
         annotations: a COCO JSON file whose image ids to use, matched by file name.
-        score: least score of what is drawn; results.json holds everything.
+        score: lowest score of what is drawn; results.json holds everything.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
     from wsislib.data.folder import ImageFolder, find_images
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import predict_all
-    from wsislib.photos.photo_data import ids_by_name
+    from wsislib.photos.data import ids_by_name
 
     trained, recipe = load_model(model)
     files = find_images(images)
@@ -199,25 +160,6 @@ def predict(
     return 0
 
 
-def _train_config(
-    steps: int, batch_size: int, learning_rate: float, seed: int, checkpoint_every: int
-) -> TrainConfig:
-    from wsislib.engine.config import TrainConfig
-
-    return TrainConfig(
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule="cosine",
-        warmup_steps=min(100, steps // 10),
-        warmup_factor=0.01,
-        clip_norm=5.0,
-        seed=seed,
-        checkpoint_every=checkpoint_every,
-        log_every=10,
-    )
-
-
 def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
     """One overlay picture per photograph."""
     from wsislib.viz.figure import save_figure
@@ -228,6 +170,6 @@ def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> 
     for index, file in enumerate(folder.files):
         sample = folder[index]
         height, width = sample.image.shape[1:]
-        found = read_detections(results, sample.image_id, folder.categories, height, width)
-        figure = overlay(sample.image, found, folder.categories, style=Style(min_score=score))
+        detections = read_detections(results, sample.image_id, folder.categories, height, width)
+        figure = overlay(sample.image, detections, folder.categories, style=Style(min_score=score))
         save_figure(figure, out / f"{file.stem}.png")

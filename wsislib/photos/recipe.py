@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ModelName = Literal["mask-rcnn", "wish"]
 Size = Literal["small", "r50", "r101"]
 MaskHead = Literal["class-agnostic", "class-specific"]
+SEGMENTER = "segmenter."  # what the names of the Mask2Former's weights begin with in a WISH
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Recipe:
         categories: (id in the annotation file, name), in the model's order.
         data: fingerprint of the data set that it was trained on.
         model: "mask-rcnn" learns from masks; "wish" from labels of any kind.
-        labels: of "wish", how the data set's labels were weakened; see `weak_data.read_mixed`.
+        labels: of "wish", how the data set's labels were weakened; see `data.read_mixed`.
         teacher: of "wish": "tiny", or the fingerprint of the SAM that taught it.
     """
 
@@ -62,9 +63,7 @@ class Recipe:
             weights_follow: trained weights will be loaded, so ImageNet's are not fetched.
         """
         if self.model == "wish":
-            from wsislib.photos.photo_wish import build_segmenter
-
-            return build_segmenter(self, fetch=not weights_follow)
+            return self._build_segmenter(fetch=not weights_follow)
         from wsislib.models.maskrcnn.builders import (
             mask_rcnn_r50_fpn,
             mask_rcnn_r101_fpn,
@@ -77,6 +76,15 @@ class Recipe:
         build = {"r50": mask_rcnn_r50_fpn, "r101": mask_rcnn_r101_fpn}[self.size]
         fetch = not weights_follow
         return build(count, self.mask_head, self.seed, self.pretrained, side, fetch)
+
+    def _build_segmenter(self, fetch: bool) -> nn.Module:
+        """The Mask2Former inside a WISH, which is all that predicts."""
+        from wsislib.models.mask2former.builders import mask2former_r50, mask2former_small
+
+        count, side = len(self.categories), self.image_side
+        if self.size == "small":
+            return mask2former_small(count, self.seed, side)
+        return mask2former_r50(count, self.seed, self.pretrained, side, fetch)
 
     def save(self, folder: Path) -> None:
         """Write `folder`/recipe.json, or check that the one there is the same.
@@ -156,14 +164,19 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
             f"{weights} is not there: training in {folder} has not ended. "
             "Give the same `wsis train` command again; it goes on where it was."
         )
+    from wsislib.engine.weights import load_weights, read_meta, read_tensors, require_same_tensors
+
     model = recipe.build(weights_follow=True)
-    if recipe.model == "wish":
-        from wsislib.photos.photo_wish import load_segmenter
-
-        load_segmenter(weights, model)
+    if recipe.model == "wish":  # of a WISH only the Mask2Former inside predicts
+        tensors = read_tensors(weights, read_meta(weights))
+        inside = {
+            name.removeprefix(SEGMENTER): tensor
+            for name, tensor in tensors.items()
+            if name.startswith(SEGMENTER)
+        }
+        require_same_tensors(weights, inside, model)
+        model.load_state_dict(inside)
     else:
-        from wsislib.engine.weights import load_weights
-
         load_weights(weights, model)
     return model.eval(), recipe
 

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from wsislib.atomic import atomic_write
 from wsislib.data.rle import rle_area, rle_box
 from wsislib.data.sample import Category, Dataset, Detections, LabelKind
 from wsislib.data.transforms import tight_boxes
@@ -123,12 +120,3 @@ def as_document(
         "annotations": annotations,
         "categories": [{"id": category.id, "name": category.name} for category in categories],
     }
-
-
-def write_document(path: Path, document: Mapping[str, Any]) -> None:
-    """Write a COCO document, atomically.
-
-    Raises:
-        OSError: names the file and the way out.
-    """
-    atomic_write(path, json.dumps(document, separators=(",", ":"), allow_nan=False))

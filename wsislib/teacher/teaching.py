@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 
 import torch
 
-from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
+from wsislib.data.sample import Dataset, Label, LabelKind, Sample
 from wsislib.data.transforms import tight_boxes
+from wsislib.labels.datasets import DatasetView, digest_of
 from wsislib.teacher.teacher_cache import TeacherCache
 
 
-class TeachingDataset:
+class TeachingDataset(DatasetView):
     """A data set whose points and boxes have `candidates`, read from a cache.
 
     Labels of tags or masks alone stay as they are. No teacher is needed here, and none is run.
 
     Args:
-        dataset: images and labels, all of which the cache was filled for (`wsis teach`, or
-            `wsislib.teacher.teach`).
+        dataset: images and labels, for all of which the cache was filled (`wsis teach`, or
+            `cache_candidates`).
         cache: of the teacher.
 
     Raises:
@@ -28,38 +27,25 @@ class TeachingDataset:
     """
 
     def __init__(self, dataset: Dataset, cache: TeacherCache) -> None:
-        self._dataset, self._cache = dataset, cache
-        self._keys = cache.keys(dataset)
-        self.categories: tuple[Category, ...] = dataset.categories
-        self.image_ids: tuple[int, ...] = dataset.image_ids
+        super().__init__(dataset)
+        self._cache, self._keys = cache, cache.keys(dataset)
 
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Image `index` with the candidates of its label.
-
-        Raises:
-            ValueError: a file of the cache was damaged since; names it.
-        """
-        sample, key = self._dataset[index], self._keys[index]
+    def label(self, sample: Sample, index: int) -> Label:
+        """The label with its candidates; a ValueError names a file that was damaged since."""
+        key = self._keys[index]
         if key is None:
-            return sample
+            return sample.label
         candidates = self._cache[key]
         assert candidates.masks.shape[2:] == sample.image.shape[1:], "the key covers the image"
-        return replace(sample, label=replace(sample.label, candidates=candidates))
-
-    def ground_truth(self) -> dict:
-        """The wrapped data set's truth, for evaluation only."""
-        return self._dataset.ground_truth()
+        return replace(sample.label, candidates=candidates)
 
     def fingerprint(self) -> str:
         """Hex digest of the wrapped data set and the teacher."""
-        return _digest("teaching", self._dataset.fingerprint(), self._cache.fingerprint)
+        return digest_of(["teaching", self._dataset.fingerprint(), self._cache.fingerprint])
 
 
-class PseudoMaskDataset:
-    """A data set whose every label is of masks: of each entry the teacher's best-scoring candidate.
+class PseudoMaskDataset(DatasetView):
+    """A data set of masks: for each entry the teacher's candidate with the best score.
 
     The baseline of WISH (Kweon and Yoon, 2025), table 1: the teacher used offline.
 
@@ -67,37 +53,17 @@ class PseudoMaskDataset:
         dataset: labels with candidates, such as `TeachingDataset`'s, or with masks.
     """
 
-    def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
-        self.categories: tuple[Category, ...] = dataset.categories
-        self.image_ids: tuple[int, ...] = dataset.image_ids
-
-    def __len__(self) -> int:
-        return len(self._dataset)
-
-    def __getitem__(self, index: int) -> Sample:
-        """Image `index` with pseudo masks.
-
-        Raises:
-            ValueError: its label has neither candidates nor masks; names the image.
-        """
-        sample = self._dataset[index]
-        try:
-            return replace(sample, label=pseudo_masks(sample.label))
-        except ValueError as error:
-            raise ValueError(f"image {sample.image_id}: {error}") from None
-
-    def ground_truth(self) -> dict:
-        """The wrapped data set's truth, for evaluation only."""
-        return self._dataset.ground_truth()
+    def label(self, sample: Sample, index: int) -> Label:
+        """See `pseudo_masks`; a ValueError where the label has neither candidates nor masks."""
+        return pseudo_masks(sample.label)
 
     def fingerprint(self) -> str:
         """Hex digest of the wrapped data set and of what is done to it."""
-        return _digest("pseudo masks", self._dataset.fingerprint())
+        return digest_of(["pseudo masks", self._dataset.fingerprint()])
 
 
 def best_candidates(label: Label) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which candidate the teacher thinks best of, among those that are not empty.
+    """The candidate that the teacher scores best for each entry, among those that are not empty.
 
     Args:
         label: with candidates.
@@ -107,18 +73,17 @@ def best_candidates(label: Label) -> tuple[torch.Tensor, torch.Tensor]:
         predicts for it, -1 where every candidate is empty.
     """
     assert label.candidates is not None
-    # As bytes: eight times as fast as `any`, and this is done for every image that is read.
+    # As bytes: eight times as fast as `any`, and every image that is read comes through here.
     filled = label.candidates.masks.view(torch.uint8).flatten(2).amax(dim=2) > 0  # (K, M)
     best = label.candidates.quality.masked_fill(~filled, -1.0).max(dim=1)
     return best.indices, best.values
 
 
 def pseudo_masks(label: Label) -> Label:
-    """The label as if the teacher's best-scoring candidate of each entry were its mask.
+    """A label of kind MASK with the teacher's best-scoring candidate as the mask of each entry.
 
-    Entries of a partially supervised label that carry a true mask keep it. Boxes that an annotator
-    gave stay; a point gets the tight box of its mask. Tags and entries whose candidates are all
-    empty are left out.
+    Entries that carry a true mask keep it. Boxes that an annotator gave stay; a point gets the
+    tight box of its mask. Tags and entries whose candidates are all empty are left out.
 
     Args:
         label: with candidates; one of masks alone is returned as it is.
@@ -147,7 +112,3 @@ def pseudo_masks(label: Label) -> Label:
         boxed = label.entry_kinds >= int(LabelKind.BOX)
         boxes = torch.where(boxed[:, None], label.boxes, boxes)
     return Label(LabelKind.MASK, label.categories[keep], boxes=boxes[keep], masks=masks[keep])
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 from tyro.conf import Positional
 
+from wsisbook.batch.processes import stop_when_orphaned
+from wsisbook.runs.paths import build_folder
+from wsisbook.runs.run import execute
+from wsisbook.runs.spec import load_study
+from wsisbook.runs.status import status_frame, status_text
+from wsisbook.runs.store import open_store
+from wsisbook.tables.table_text import plain_text
+from wsisbook.tables.tables import build_table, table_names, write_tables
 from wsislib.cli import BUSY, DONE, FAILED
 
 if TYPE_CHECKING:
-    from wsisbook.runs.batch import Batch
+    from wsisbook.batch.batch import Batch
 
 
 def run(
@@ -43,12 +51,7 @@ def run(
         wait: seconds to wait where another process is doing the run; negative: for ever.
         progress: show progress bars.
     """
-    from wsisbook.runs.run import execute
-    from wsisbook.runs.watch import stop_when_orphaned
-
-    # So that the run notes its end and saves, however it is asked to stop.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.default_int_handler)
+    _interrupt_when_asked_to_stop()
     stop_when_orphaned()
     done = execute(
         table, row, seed, scale,
@@ -56,6 +59,16 @@ def run(
     )  # fmt: skip
     print(f"{done.outcome}: {done.key} ({done.folder})")
     return DONE
+
+
+def _interrupt_when_asked_to_stop() -> None:
+    """Raise KeyboardInterrupt on SIGTERM too, so that runs save and note that they were stopped."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt("asked to stop; start it again to go on")
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
 
 
 def reproduce(
@@ -83,14 +96,12 @@ def reproduce(
         executor: a Snakemake executor plugin, such as slurm; empty for this machine.
         extra: further arguments for Snakemake, as one text.
     """
+    # These load torch, which the other commands can do without.
+    from wsisbook.batch.batch import run_batch
+    from wsisbook.batch.progress import Reporter
     from wsisbook.plan.plan import make_plan
-    from wsisbook.runs.batch import run_batch
-    from wsisbook.runs.paths import build_folder
-    from wsisbook.runs.progress import Reporter
-    from wsisbook.runs.spec import load_study
-    from wsisbook.runs.store import open_store
-    from wsisbook.tables.tables import write_tables
 
+    _interrupt_when_asked_to_stop()
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}; it must be 1 or more")
     study = load_study()
@@ -104,7 +115,7 @@ def reproduce(
         batch = run_batch(
             study, store, plan, build_folder(study.root) / "batch" / scale,
             workers=jobs, executor=executor, extra=shlex.split(extra), device=device, force=force,
-            report=Reporter(study, store),
+            report=Reporter(store),
         )  # fmt: skip
         code = _tell(batch)
     for file in write_tables(study, store, scale, tables):
@@ -147,10 +158,6 @@ def status(
         scale: smoke, lab or paper.
         json: print JSON for machines.
     """
-    from wsisbook.runs.spec import load_study
-    from wsisbook.runs.status import status_frame, status_text
-    from wsisbook.runs.store import open_store
-
     study = load_study()
     frame = status_frame(study, open_store(scale, study.root), scale, tables)
     print(frame.to_json(orient="records", indent=2) if json else status_text(frame))
@@ -168,11 +175,6 @@ def tables(
         names: tables of book/study.yml; all if none is named.
         scale: smoke, lab or paper.
     """
-    from wsisbook.runs.spec import load_study
-    from wsisbook.runs.store import open_store
-    from wsisbook.tables.table_text import plain_text
-    from wsisbook.tables.tables import build_table, table_names, write_tables
-
     study = load_study()
     store = open_store(scale, study.root)
     for name in table_names(study, scale, names):

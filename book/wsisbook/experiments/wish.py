@@ -34,7 +34,7 @@ from wsislib.engine.batches import Augment
 from wsislib.engine.device import describe_device, pick_device
 from wsislib.engine.looking import AfterStep
 from wsislib.engine.weights import sidecar
-from wsislib.labels.budget import draw
+from wsislib.labels.budget import draw_kinds
 from wsislib.labels.datasets import WeakDataset
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.mask2former import builders as builders_mask2former
@@ -47,7 +47,7 @@ from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.wish import WISH
 from wsislib.recipes.tag_pretraining import lab_backbone_weights
 from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
-from wsislib.teacher.teach import teach
+from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset
 
 JITTER_RANGE = (0.1, 2.0)
@@ -103,7 +103,7 @@ def weak_data(config: WeakLabelConfig, train_data: Dataset, seed: int = 0) -> We
     if config.labels in KINDS:
         kinds = [LabelKind(KINDS.index(config.labels))] * len(train_data)
     else:
-        kinds = draw(label_mix(config), len(train_data), label_seed)
+        kinds = draw_kinds(label_mix(config), len(train_data), label_seed)
     ceilings = None  # the dearest kind of each category
     if config.b_labels:
         count = len(train_data.categories)
@@ -139,7 +139,7 @@ def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> D
     if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.entry_kinds):
         return weak
     folder = cache_folder() / "teacher" / teacher.fingerprint[:16]
-    return TeachingDataset(weak, teach(weak, teacher, folder, progress=progress).cache)
+    return TeachingDataset(weak, cache_candidates(weak, teacher, folder, progress=progress).cache)
 
 
 def build_model(

@@ -145,16 +145,3 @@ def _records(folders: Iterable[Path]) -> list[_Record]:
         kinds = _kinds(params["experiment"], settings)
         records.append(_Record(environment["seconds"], settings.get("steps", 0), kinds))
     return records
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for a reader: '45 s', '12 min', '3.5 h', '41 days', 'unknown'."""
-    if seconds is None:
-        return "unknown"
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    if seconds < 96 * 3600:
-        return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 86400:,.0f} days"

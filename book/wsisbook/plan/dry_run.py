@@ -23,13 +23,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wsisbook.experiments.sam_decoder import forget_peak, peak_of
-from wsisbook.plan.costs import duration
 from wsisbook.plan.disk import size
 from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import build_folder
 from wsisbook.runs.resolve import Run, resolve, with_needs
+from wsisbook.runs.stopwatch import duration
 from wsislib.atomic import write_json
 
 if TYPE_CHECKING:

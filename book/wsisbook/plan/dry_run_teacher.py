@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import torch
 
+from wsisbook.runs.digest import file_digest
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 
 
@@ -44,9 +44,7 @@ def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
         return
     known = CHECKPOINTS[name]
     file = data / config.teacher
-    with file.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=sha256)
+    CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=file_digest(file))
     try:
         yield
     finally:

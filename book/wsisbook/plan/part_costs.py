@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from wsisbook.plan.costs import duration
 from wsisbook.plan.plan import Plan, make_plan
 from wsisbook.runs.declared import RunKey
+from wsisbook.runs.stopwatch import duration
 
 if TYPE_CHECKING:
     import pandas as pd

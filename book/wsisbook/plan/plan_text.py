@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.plan.costs import NO_TRAINING, duration
+from wsisbook.plan.costs import NO_TRAINING
 from wsisbook.plan.disk import size
+from wsisbook.runs.stopwatch import duration
 
 if TYPE_CHECKING:
     from wsisbook.plan.data_sources import DataFile

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from wsisbook.plan.costs import duration
 from wsisbook.plan.part_costs import part_costs, part_rows
 from wsisbook.runs.declared import Study
 from wsisbook.runs.status import notebook_frame, status_frame
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.claims import FORMULA, Judged, judge_claims
 from wsislib.atomic import atomic_write

@@ -10,11 +10,11 @@ from typing import Any
 
 import wsisbook
 import wsislib
-from wsisbook.runs.config import digest
 from wsisbook.runs.declared import Study
+from wsisbook.runs.digest import digest, file_digest
 from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
-from wsisbook.runs.store import RunStore, file_digest
+from wsisbook.runs.store import RunStore
 from wsislib.atomic import read_json
 
 _SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")

@@ -13,10 +13,10 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from wsisbook.batch.processes import stop_when_orphaned
 from wsisbook.runs.environment import library_versions, machine_text
 from wsisbook.runs.paths import without_paths
 from wsisbook.runs.store import now
-from wsisbook.runs.watch import stop_when_orphaned
 from wsislib.atomic import atomic_write, read_json
 
 

@@ -19,13 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from wsisbook.batch.processes import VARIABLE, batch_mark
 from wsisbook.publish.notebook_inputs import inputs_digest
 from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
 from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.paths import build_folder
 from wsisbook.runs.store import RunStore
-from wsisbook.runs.watch import VARIABLE, batch_mark
 from wsislib.atomic import read_json, write_json
 from wsislib.strict import did_you_mean
 

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from wsisbook.plan.costs import duration
 from wsisbook.runs.environment import code_version, library_versions, machine_text
 from wsisbook.runs.spec import load_study
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import now
 
 # A notebook imports this module in its first cell, so that its clock is the notebook's.

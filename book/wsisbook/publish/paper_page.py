@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsisbook.plan.costs import Work, duration
+from wsisbook.plan.costs import Work
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.disk import size
 from wsisbook.plan.part_costs import gpu_hours
@@ -11,6 +11,7 @@ from wsisbook.plan.step_times import StepTime, read_step_times
 from wsisbook.publish.generate import escape, markdown_table
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import open_store
 
 PAGE = "part1_transfer/paper_costs.inc"

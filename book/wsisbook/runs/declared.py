@@ -5,9 +5,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, ValidationInfo
 
 from wsislib.strict import did_you_mean
+
+T = TypeVar("T")
+
+
+def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise ValueError(f"expected a list of different seeds >= 0, not {list(seeds)}")
+    return seeds
+
+
+def _known_scales(value: Mapping[str, T], info: ValidationInfo) -> Mapping[str, T]:
+    for scale in value:
+        if scale not in (info.context or ()):
+            raise ValueError(f"unknown key {scale!r}{did_you_mean(scale, info.context or ())}")
+    return value
+
+
+def _not_none(value: Any) -> Any:
+    return {} if value is None else value
+
+
+# Types of entries. Where text is expected, YAML's 3 counts as '3'; nothing counts as no settings.
+Text = Annotated[str, BeforeValidator(str)]
+Seeds = Annotated[tuple[StrictInt, ...], AfterValidator(_different)]
+Settings = Annotated[Mapping[str, Any], BeforeValidator(_not_none)]
+PerScale = Annotated[Mapping[str, T], BeforeValidator(_not_none), AfterValidator(_known_scales)]
+PublishedKey = Literal["paper", "table", "row", "direction", "dataset", "backbone"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +57,8 @@ class Scale:
     """One size at which the study can be run, and the seeds that its rows have by default."""
 
     name: str
-    seeds: tuple[int, ...]
-    about: str = ""
+    seeds: Seeds
+    about: Text = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +80,7 @@ class Column:
     title: str
     published: str | None = None
     better: Literal["higher", "lower"] = "higher"
-    digits: int = 1
+    digits: StrictInt = 1
 
 
 @dataclass(frozen=True)
@@ -60,7 +89,7 @@ class Need:
 
     table: str
     row: str
-    seed: int | None = None
+    seed: StrictInt | None = None
 
 
 @dataclass(frozen=True)
@@ -73,28 +102,33 @@ class View:
 
     table: str
     row: str
-    prefix: str = ""
+    prefix: Text = ""
 
 
 @dataclass(frozen=True)
 class Row:
     """One row of a table and what it changes from the table's settings.
 
-    `compare=False` keeps a row, such as an upper line, out of the search for the best one.
+    `compare=False` keeps a row, such as an upper bound, out of the search for the best one.
     """
 
     name: str
-    title: str
-    compare: bool = True
-    about: str = ""
-    group: str = ""
+    title: Text
+    compare: StrictBool = True
+    about: Text = ""
+    group: Text = ""
     experiment: str = ""
-    change: Mapping[str, Any] = field(default_factory=dict)
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    change: Settings = field(default_factory=dict)
+    scales: PerScale[Settings] = field(default_factory=dict)
+    seeds: PerScale[Seeds] = field(default_factory=dict)
     needs: Mapping[str, Need] = field(default_factory=dict)
     view: View | None = None
-    published: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[PublishedKey, Text] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for key in ("change", "scales", "needs", "experiment"):
+            if self.view and getattr(self, key):
+                raise ValueError(f"a row with `view` has no run, so no {key!r}")
 
 
 @dataclass(frozen=True)
@@ -104,37 +138,28 @@ class Table:
     name: str
     title: str
     experiment: str
-    about: str = ""
+    scales: PerScale[Settings]
+    columns: tuple[Column, ...]
+    rows: Mapping[str, Row]
+    about: Text = ""
     notebook: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    scales: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    seeds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    columns: tuple[Column, ...] = ()
-    rows: Mapping[str, Row] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
+    seeds: PerScale[Seeds] = field(default_factory=dict)
 
     def row(self, name: str) -> Row:
-        """The row called `name`.
-
-        Raises:
-            ValueError: there is none; names the nearest.
-        """
-        if name not in self.rows:
-            raise ValueError(
-                f"table {self.name!r} has no row {name!r}{did_you_mean(name, self.rows)}"
-            )
-        return self.rows[name]
+        """The row called `name`; where there is none, a ValueError names the nearest."""
+        return _named(self.rows, name, f"table {self.name!r} has no row")
 
     def column(self, name: str) -> Column:
-        """The column called `name`.
+        """The column called `name`; where there is none, a ValueError names the nearest."""
+        columns = {column.name: column for column in self.columns}
+        return _named(columns, name, f"table {self.name!r} has no column")
 
-        Raises:
-            ValueError: there is none; names the nearest.
-        """
-        for column in self.columns:
-            if column.name == name:
-                return column
-        names = [column.name for column in self.columns]
-        raise ValueError(f"table {self.name!r} has no column {name!r}{did_you_mean(name, names)}")
+    def check_scale(self, scale: str) -> None:
+        """Raise a ValueError unless the table can be run at `scale`."""
+        if scale not in self.scales:
+            known = ", ".join(self.scales) or "none"
+            raise ValueError(f"table {self.name!r} has no {scale!r} scale; it has {known}")
 
 
 @dataclass(frozen=True)
@@ -145,12 +170,14 @@ class Study:
         file: the file that was asked for; messages name it.
         scales: scale name -> its seeds.
         tables: table name -> its declaration.
+        experiments: experiment name -> 'package.module:NAME'.
         included: the further files that tables were read from.
     """
 
     file: Path
     scales: Mapping[str, Scale]
     tables: Mapping[str, Table]
+    experiments: Mapping[str, str] = field(default_factory=dict)
     included: tuple[Path, ...] = ()
 
     @property
@@ -164,31 +191,21 @@ class Study:
         return self.file.parent.parent
 
     def table(self, name: str) -> Table:
-        """The table called `name`.
-
-        Raises:
-            ValueError: there is none; names the nearest.
-        """
-        if name not in self.tables:
-            raise ValueError(
-                f"{self.file.name}: no table {name!r}{did_you_mean(name, self.tables)}"
-            )
-        return self.tables[name]
+        """The table called `name`; where there is none, a ValueError names the nearest."""
+        return _named(self.tables, name, f"{self.file.name}: no table")
 
     def scale(self, name: str) -> Scale:
-        """The scale called `name`.
-
-        Raises:
-            ValueError: there is none; names the nearest.
-        """
-        if name not in self.scales:
-            raise ValueError(
-                f"{self.file.name}: no scale {name!r}{did_you_mean(name, self.scales)}"
-            )
-        return self.scales[name]
+        """The scale called `name`; where there is none, a ValueError names the nearest."""
+        return _named(self.scales, name, f"{self.file.name}: no scale")
 
     def seeds(self, table: str, row: str, scale: str) -> tuple[int, ...]:
         """The seeds of a row at a scale: the row's own, else the table's, else the scale's."""
         declared = self.table(table)
-        own = declared.row(row)
-        return own.seeds.get(scale) or declared.seeds.get(scale) or self.scale(scale).seeds
+        seeds = declared.row(row).seeds.get(scale) or declared.seeds.get(scale)
+        return seeds or self.scale(scale).seeds
+
+
+def _named(items: Mapping[str, T], name: str, no_such: str) -> T:
+    if name not in items:
+        raise ValueError(f"{no_such} {name!r}{did_you_mean(name, items)}")
+    return items[name]

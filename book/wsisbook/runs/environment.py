@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import os
@@ -20,27 +21,14 @@ _CODE = ("wsislib", "book/wsisbook")
 
 
 def code_version(root: Path, study_files: Iterable[Path]) -> dict[str, Any]:
-    """The git commit, and whether the code or the study's files differ from it.
+    """The git commit, and whether code or `study_files` (`Study.files`) differ from it.
 
     Both are None outside a git repository.
-
-    Args:
-        root: the repository.
-        study_files: every file that the study was read from (`Study.files`).
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    changed = _git(root, "status", "--porcelain", "--", *_CODE, *map(str, study_files))
+    commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
+    paths = (*_CODE, *map(str, study_files))
+    changed = _output("git", "-C", str(root), "status", "--porcelain", "--", *paths)
     return {"commit": commit or None, "dirty": None if changed is None else bool(changed)}
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
 
 
 @functools.cache
@@ -58,12 +46,21 @@ def library_versions() -> dict[str, str]:
 @functools.cache
 def machine() -> dict[str, Any]:
     """Processor model, cores, memory in GiB and system."""
+    memory = None
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
     return {
         "cpu": _cpu_model(),
         "cores": cores(),
-        "memory_gib": _memory_gib(),
+        "memory_gib": memory,
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def machine_text() -> str:
+    """The machine in one line."""
+    facts = machine()
+    return f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}"
 
 
 def cores() -> int:
@@ -73,40 +70,28 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def machine_text() -> str:
-    """The machine in one line."""
-    facts = machine()
-    return f"{facts['cpu']}, {facts['cores']} cores, {facts['system']}"
-
-
-def _cpu_model() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.lower().startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    if sys.platform == "darwin":
-        try:
-            query = ["sysctl", "-n", "machdep.cpu.brand_string"]
-            return subprocess.run(query, capture_output=True, text=True).stdout.strip()
-        except OSError:
-            pass
-    return platform.processor() or platform.machine() or "unknown"
-
-
-def _memory_gib() -> float | None:
-    try:
-        return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (AttributeError, ValueError, OSError):
-        return None
-
-
 def peak_memory_mib() -> float | None:
     """The most main memory this process has held so far, in MiB; None where unknown."""
     try:
-        import resource
+        import resource  # not on Windows
     except ImportError:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _cpu_model() -> str:
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith("model name"):
+                return line.partition(":")[2].strip()
+    model = _output("sysctl", "-n", "machdep.cpu.brand_string") if sys.platform == "darwin" else ""
+    return model or platform.processor() or platform.machine() or "unknown"
+
+
+def _output(*command: str) -> str | None:
+    """What a command prints; None where it is not there or fails."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

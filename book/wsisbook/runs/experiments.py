@@ -1,8 +1,8 @@
-"""What a row can be: experiment names and the plain functions that do them.
+"""Experiments: what a row of a table can be.
 
 An experiment takes a `Context` and returns an `Outcome`; it knows nothing of tables, stores or
-locks. To add one, write a function and a frozen dataclass of its settings, and name both in
-`EXPERIMENTS`; or name them from study.yml as 'package.module:NAME'.
+locks. To add one, write a frozen dataclass of its settings and a function, join them in an
+`Experiment`, and name that under `experiments` in book/study.yml.
 """
 
 from __future__ import annotations
@@ -10,16 +10,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from wsisbook.runs.config import RunConfig
 from wsislib.strict import did_you_mean
-
-
-def _nothing(model: Any) -> None:
-    """What a run does with its model besides training it."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +24,13 @@ class Context:
     Attributes:
         config: the resolved settings of the row.
         seed: the run's seed; 0 is a seed.
-        folder: the run's own working folder. It outlives a kill, so that training that is
-            started again with the same settings goes on from its last checkpoint.
+        folder: the run's working folder. It outlives a kill, so that training that is started
+            again with the same settings goes on from its last checkpoint.
         device: "auto" or the name of a device.
         needs: name -> folder of each finished run that the row declares under `needs`.
         progress: whether to show progress bars.
-        on_model: an experiment calls it with its model once that is built, before it takes
-            weights of other runs or trains. A dry run looks at the model here.
+        on_model: called with the model once it is built, before it takes weights of other runs or
+            trains. A dry run inspects the model here.
     """
 
     config: Any
@@ -44,7 +39,7 @@ class Context:
     device: str = "auto"
     needs: Mapping[str, Path] = field(default_factory=dict)
     progress: bool = True
-    on_model: Callable[[Any], None] = _nothing
+    on_model: Callable[[Any], None] = lambda model: None
 
 
 @dataclass(frozen=True)
@@ -72,71 +67,54 @@ class Outcome:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _no_files(config: Any) -> tuple[str, ...]:
-    return ()
-
-
 @dataclass(frozen=True)
 class Experiment:
     """A kind of run.
 
     Attributes:
         config: frozen dataclass of its settings.
-        run: does it: a function, or 'package.module:function', looked up when it is called, so
-            that settings can be read without loading torch.
-        parts: which parts of the library its numbers depend on, given the settings; a run is
-            stale when the version of one of them is raised.
-        files: which files it reads, relative to the data folder; shown by `wsis plan`.
+        run: Context -> Outcome. Given as 'package.module:function' it is imported when it is
+            first called, so that settings can be read without torch.
+        parts: settings -> the parts of the library that the numbers depend on; a run is stale
+            when the version of one of them rises (parts.py).
+        files: settings -> the files that it reads, relative to the data folder.
+        small: settings -> settings of a dry run; None leaves that to the plan.
+        cost_free: settings that do not change what a step costs.
     """
 
     config: type[RunConfig]
-    run: Any  # Callable[[Context], Outcome] once it is here
+    run: Any
     parts: Callable[[Any], tuple[str, ...]]
-    files: Callable[[Any], tuple[str, ...]] = _no_files
+    files: Callable[[Any], tuple[str, ...]] = lambda config: ()
+    small: Callable[[Any], Any] | None = None
+    cost_free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.run, str):
-            object.__setattr__(self, "run", partial(_run_at, self.run))
+            place = self.run
+            # The only way to set a field of a frozen dataclass.
+            object.__setattr__(self, "run", lambda context: load_object(place)(context))
 
 
-def _run_at(place: str, context: Context) -> Outcome:
-    """Run the function at 'package.module:function'."""
+def load_object(place: str) -> Any:
+    """The object at 'package.module:NAME'; a ValueError says why it cannot be imported."""
     module, _, name = place.partition(":")
-    return getattr(importlib.import_module(module), name)(context)
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"{place}: cannot load it ({error})") from error
 
 
-# Experiment name -> where it is. Looked up when it is asked for, so that the command line can
-# show its help without loading torch.
-EXPERIMENTS: Mapping[str, str] = {
-    "large_detector": "wsisbook.experiments.settings:LARGE_DETECTOR",
-    "large_heads": "wsisbook.experiments.settings:LARGE_HEADS",
-    "grabcut": "wsisbook.experiments.settings:GRABCUT",
-    "head_objects": "wsisbook.experiments.settings:HEAD_OBJECTS",
-    "mask_heads": "wsisbook.experiments.settings:MASK_HEADS",
-    "mask_rcnn": "wsisbook.experiments.settings:MASK_RCNN",
-    "maskx": "wsisbook.experiments.settings:MASKX",
-    "random_splits": "wsisbook.experiments.settings:RANDOM_SPLITS",
-    "sam_decoder": "wsisbook.experiments.wish_settings:SAM_DECODER",
-    "tiny_sam": "wsisbook.experiments.wish_settings:TINY_SAM",
-    "watched_wish": "wsisbook.experiments.wish_settings:WATCHED_WISH",
-    "wish": "wsisbook.experiments.wish_settings:WISH_EXPERIMENT",
-}
-
-
-def experiment(name: str) -> Experiment:
-    """The experiment called `name`, or at 'package.module:NAME'.
+def experiment(name: str, registry: Mapping[str, str]) -> Experiment:
+    """The experiment that `registry` (`Study.experiments`) lists, or at 'package.module:NAME'.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none; names the nearest.
     """
-    place = EXPERIMENTS.get(name, name)
-    module_name, _, attribute = place.partition(":")
-    if not attribute:
-        raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, EXPERIMENTS)}")
-    try:
-        found = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(f"experiment {name!r}: cannot load it ({error})") from error
-    if not isinstance(found, Experiment):
-        raise ValueError(f"experiment {name!r}: {place} is no wsislib Experiment")
-    return found
+    place = registry.get(name, name)
+    if ":" not in place:
+        raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, registry)}")
+    loaded = load_object(place)
+    if not isinstance(loaded, Experiment):
+        raise ValueError(f"experiment {name!r}: {place} is not an Experiment")
+    return loaded

@@ -5,13 +5,15 @@ here is higher than in a record, that run is *stale*. So: raise a part's number 
 when, a change moves the numbers that it gives. An edit of a comment or a renamed variable
 leaves hours of runs valid.
 
-The golden runs hold this honest: tests/golden has tiny runs of every part with the numbers
-they gave; a test fails when they move, and says to raise the number here.
+The golden runs check that: tests/golden has tiny runs of every part with the numbers they gave;
+a test fails when they move, and says to raise the number here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+
+from wsislib.strict import did_you_mean
 
 PART_VERSIONS: Mapping[str, int] = {
     "world": 1,
@@ -30,22 +32,17 @@ PART_VERSIONS: Mapping[str, int] = {
 
 
 def versions_of(parts: Iterable[str]) -> dict[str, int]:
-    """Part name -> its version now.
-
-    Raises:
-        ValueError: there is no such part.
-    """
+    """Part name -> its version now; a ValueError names a part that does not exist."""
     versions = {}
     for part in parts:
         if part not in PART_VERSIONS:
-            known = ", ".join(sorted(PART_VERSIONS))
-            raise ValueError(f"unknown part {part!r}; book/wsisbook/runs/parts.py knows {known}")
+            raise ValueError(f"parts.py: unknown part {part!r}{did_you_mean(part, PART_VERSIONS)}")
         versions[part] = PART_VERSIONS[part]
     return versions
 
 
 def version_changes(stored: Mapping[str, int], current: Mapping[str, int]) -> list[str]:
-    """What differs, one text such as 'part world: 1 -> 2' a part."""
+    """What changed, one text such as 'part world: 1 -> 2' a part."""
     changed = []
     for part in sorted({*stored, *current}):
         old, new = stored.get(part), current.get(part)

@@ -9,30 +9,20 @@ from pathlib import Path
 MARKER = Path("book") / "study.yml"
 
 
-def repository_root(start: Path | None = None) -> Path:
-    """The folder that holds `book/study.yml`: searched upward from `start`, then the package.
-
-    Args:
-        start: where to begin; the current folder if None.
+def repository_root() -> Path:
+    """The folder that holds `book/study.yml`: searched upward from here, then from the package.
 
     Raises:
-        ValueError: neither place lies inside a study repository.
+        ValueError: neither lies inside a study repository.
     """
-    first = Path.cwd() if start is None else Path(start)
-    package = Path(__file__)
-    for place in (first, package):
-        for folder in (place.resolve(), *place.resolve().parents):
-            if (folder / MARKER).is_file():
-                return folder
+    here = Path.cwd()
+    for folder in (here, *here.parents, *Path(__file__).resolve().parents):
+        if (folder / MARKER).is_file():
+            return folder
     raise ValueError(
-        f"found no {MARKER.as_posix()} in {first.resolve()} or above it; "
+        f"found no {MARKER.as_posix()} in {here} or above it; "
         "start from inside a clone of the study book"
     )
-
-
-def study_file(root: Path | None = None) -> Path:
-    """`book/study.yml` of the repository."""
-    return (root or repository_root()) / MARKER
 
 
 def build_folder(root: Path | None = None) -> Path:
@@ -40,16 +30,14 @@ def build_folder(root: Path | None = None) -> Path:
     return (root or repository_root()) / "build"
 
 
-def cache_folder(root: Path | None = None) -> Path:
+def cache_folder() -> Path:
     """Where masks that were made from cheap labels are kept: WSIS_CACHE, else `build/`."""
-    named = os.environ.get("WSIS_CACHE")
-    return Path(named).expanduser() if named else build_folder(root)
+    return _from_environment("WSIS_CACHE") or build_folder()
 
 
 def data_folder(root: Path | None = None) -> Path:
     """Where the user's data sets lie: WSIS_DATA, else `data/` in the repository."""
-    named = os.environ.get("WSIS_DATA")
-    return Path(named).expanduser() if named else (root or repository_root()) / "data"
+    return _from_environment("WSIS_DATA") or (root or repository_root()) / "data"
 
 
 def results_root(scale: str, root: Path | None = None) -> Path:
@@ -58,15 +46,13 @@ def results_root(scale: str, root: Path | None = None) -> Path:
     lab: `results/` (committed), smoke: `build/smoke/`, any other: `results/<scale>/`. The
     environment variable WSIS_RESULTS names another folder, for any scale.
     """
-    override = os.environ.get("WSIS_RESULTS")
-    if override:
-        return Path(override).expanduser()
-    base = root or repository_root()
-    if scale == "lab":
-        return base / "results"
-    if scale == "smoke":
-        return base / "build" / "smoke"
-    return base / "results" / scale
+    named = {"lab": "results", "smoke": "build/smoke"}.get(scale, f"results/{scale}")
+    return _from_environment("WSIS_RESULTS") or (root or repository_root()) / named
+
+
+def _from_environment(variable: str) -> Path | None:
+    named = os.environ.get(variable)
+    return Path(named).expanduser() if named else None
 
 
 def without_paths(text: str) -> str:
@@ -75,6 +61,6 @@ def without_paths(text: str) -> str:
     with contextlib.suppress(ValueError):
         places.insert(0, (str(repository_root()), "."))
     for folder, short in places:
-        if len(folder) > 1:
+        if len(folder) > 1:  # a home of "/" would replace every slash
             text = text.replace(folder, short)
     return text

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsisbook.runs.config import RunConfig, as_settings, config_from, digest, identity
-from wsisbook.runs.declared import Row, RunKey, Study, Table
+from wsisbook.runs.config import RunConfig, as_settings, config_from, identity
+from wsisbook.runs.declared import RunKey, Study
+from wsisbook.runs.digest import digest
 from wsisbook.runs.experiments import Experiment, experiment
 from wsisbook.runs.parts import versions_of
 
@@ -58,7 +59,7 @@ class Run:
 
     @property
     def work_hash(self) -> str:
-        """Hex digest of all that a half-done training may be continued under."""
+        """Hex digest of all that must stay the same for a half-done training to be continued."""
         return digest({"params": self.params_hash, "parts": self.parts})
 
     def record(self) -> dict[str, Any]:
@@ -87,15 +88,21 @@ def resolve(study: Study, key: RunKey) -> Run:
             does not have.
     """
     key = source_key(study, key)
-    table, row = study.table(key.table), study.table(key.table).row(key.row)
+    table = study.table(key.table)
+    row = table.row(key.row)
     study.scale(key.scale)
-    if key.scale not in table.scales:
-        has = ", ".join(table.scales) or "none"
-        raise ValueError(f"table {table.name!r} has no {key.scale!r} scale; it has {has}")
+    table.check_scale(key.scale)
     name = row.experiment or table.experiment
-    kind = experiment(name)
+    kind = experiment(name, study.experiments)
+    # Later ones win.
+    settings = {
+        **table.settings,
+        **table.scales[key.scale],
+        **row.change,
+        **row.scales.get(key.scale, {}),
+    }
     where = f"{study.file.name}: tables.{table.name}.rows.{row.name} at scale {key.scale}"
-    config = config_from(kind.config, _settings(table, row, key.scale), where)
+    config = config_from(kind.config, settings, where)
     needs = {
         label: RunKey(key.scale, need.table, need.row, key.seed if need.seed is None else need.seed)
         for label, need in row.needs.items()
@@ -104,31 +111,20 @@ def resolve(study: Study, key: RunKey) -> Run:
     parts = versions_of(kind.parts(config))
     for run in needed.values():
         parts |= run.parts
-    return Run(
-        key=key,
-        experiment_name=name,
-        experiment=kind,
-        config=config,
-        needs=needs,
-        parts=parts,
-        need_hashes={label: run.params_hash for label, run in needed.items()},
-    )
-
-
-def _settings(table: Table, row: Row, scale: str) -> dict[str, Any]:
-    """Later ones win: table, table at the scale, row, row at the scale."""
-    return {
-        **table.settings,
-        **table.scales[scale],
-        **row.change,
-        **row.scales.get(scale, {}),
-    }
+    hashes = {label: run.params_hash for label, run in needed.items()}
+    return Run(key, name, kind, config, needs, parts, hashes)
 
 
 def source_key(study: Study, key: RunKey) -> RunKey:
     """The run that fills a row: its own, or for a row with `view` the other row's."""
     view = study.table(key.table).row(key.row).view
     return key if view is None else RunKey(key.scale, view.table, view.row, key.seed)
+
+
+def runs_of_row(study: Study, table: str, row: str, scale: str) -> Iterator[RunKey]:
+    """The runs that fill one row, over its seeds."""
+    for seed in study.seeds(table, row, scale):
+        yield source_key(study, RunKey(scale, table, row, seed))
 
 
 def keys_of(study: Study, scale: str, tables: Iterable[str] = ()) -> list[RunKey]:
@@ -140,18 +136,10 @@ def keys_of(study: Study, scale: str, tables: Iterable[str] = ()) -> list[RunKey
     study.scale(scale)
     names = list(tables)
     for name in names:
-        if scale not in study.table(name).scales:
-            raise ValueError(
-                f"table {name!r} has no {scale!r} scale; it has "
-                + (", ".join(study.table(name).scales) or "none")
-            )
-    chosen = names or [name for name, table in study.tables.items() if scale in table.scales]
-    found: dict[RunKey, None] = {}
-    for name in chosen:
-        for row in study.table(name).rows:
-            for seed in study.seeds(name, row, scale):
-                found[source_key(study, RunKey(scale, name, row, seed))] = None
-    return list(found)
+        study.table(name).check_scale(scale)
+    names = names or [name for name, table in study.tables.items() if scale in table.scales]
+    rows = ((name, row) for name in names for row in study.table(name).rows)
+    return list(dict.fromkeys(key for row in rows for key in runs_of_row(study, *row, scale)))
 
 
 def with_needs(study: Study, keys: Iterable[RunKey]) -> list[RunKey]:
@@ -167,9 +155,3 @@ def with_needs(study: Study, keys: Iterable[RunKey]) -> list[RunKey]:
     for key in keys:
         visit(source_key(study, key))
     return list(ordered)
-
-
-def runs_of_row(study: Study, table: str, row: str, scale: str) -> Iterator[RunKey]:
-    """The runs that fill one row, over its seeds."""
-    for seed in study.seeds(table, row, scale):
-        yield source_key(study, RunKey(scale, table, row, seed))

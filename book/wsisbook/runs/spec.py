@@ -1,12 +1,14 @@
 """Reads `book/study.yml`: every table of the study as data.
 
     include: [part1_transfer/study.yml]     # further files, which hold `tables` alone
+    experiments:                  # name -> where its code is
+      mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
     scales:                       # name -> seeds of every row, and a line for the reader
       lab: {seeds: [0, 1, 2], about: ...}
     tables:
       masks-are-worth:
         title: What masks are worth
-        experiment: mask_rcnn     # runs/experiments.py, or 'package.module:NAME'
+        experiment: mask_rcnn     # or 'package.module:NAME'
         notebook: part0_basics/masks_are_worth
         columns:
           AP_B: {metric: segm.B.AP, title: AP on B, published: AP}
@@ -19,209 +21,184 @@
             change: {...}         # what this row changes
             needs: {detector: {table: detectors, row: lab}}     # same seed; or `seed: 0`
             published: {paper: ..., table: ..., row: ...}       # which cells it answers to
-            compare: false        # an upper line: no part of the search for the best row
+            compare: false        # an upper bound: no part of the search for the best row
           agnostic-{split}:       # one row for each value; '{split}' is filled in everywhere
             for: {split: [e1, e2]}
           head-3:
             view: {table: heads, row: all, prefix: head-3}      # numbers of another row's run
       masks-are-dear:
-        extends: masks-are-worth  # its experiment, columns, settings and scales come first
+        extends: masks-are-worth  # or {table: masks-are-worth, scales: [lab]}
 
 Settings apply in this order: the experiment's defaults, the table, the table at the scale, the
-row, the row at the scale. Unknown keys, tables, rows and scales are errors.
+row, the row at the scale. A table that extends another inherits its experiment, columns, settings
+and scales, and changes them by its own. Unknown keys, tables, rows and scales are errors.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wsisbook.runs.declared import Column, Need, Row, Scale, Study, Table, View
-from wsisbook.runs.inherit import Bodies, inherit
-from wsisbook.runs.paths import study_file
-from wsislib.strict import read_yaml, reject_unknown, require
+from wsisbook.runs.paths import MARKER, repository_root
+from wsisbook.runs.validate import from_mapping, mapping
+from wsislib.strict import did_you_mean, read_yaml, reject_unknown
 
-_TABLE_KEYS = (
-    "title", "about", "extends", "experiment", "notebook", "columns", "settings", "scales", "seeds",
-    "rows",
-)  # fmt: skip
-_ROW_KEYS = (
-    "title", "about", "group", "experiment", "change", "scales", "seeds", "needs", "view",
-    "published", "for", "compare",
-)  # fmt: skip
-_PUBLISHED_KEYS = ("paper", "table", "row", "direction", "dataset", "backbone")
+T = TypeVar("T")
+Bodies = dict[str, tuple[Any, str]]  # table -> what its file says of it, and the file
+
+
+@dataclass(frozen=True)
+class _Included:
+    tables: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Main(_Included):
+    scales: dict[str, Any]
+    experiments: dict[str, str] = field(default_factory=dict)
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Extends:
+    table: str
+    scales: tuple[str, ...] | None = None
 
 
 def load_study(file: Path | None = None) -> Study:
     """The study that `file` declares; `book/study.yml` of this repository if None.
 
     Raises:
-        ValueError: anything is unknown, missing or of the wrong type; names file and path.
+        ValueError: anything is unknown, missing or of the wrong type; names file and entry.
     """
-    path = Path(file) if file is not None else study_file()
-    top = reject_unknown(read_yaml(path), ("include", "scales", "tables"), path.name)
-    scales = {
-        name: _scale(name, body, f"{path.name}: scales.{name}")
-        for name, body in require(top, "scales", path.name, dict).items()
-    }
-    bodies = _bodies(top, path.name)
-    included = require({"include": [], **top}, "include", path.name, list)
-    for name in included:
-        further = reject_unknown(read_yaml(path.parent / name), ("tables",), name)
-        for table, body in _bodies(further, name).items():
+    path = repository_root() / MARKER if file is None else Path(file)
+    main = from_mapping(_Main, read_yaml(path), path.name)
+    scales = _each(Scale, main.scales, f"{path.name}: scales")
+    bodies: Bodies = {table: (body, path.name) for table, body in main.tables.items()}
+    for name in main.include:
+        further = from_mapping(_Included, read_yaml(path.parent / name), name)
+        for table, body in further.tables.items():
             if table in bodies:
                 raise ValueError(f"{name}: table {table!r} is in another file already")
-            bodies[table] = body
+            bodies[table] = (body, name)
     tables = {
-        name: _table(name, inherit(name, bodies), f"{file}: tables.{name}", scales)
+        name: _table(name, _inherit(name, bodies), f"{file}: tables.{name}", scales)
         for name, (_, file) in bodies.items()
     }
-    files = tuple((path.parent / name).resolve() for name in included)
-    study = Study(path.resolve(), scales, tables, files)
+    included = tuple((path.parent / name).resolve() for name in main.include)
+    study = Study(path.resolve(), scales, tables, main.experiments, included)
     _check_references(study)
     return study
 
 
-def _bodies(top: Mapping[str, Any], file: str) -> Bodies:
-    return {name: (body, file) for name, body in require(top, "tables", file, dict).items()}
+def _table(name: str, body: Any, where: str, scales: Iterable[str]) -> Table:
+    body = dict(mapping(body, where))
+    # Where a key is missing, `from_mapping` says so.
+    if "columns" in body:
+        body["columns"] = tuple(_each(Column, body["columns"], f"{where}.columns").values())
+    if "rows" in body:
+        body["rows"] = _rows(mapping(body["rows"], f"{where}.rows"), f"{where}.rows", scales)
+    return from_mapping(Table, body, where, scales=scales, also=("extends",), name=name)
 
 
-def _scale(name: str, body: Any, where: str) -> Scale:
-    reject_unknown(body, ("seeds", "about"), where)
-    return Scale(name, _seed_list(body.get("seeds"), f"{where}.seeds"), str(body.get("about", "")))
-
-
-def _seed_list(value: Any, where: str) -> tuple[int, ...]:
-    good = isinstance(value, list) and value and all(type(item) is int for item in value)
-    if not good or len(set(value)) != len(value) or min(value) < 0:
-        raise ValueError(f"{where}: a list of different seeds >= 0 is wanted, found {value!r}")
-    return tuple(value)
-
-
-def _seeds(value: Any, where: str, scales: Iterable[str]) -> dict[str, tuple[int, ...]]:
+def _each(cls: type[T], bodies: Any, where: str) -> dict[str, T]:
+    """Name -> the `cls` that stands under it."""
     return {
-        name: _seed_list(seeds, f"{where}.{name}")
-        for name, seeds in reject_unknown(value, scales, where).items()
+        name: from_mapping(cls, body, f"{where}.{name}", name=name)
+        for name, body in mapping(bodies, where).items()
     }
 
 
-def _per_scale(value: Any, where: str, scales: Iterable[str]) -> dict[str, dict[str, Any]]:
-    return {
-        name: dict(_mapping(settings, f"{where}.{name}"))
-        for name, settings in reject_unknown(value, scales, where).items()
-    }
-
-
-def _mapping(value: Any, where: str) -> Mapping[str, Any]:
-    """`value`, which must be a mapping; nothing counts as an empty one."""
-    if value is None:
-        return {}
-    if not isinstance(value, Mapping):
-        raise ValueError(f"{where}: a mapping is wanted here, found {value!r}")
-    return value
-
-
-def _table(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Table:
-    reject_unknown(body, _TABLE_KEYS, where)
+def _rows(bodies: Mapping[str, Any], where: str, scales: Iterable[str]) -> dict[str, Row]:
     rows: dict[str, Row] = {}
-    for pattern, row_body in require(body, "rows", where, dict).items():
-        for row_name, filled in _expand(str(pattern), row_body, f"{where}.rows.{pattern}"):
-            if row_name in rows:
-                raise ValueError(f"{where}.rows.{pattern}: row {row_name!r} is there twice")
-            rows[row_name] = _row(row_name, filled, f"{where}.rows.{row_name}", scales)
-    columns = require(body, "columns", where, dict)
-    return Table(
-        name=name,
-        title=require(body, "title", where),
-        experiment=require(body, "experiment", where),
-        about=str(body.get("about", "")),
-        notebook=str(body.get("notebook", "")),
-        settings=dict(_mapping(body.get("settings"), f"{where}.settings")),
-        scales=_per_scale(require(body, "scales", where, dict), f"{where}.scales", scales),
-        seeds=_seeds(body.get("seeds"), f"{where}.seeds", scales),
-        columns=tuple(_column(key, c, f"{where}.columns.{key}") for key, c in columns.items()),
-        rows=rows,
-    )
+    for pattern, body in bodies.items():
+        for name, filled in _expand(str(pattern), body, f"{where}.{pattern}"):
+            if name in rows:
+                raise ValueError(f"{where}.{pattern}: row {name!r} is there twice")
+            rows[name] = _row(name, filled, f"{where}.{name}", scales)
+    return rows
 
 
-def _column(name: str, body: Any, where: str) -> Column:
-    reject_unknown(body, [f.name for f in dataclasses.fields(Column) if f.name != "name"], where)
-    require(body, "metric", where)
-    require(body, "title", where)
-    if body.get("better", "higher") not in ("higher", "lower"):
-        raise ValueError(f"{where}.better: 'higher' or 'lower', found {body['better']!r}")
-    return Column(name=name, **body)
+def _row(name: str, body: dict[str, Any], where: str, scales: Iterable[str]) -> Row:
+    body = {"title": name, **body}
+    body["needs"] = {
+        key: from_mapping(Need, need, f"{where}.needs.{key}")
+        for key, need in mapping(body.get("needs"), f"{where}.needs").items()
+    }
+    if body.get("view") is not None:
+        body["view"] = from_mapping(View, body["view"], f"{where}.view")
+    return from_mapping(Row, body, where, scales=scales, also=("for",), name=name)
 
 
-def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, Any]]:
+def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """One (name, body) for each combination of the row's `for` values."""
-    reject_unknown(body, _ROW_KEYS, where)
-    body = dict(body or {})
-    loops = _mapping(body.pop("for", None), f"{where}.for")
+    body = dict(mapping(body, where))
+    loops = mapping(body.pop("for", None), f"{where}.for")
     for variable, values in loops.items():
         if not isinstance(values, list) or not values:
-            raise ValueError(f"{where}.for.{variable}: a list of values is wanted")
+            raise ValueError(f"{where}.for.{variable}: expected a list of values, not {values!r}")
         if "{" + variable + "}" not in pattern:
             raise ValueError(f"{where}: the row's name must hold '{{{variable}}}'")
     for choice in itertools.product(*loops.values()):
-        chosen = dict(zip(loops, choice, strict=True))
-        yield _fill(pattern, chosen), _fill(body, chosen)
+        values = dict(zip(loops, choice, strict=True))
+        yield _fill(pattern, values), _fill(body, values)
 
 
-def _fill(value: Any, chosen: Mapping[str, Any]) -> Any:
-    """`value` with '{name}' replaced; a text that is nothing but '{name}' takes its type."""
-    if isinstance(value, dict):
-        return {_fill(key, chosen): _fill(item, chosen) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_fill(item, chosen) for item in value]
-    if not isinstance(value, str):
-        return value
-    for name, choice in chosen.items():
-        if value == "{" + name + "}":
-            return choice
-        value = value.replace("{" + name + "}", str(choice))
-    return value
+def _fill(item: Any, values: Mapping[str, Any]) -> Any:
+    """`item` with '{name}' replaced; a text that is nothing but '{name}' takes the value's type."""
+    if isinstance(item, dict):
+        return {_fill(key, values): _fill(value, values) for key, value in item.items()}
+    if isinstance(item, list):
+        return [_fill(value, values) for value in item]
+    if not isinstance(item, str):
+        return item
+    for name, value in values.items():
+        if item == "{" + name + "}":
+            return value
+        item = item.replace("{" + name + "}", str(value))
+    return item
 
 
-def _row(name: str, body: Any, where: str, scales: Mapping[str, Scale]) -> Row:
-    view = body.get("view")
-    if view is not None:
-        reject_unknown(view, ("table", "row", "prefix"), f"{where}.view")
-        for key in ("change", "scales", "needs", "experiment"):
-            if key in body:
-                raise ValueError(f"{where}: a row with `view` has no run, so no {key!r}")
-        view = View(
-            require(view, "table", f"{where}.view"),
-            require(view, "row", f"{where}.view"),
-            str(view.get("prefix", "")),
-        )
-    needs = _mapping(body.get("needs"), f"{where}.needs")
-    published = reject_unknown(body.get("published"), _PUBLISHED_KEYS, f"{where}.published")
-    return Row(
-        name=name,
-        title=str(body.get("title", name)),
-        compare=require({"compare": True, **body}, "compare", where, bool),
-        about=str(body.get("about", "")),
-        group=str(body.get("group", "")),
-        experiment=str(body.get("experiment", "")),
-        change=dict(_mapping(body.get("change"), f"{where}.change")),
-        scales=_per_scale(body.get("scales"), f"{where}.scales", scales),
-        seeds=_seeds(body.get("seeds"), f"{where}.seeds", scales),
-        needs={key: _need(item, f"{where}.needs.{key}") for key, item in needs.items()},
-        view=view,
-        published={key: str(item) for key, item in published.items()},
-    )
+def _inherit(name: str, bodies: Bodies, path: tuple[str, ...] = ()) -> Any:
+    """The declaration of a table with what it inherits; `path`: the tables that led here."""
+    body, file = bodies[name]
+    if not isinstance(body, Mapping) or "extends" not in body:
+        return body
+    where, extends = f"{file}: tables.{name}.extends", body["extends"]
+    if isinstance(extends, str):
+        extends = {"table": extends}
+    base = from_mapping(_Extends, extends, where)
+    if base.table not in bodies:
+        raise ValueError(f"{where}: unknown table {base.table!r}{did_you_mean(base.table, bodies)}")
+    path = (*path, name)
+    if base.table in path:
+        raise ValueError(f"{where}: tables extend each other: {' -> '.join(path)}")
+    parent = _inherit(base.table, bodies, path)
+    scales = parent.get("scales") or {}
+    if base.scales is not None:
+        reject_unknown(base.scales, scales, f"{where}.scales")
+        scales = {scale: scales[scale] for scale in base.scales}
+    overrides = {key: value for key, value in body.items() if key != "extends"}
+    return {
+        **{key: parent[key] for key in ("experiment", "columns") if key in parent},
+        **overrides,
+        "settings": _merge(parent.get("settings"), overrides.get("settings"), 1),
+        "scales": _merge(scales, overrides.get("scales"), 2),
+    }
 
 
-def _need(body: Any, where: str) -> Need:
-    reject_unknown(body, ("table", "row", "seed"), where)
-    seed = body.get("seed") if isinstance(body, Mapping) else None
-    if seed is not None and type(seed) is not int:
-        raise ValueError(f"{where}.seed: a whole number is wanted, found {seed!r}")
-    return Need(require(body, "table", where), require(body, "row", where), seed)
+def _merge(parent: Any, child: Any, levels: int) -> Any:
+    """Mappings merged `levels` deep, where the child's values win."""
+    if child is None and levels:
+        return parent
+    if not (levels and isinstance(parent, Mapping) and isinstance(child, Mapping)):
+        return child
+    merged = {key: _merge(parent.get(key), value, levels - 1) for key, value in child.items()}
+    return {**parent, **merged}
 
 
 def _check_references(study: Study) -> None:
@@ -229,8 +206,7 @@ def _check_references(study: Study) -> None:
     for table in study.tables.values():
         for row in table.rows.values():
             where = f"{study.file.name}: tables.{table.name}.rows.{row.name}"
-            links: list[Need | View] = list(row.needs.values())
-            links += [row.view] if row.view else []
+            links: list[Need | View] = [*row.needs.values(), *([row.view] if row.view else [])]
             for link in links:
                 try:
                     target = study.table(link.table).row(link.row)
@@ -241,9 +217,9 @@ def _check_references(study: Study) -> None:
             _check_cycle(study, table.name, row.name, ())
 
 
-def _check_cycle(study: Study, table: str, row: str, above: tuple[str, ...]) -> None:
+def _check_cycle(study: Study, table: str, row: str, path: tuple[str, ...]) -> None:
     here = f"{table}/{row}"
-    if here in above:
-        raise ValueError(f"{study.file.name}: runs need each other: {' -> '.join((*above, here))}")
+    if here in path:
+        raise ValueError(f"{study.file.name}: runs need each other: {' -> '.join((*path, here))}")
     for link in study.table(table).row(row).needs.values():
-        _check_cycle(study, link.table, link.row, (*above, here))
+        _check_cycle(study, link.table, link.row, (*path, here))

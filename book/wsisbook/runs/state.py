@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from wsisbook.runs.config import differences
 from wsisbook.runs.declared import RunKey, Study
@@ -41,38 +41,30 @@ def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
     """The state of the run `key`, judged against study.yml and the parts as they are now."""
     run = resolve(study, key)
     status = store.status(run.key)
-    result = status.get("result")
-    if status.get("state") == "damaged":
+    state, result = status.get("state", "missing"), status.get("result")
+    if state == "missing":
+        return RunState("missing")
+    if state == "damaged":
         return RunState("damaged", (without_paths(status["error"]),))
-    if status.get("state") == "running" and store.is_locked(run.key):
+    if state == "running" and store.is_locked(run.key):
         return RunState("running", (), result is not None)
+    changes: list[str] = []
     if result is not None:
         damage = store.damage(run.key, result)
         if damage:
             return RunState("damaged", tuple(damage))
         changes = _changes(study, store, run, store.read(run.key, "params.json"))
-        if not changes and status["state"] == "done":
-            return RunState("done", (), True)
-        if status["state"] == "done":
-            return RunState("stale", tuple(changes), True)
+        if state == "done":
+            return RunState("stale" if changes else "done", tuple(changes), True)
         changes = changes or ["it was to be done again"]
-        return RunState(_attempt(status), (_attempt_text(status), *changes), True)
-    if not status:
-        return RunState("missing")
-    return RunState(_attempt(status), (_attempt_text(status),))
+    if state == "failed":
+        reason = f"failed: {status.get('error', 'no reason was recorded')}"
+        return RunState("failed", (reason, *changes), result is not None)
+    reason = "was stopped before its end; starting it again goes on"
+    return RunState("interrupted", (reason, *changes), result is not None)
 
 
-def _attempt(status: dict) -> State:
-    return "failed" if status.get("state") == "failed" else "interrupted"
-
-
-def _attempt_text(status: dict) -> str:
-    if status.get("state") == "failed":
-        return f"failed: {status.get('error', 'no reason was recorded')}"
-    return "was stopped before its end; starting it again goes on"
-
-
-def _changes(study: Study, store: RunStore, run: Run, record: dict) -> list[str]:
+def _changes(study: Study, store: RunStore, run: Run, record: dict[str, Any]) -> list[str]:
     """Why a recorded run is not the run that study.yml asks for now; empty if it is."""
     changed = []
     if record["experiment"] != run.experiment_name:
@@ -82,36 +74,32 @@ def _changes(study: Study, store: RunStore, run: Run, record: dict) -> list[str]
         old, new = record["needs"].get(name), run.needs.get(name)
         if old is None or new is None or old["run"] != str(new):
             changed.append(f"needs {name}: {old and old['run']} -> {new}")
-        elif old["hash"] != run.need_hashes[name] and not _stands(
-            study, store, new, old["hash"], _weights_used(store, run.key, name)
-        ):
-            changed.append(f"needs {name}: the parameters of {new} changed")
+        elif old["hash"] != run.need_hashes[name]:
+            used = _record(store, run.key, "environment.json").get("needs", {}).get(name, {})
+            if not _is_the_run_used(study, store, new, old["hash"], used.get("weights", {})):
+                changed.append(f"needs {name}: the parameters of {new} changed")
     return changed + version_changes(record["parts"], run.parts)
 
 
-def _weights_used(store: RunStore, key: RunKey, name: str) -> dict[str, str]:
-    """File name -> sha256 of the weights that the recorded run `key` took from its need `name`."""
-    try:
-        record = store.read(key, "environment.json") or {}
-    except ValueError:
-        return {}
-    return record.get("needs", {}).get(name, {}).get("weights", {})
+def _is_the_run_used(
+    study: Study, store: RunStore, key: RunKey, used_hash: str, used_weights: dict[str, str]
+) -> bool:
+    """Whether the run `key` on record is the one that was used, and what study.yml asks for.
 
-
-def _stands(study: Study, store: RunStore, key: RunKey, used: str, weights: dict[str, str]) -> bool:
-    """Whether the run `key` on record is the one that was `used`, and what study.yml asks for.
-
-    Then its hash is another only because its experiment has got a setting more since, with a
-    default that leaves it as it was. It is the one if its record has the hash, or if the very
-    weights that were used are its own.
+    Then its hash differs only because its experiment has got a setting more since, with a
+    default that leaves it as it was. The record shows it by its hash, or, where the run was
+    recorded before that setting came, by the very weights that were used.
     """
-    try:
-        record = store.read(key, "params.json")
-    except ValueError:
-        return False
-    if record is None:
-        return False
-    own = (store.status(key).get("result") or {}).get("weights")
-    if record["hash"] != used and not (weights and weights == own):
+    record = _record(store, key, "params.json")
+    same_weights = used_weights and used_weights == store.result(key).get("weights")
+    if not record or (record["hash"] != used_hash and not same_weights):
         return False
     return not _changes(study, store, resolve(study, key), record)
+
+
+def _record(store: RunStore, key: RunKey, name: str) -> dict[str, Any]:
+    """A record of a run; empty where it is missing or corrupt."""
+    try:
+        return store.read(key, name) or {}
+    except ValueError:
+        return {}

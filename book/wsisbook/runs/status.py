@@ -8,10 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.state import run_state
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import read_json
 
@@ -31,11 +31,10 @@ def status_frame(
         ValueError: unknown table or scale.
     """
     keys = with_needs(study, keys_of(study, scale, tables))
-    lines = [_line(study, store, key) for key in keys]
-    return pd.DataFrame(lines, columns=list(RUN_COLUMNS))
+    return pd.DataFrame([_run_line(study, store, key) for key in keys], columns=list(RUN_COLUMNS))
 
 
-def _line(study: Study, store: RunStore, key: RunKey) -> dict[str, Any]:
+def _run_line(study: Study, store: RunStore, key: RunKey) -> dict[str, Any]:
     state = run_state(study, store, key)
     facts = (store.read(key, "environment.json") if state.has_result else None) or {}
     machine = facts.get("machine", {})
@@ -59,8 +58,7 @@ def status_text(frame: pd.DataFrame) -> str:
     lines = []
     for line in frame.to_dict("records"):
         name = f"{line['table']}/{line['row']}/seed-{line['seed']}"
-        seconds = line["seconds"]
-        cost = "" if seconds is None or pd.isna(seconds) else f"  {duration(seconds)}"
+        cost = "" if pd.isna(line["seconds"]) else f"  {duration(line['seconds'])}"
         why = f"  {line['why']}" if line["why"] else ""
         lines.append(f"{line['state']:<11} {name}{cost}{why}")
     counts = frame["state"].value_counts()
@@ -74,21 +72,11 @@ def notebook_frame(executed: Path) -> pd.DataFrame:
     for file in sorted(executed.rglob("*.ipynb")):
         if ".ipynb_checkpoints" in file.parts:
             continue
-        facts = read_json(file).get("metadata", {}).get("wsis")
-        name = file.relative_to(executed).with_suffix("").as_posix()
-        if facts is None:
-            lines.append({"notebook": name, "state": "not executed"})
-            continue
-        versions = facts.get("versions", {})
-        lines.append(
-            {
-                "notebook": name,
-                "state": facts["state"],
-                "seconds": facts["seconds"],
-                "scale": facts.get("parameters", {}).get("scale", ""),
-                "date": facts["date"],
-                "machine": facts["machine"],
-                "versions": ", ".join(f"{key} {value}" for key, value in versions.items()),
-            }
-        )
+        facts = read_json(file).get("metadata", {}).get("wsis") or {"state": "not executed"}
+        line = {name: facts[name] for name in NOTEBOOK_COLUMNS if name in facts}
+        line["notebook"] = file.relative_to(executed).with_suffix("").as_posix()
+        if "versions" in facts:
+            line["scale"] = facts["parameters"].get("scale", "")
+            line["versions"] = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+        lines.append(line)
     return pd.DataFrame(lines, columns=list(NOTEBOOK_COLUMNS))

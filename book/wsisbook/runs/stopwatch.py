@@ -1,4 +1,4 @@
-"""Seconds that a run took over all its attempts, killed ones included."""
+"""Seconds that a run took over all its attempts, killed ones included; and seconds as text."""
 
 from __future__ import annotations
 
@@ -16,23 +16,17 @@ class Stopwatch:
     """Counts on from what earlier attempts noted in `file`."""
 
     def __init__(self, file: Path) -> None:
-        before = self._read(file)
+        earlier: dict[str, Any] = {}
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            earlier = read_json(file)
         self.file = file
-        self.attempts = int(before.get("attempts", 0)) + 1
-        self._before = float(before.get("seconds", 0.0))
-        self._start = time.monotonic()
-
-    @staticmethod
-    def _read(file: Path) -> dict[str, Any]:
-        try:
-            return read_json(file)
-        except (FileNotFoundError, ValueError):
-            return {}
+        self.attempts = int(earlier.get("attempts", 0)) + 1
+        self._start = time.monotonic() - float(earlier.get("seconds", 0.0))
 
     @property
     def seconds(self) -> float:
         """Seconds of all attempts so far."""
-        return self._before + time.monotonic() - self._start
+        return time.monotonic() - self._start
 
     def save(self) -> None:
         """Note the seconds, so that an attempt that is killed now still counts."""
@@ -57,3 +51,16 @@ class Stopwatch:
             stop.set()
             thread.join()
             self.save()
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for a reader: '45 s', '12 min', '3.5 h', '41 days', 'unknown'."""
+    if seconds is None:
+        return "unknown"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 96 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86400:,.0f} days"

@@ -10,7 +10,6 @@ before it in place.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,21 +20,12 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsisbook.runs.declared import RunKey
+from wsisbook.runs.digest import file_digest
 from wsisbook.runs.paths import results_root
 from wsislib.atomic import read_json, write_json
 from wsislib.cli import BUSY
 
-__all__ = [
-    "LOCK_SECONDS",
-    "RunBusyError",
-    "RunStore",
-    "file_digest",
-    "now",
-    "open_store",
-    "results_root",
-]
-
-# Long enough to outlast another process's look at whether the lock is held.
+# Long enough to outlast another process's look at whether the lock is held (`is_locked`).
 LOCK_SECONDS = 2.0
 
 
@@ -59,32 +49,28 @@ class RunStore:
         """The CSV of one table."""
         return self.root / "tables" / f"{table}.csv"
 
-    def status(self, key: RunKey) -> dict[str, Any]:
-        """What status.json holds; empty where the run was never started.
-
-        A corrupt file gives the state "damaged" with the error.
-        """
-        try:
-            return self.read(key, "status.json") or {}
-        except ValueError as error:
-            return {"state": "damaged", "error": str(error)}
-
     def read(self, key: RunKey, name: str) -> Any:
-        """A JSON file of a run, None where it is not there.
-
-        Raises:
-            ValueError: the file is corrupt.
-        """
+        """A JSON file of a run, None where it is not there; a ValueError where it is corrupt."""
         try:
             return read_json(self.folder(key) / name)
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def status(self, key: RunKey) -> dict[str, Any]:
+        """What status.json holds: empty before the first start, state "damaged" if corrupt."""
+        try:
+            return self.read(key, "status.json") or {}
+        except ValueError as error:
+            return {"state": "damaged", "error": str(error)}
+
+    def result(self, key: RunKey) -> dict[str, Any]:
+        """Digests of the `files` and `weights` of the last good result; empty without one."""
+        return self.status(key).get("result") or {}
+
     def write_status(self, key: RunKey, state: str, **facts: Any) -> None:
         """Write status.json; what is known of the last good result stays."""
-        before = self.status(key)
         status = {"state": state, "date": now(), **facts}
-        status.setdefault("result", before.get("result"))
+        status.setdefault("result", self.status(key).get("result"))
         write_json(self.folder(key) / "status.json", status)
 
     def damage(self, key: RunKey, result: Mapping[str, Any]) -> list[str]:
@@ -99,26 +85,22 @@ class RunStore:
         return problems
 
     def weights(self, key: RunKey) -> dict[str, Path] | None:
-        """Name -> kept weights of a finished run; None where some are gone or damaged.
+        """Name -> weights file of a finished run; None where one is missing or damaged.
 
-        They are gone after a clone. A run that needs them then makes them anew.
+        git does not hold weights: after a clone, a run that needs them makes them anew.
         """
-        kept = (self.status(key).get("result") or {}).get("weights", {})
-        files = {name: self.folder(key) / "checkpoints" / name for name in kept}
-        sound = all(file.is_file() and file_digest(file) == kept[n] for n, file in files.items())
-        return files if sound else None
+        recorded = self.result(key).get("weights", {})
+        files = {name: self.folder(key) / "checkpoints" / name for name in recorded}
+        whole = all(f.is_file() and file_digest(f) == recorded[name] for name, f in files.items())
+        return files if whole else None
 
     @contextlib.contextmanager
     def lock(self, key: RunKey, wait: float = LOCK_SECONDS) -> Iterator[None]:
-        """Hold the run's folder; one process at a time.
-
-        Args:
-            key: the run.
-            wait: seconds to wait for another process; negative waits for ever.
+        """Hold the run's folder, as the only process; `wait` in seconds, negative: for ever.
 
         Raises:
             RunBusyError: another process holds it and does not end in time.
-            OSError: the folder cannot be written; names it and the way out.
+            OSError: the folder cannot be written; names it and the remedy.
         """
         folder = self.folder(key)
         lock = FileLock(folder / "run.lock")
@@ -142,26 +124,18 @@ class RunStore:
     def is_locked(self, key: RunKey) -> bool:
         """Whether a process holds the run's folder now."""
         file = self.folder(key) / "run.lock"
-        if not file.is_file() or not os.access(file, os.W_OK):
+        if not os.access(file, os.W_OK):
             return False
-        lock = FileLock(file)
         try:
-            lock.acquire(timeout=0)
+            with FileLock(file).acquire(timeout=0):
+                return False
         except Timeout:
             return True
-        lock.release()
-        return False
 
 
 def open_store(scale: str, root: Path | None = None) -> RunStore:
     """The store of a scale, below the repository root `root` (found if None)."""
     return RunStore(results_root(scale, root))
-
-
-def file_digest(file: Path) -> str:
-    """Hex SHA-256 of a file."""
-    with open(file, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def now() -> str:

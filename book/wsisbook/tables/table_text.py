@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pandas as pd
 from pandas.io.formats.style import Styler
 
-from wsisbook.plan.costs import duration
 from wsisbook.runs.declared import Row
+from wsisbook.runs.stopwatch import duration
 from wsisbook.tables.tables import Cell, TableResult
 from wsislib.viz.tables import LOOK
 

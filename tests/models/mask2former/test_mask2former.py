@@ -8,6 +8,7 @@ from torch import nn
 from torchvision.models._utils import IntermediateLayerGetter
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from tests.numeric import OTHER_SHAPE, close
 from wsislib.data.sample import Label, LabelKind
 from wsislib.losses.points import PointSampling
 from wsislib.losses.targets import mask_targets
@@ -49,6 +50,7 @@ def paper() -> Mask2Former:
 def model(request):
     """In evaluation mode, so that batch norm looks at one image at a time."""
     made = request.param().eval()
+    torch.manual_seed(0)
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.bias, std=0.3)  # makes zeros into something
@@ -68,8 +70,8 @@ def only(sample, keep):
 
 def assert_same(found, wanted):
     assert found.keys() == wanted.keys() == LOSS_WEIGHTS.keys()
-    for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-4, msg=name)
+    # Losses of random points on logits that went through some twenty layers.
+    close(found, wanted, "another order or padding, the same terms", rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -91,7 +93,7 @@ def test_a_batch_says_what_its_images_say_alone(model, make_sample):
         alone = model.say(model.framing([sample.image], True))
         for name in ("classes", "embeddings"):
             found, wanted = getattr(together, name)[:, index], getattr(alone, name)[:, 0]
-            torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4, msg=name)
+            close(found, wanted, f"{name}: {OTHER_SHAPE}", rtol=1e-4, atol=1e-4)
 
 
 @torch.no_grad()
@@ -209,7 +211,10 @@ def test_detections_follow_the_formula(model, make_sample):
                 pairs[float(chances[query, category] * mean)] = (category, inside)
         wanted = sorted(pairs, reverse=True)
         assert len(wanted) == len(detections)
-        assert detections.scores.tolist() == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+        # Where an image ends inside the canvas its last half cell is scaled up with what lies past
+        # the end; alone it ends with the canvas. That is more than rounding.
+        why = "an image alone and not in a batch has other logits along its edge"
+        close(detections.scores.tolist(), wanted, why, rtol=1e-3)
         best, (category, inside) = detections.masks[0], pairs[wanted[0]]
         assert detections.categories[0] == category
         assert (best ^ inside).float().mean() < 1e-3

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
+from tests.numeric import OTHER_CODE, OTHER_SHAPE, close
 from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.padding import PaddedGroupNorm, Padding, upsample
 from wsislib.models.mask2former.positions import sine_positions
@@ -59,14 +60,17 @@ def test_resnet_sees_the_same_alone_and_padded(size):
         large = body(on_canvas(image, 128, 96, fill=-3.0))
     rows, columns = alone.cells(8, 8)[0]
     assert (rows, columns) == wide.cells(16, 12)[0]
-    torch.testing.assert_close(large[..., :rows, :columns], small[..., :rows, :columns])
+    # Nine layers over values of a few units, of which the last are near zero by cancellation.
+    alike = large[..., :rows, :columns]
+    close(alike, small[..., :rows, :columns], OTHER_SHAPE, rtol=1e-4, atol=1e-4)
     if size != (64, 64):
         with torch.no_grad():
             seen = body(on_canvas(image, 128, 96, fill=-3.0))
-        assert not torch.allclose(seen[..., :rows, :columns], small[..., :rows, :columns])
+        assert (seen[..., :rows, :columns] - small[..., :rows, :columns]).abs().max() > 0.1
     else:
         with torch.no_grad():
-            torch.testing.assert_close(small, body(image))
+            why = "nothing is cleared, so other code may run"
+            close(small, body(image), why, rtol=1e-4, atol=1e-4)
 
 
 def test_hooks_are_gone_afterwards():
@@ -83,24 +87,24 @@ def test_group_norm_of_the_image_alone():
     nn.init.normal_(norm.weight), nn.init.normal_(norm.bias)
     x = torch.randn(1, 6, 3, 5)
     found = norm(on_canvas(x, 8, 8), Padding([(3, 5)], (8, 8)))
-    torch.testing.assert_close(found[..., :3, :5], norm(x), atol=1e-5, rtol=1e-5)
+    close(found[..., :3, :5], norm(x), OTHER_CODE, atol=1e-5)
 
 
 def test_upsampling_repeats_the_last_cell():
     x = torch.randn(1, 2, 3, 2)
     wanted = nn.functional.interpolate(x, size=(6, 4), mode="bilinear", align_corners=False)
     found = upsample(on_canvas(x, 8, 8), (16, 16), Padding([(24, 16)], (64, 64)))
-    torch.testing.assert_close(found[..., :6, :4], wanted)
+    close(found[..., :6, :4], wanted, OTHER_SHAPE, atol=1e-5)
 
 
 def test_positions_run_over_each_image():
     padding = Padding([(32, 64), (64, 64)], (64, 64))
     both = sine_positions(16, 8, 8, padding, CPU).unflatten(1, (8, 8))
     alone = sine_positions(16, 4, 8, Padding([(32, 64)], (32, 64)), CPU).unflatten(1, (4, 8))
-    torch.testing.assert_close(both[0, :4], alone[0])
+    close(both[0, :4], alone[0], OTHER_SHAPE, atol=1e-5)  # sines of up to 2 pi
     whole = sine_positions(16, 8, 8, Padding([(64, 64)] * 2, (64, 64)), CPU)
     assert whole.shape == (1, 64, 16)
-    torch.testing.assert_close(both[1].flatten(0, 1), whole[0])
+    close(both[1].flatten(0, 1), whole[0], OTHER_SHAPE, atol=1e-5)
 
 
 def test_framing_normalises_resizes_and_pads():
@@ -109,7 +113,7 @@ def test_framing_normalises_resizes_and_pads():
     trained = framing(images, True)
     assert trained.pixels.shape == (2, 3, 64, 128)
     assert trained.padding.sizes == ((24, 30), (50, 100))
-    torch.testing.assert_close(trained.pixels[0, :, :24, :30], (images[0] - 0.5) / 0.25)
+    close(trained.pixels[0, :, :24, :30], (images[0] - 0.5) / 0.25, OTHER_CODE)
     assert (trained.pixels[0, :, 24:] == 0).all()
     predicted = framing(images, False)
     assert predicted.padding.sizes == ((48, 60), (32, 64))

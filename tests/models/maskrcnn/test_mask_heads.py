@@ -72,6 +72,8 @@ def train(model, batches):
 
 
 def test_a_head_in_company_learns_what_it_learns_alone_bit_for_bit(make_sample):
+    # Bit for bit: RoIAlign reads each region by itself, and then a head sees the same regions in
+    # the same shapes. A tolerance would not do: AdamW divides what is lost by its own size.
     samples = [[make_sample(3 * i), make_sample(3 * i + 1)] for i in range(3)]
     together = side_by_side()
     course = train(together, samples)

@@ -5,12 +5,14 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.numeric import OTHER_SHAPE, close, close_masks
 from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.builders_maskx import add_weight_transfer, maskx_rcnn_lab
 
 CATEGORIES = 5
+ROWS = "rows of one product, of which the last ones may take another kernel than the first"
 DETECTION_LOSSES = {"loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg"}
 
 
@@ -185,10 +187,11 @@ def test_in_the_boxes_that_were_found_the_same_masks_are_drawn(make_sample):
     found = mask_parts(model, [image])[0]
     again = parts_in_boxes(model, image, found.detections.boxes, found.detections.categories)
     assert len(found.fcn) > 5
-    torch.testing.assert_close(again.fcn, found.fcn, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(again.mlp, found.mlp, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(again.detections.boxes, found.detections.boxes)
-    assert (again.detections.masks == found.detections.masks).float().mean() > 0.999
+    why = "boxes that went to the image's size and back"
+    close(again.fcn, found.fcn, why, rtol=1e-4, atol=1e-4)
+    close(again.mlp, found.mlp, why, rtol=1e-4, atol=1e-4)
+    close(again.detections.boxes, found.detections.boxes, why, atol=1e-4)  # pixels
+    close_masks(again.detections.masks, found.detections.masks, why)
     assert torch.equal(again.detections.categories, found.detections.categories)
 
 
@@ -197,8 +200,8 @@ def test_in_one_box_the_category_changes_the_convolutional_part_alone(make_sampl
     sample = make_sample(1)
     boxes = sample.label.boxes[:1].expand(2, 4)
     parts = parts_in_boxes(model, sample.image, boxes, torch.tensor([0, 3]))
-    assert torch.equal(parts.mlp[0], parts.mlp[1])
-    assert not torch.equal(parts.fcn[0], parts.fcn[1])
+    close(parts.mlp[0], parts.mlp[1], ROWS)
+    assert (parts.fcn[0] - parts.fcn[1]).abs().max() > 1e-3
     none = parts_in_boxes(model, sample.image, boxes[:0], torch.tensor([], dtype=torch.int64))
     assert len(none.detections) == 0 and none.fcn.shape == (0, 28, 28)
     with pytest.raises(ValueError, match="call model.eval"):
@@ -209,7 +212,8 @@ def test_masks_of_the_mlp_do_not_depend_on_the_category(make_sample):
     model = maskx_rcnn_lab(CATEGORIES)
     pooled = torch.randn(1, 64, 14, 14).expand(CATEGORIES, -1, -1, -1)
     fcn, mlp = model.mask.apart(pooled, torch.arange(1, CATEGORIES + 1))
-    assert mlp.std(0).max() < 1e-6 < fcn.std(0).max()
+    close(mlp, mlp[:1].expand_as(mlp), ROWS)
+    assert fcn.std(0).max() > 1e-3
 
 
 def test_thousands_of_categories_are_detected_image_by_image_with_the_same_answer(
@@ -220,10 +224,10 @@ def test_thousands_of_categories_are_detected_image_by_image_with_the_same_answe
     together = model.predict(images)
     monkeypatch.setattr("wsislib.models.maskrcnn.detector.MANY_CATEGORIES", 3)
     for one, other in zip(model.predict(images), together, strict=True):
-        torch.testing.assert_close(one.boxes, other.boxes)
-        torch.testing.assert_close(one.scores, other.scores)
-        assert torch.equal(one.categories, other.categories)
-        assert (one.masks == other.masks).float().mean() > 0.999
+        close(one.boxes, other.boxes, OTHER_SHAPE, atol=1e-4)  # pixels
+        close(one.scores, other.scores, OTHER_SHAPE)
+        assert torch.equal(one.categories, other.categories)  # scores are 2e-5 apart at least
+        close_masks(one.masks, other.masks, OTHER_SHAPE)
 
 
 def test_transfer_can_be_given_to_any_mask_rcnn(make_sample):

@@ -8,6 +8,7 @@ from segment_anything.modeling import Sam
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.numeric import OTHER_CODE, OTHER_SHAPE, close
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
@@ -67,8 +68,8 @@ def test_many_images_at_once_are_decoded_as_one_by_one(nested: Sample) -> None:
     features = embedded.features.repeat_interleave(len(boxes), 0)
     positions = sam.prompt_encoder.get_dense_pe()
     low, scores = decode_masks(sam.mask_decoder, features, positions, sparse, dense)
-    assert torch.allclose(low[:, 1:], torch.cat([f.low_logits for f in found]), atol=1e-5)
-    assert torch.allclose(scores[:, 1:], torch.cat([f.scores for f in found]), atol=1e-5)
+    close(low[:, 1:], torch.cat([f.low_logits for f in found]), OTHER_SHAPE, atol=1e-5)
+    close(scores[:, 1:], torch.cat([f.scores for f in found]), OTHER_SHAPE, atol=1e-5)
 
 
 @pytest.mark.parametrize("row", [0, 1])
@@ -76,7 +77,7 @@ def test_many_images_at_once_are_decoded_as_one_by_one(nested: Sample) -> None:
 def test_a_quarter_of_the_pixels_is_the_scaled_up_one(row: int, column: int) -> None:
     low = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
     whole = F.interpolate(low, scale_factor=2, mode="bilinear", align_corners=False)
-    assert torch.allclose(every_second(low, row, column), whole[..., row::2, column::2], atol=1e-6)
+    close(every_second(low, row, column), whole[..., row::2, column::2], OTHER_CODE)
 
 
 def test_training_hands_prompts_over_as_the_teacher_does(nested: Sample) -> None:
@@ -89,8 +90,8 @@ def test_training_hands_prompts_over_as_the_teacher_does(nested: Sample) -> None
     teacher = Teacher(sam, "small", "")
     points, boxes = Prompts(points=drawn.points), Prompts(boxes=drawn.boxes)
     asked = [teacher.candidates([nested.image], [prompts])[0] for prompts in (points, boxes)]
-    assert torch.allclose(low[:, 1:], torch.cat([a.low_logits for a in asked]), atol=1e-4)
-    assert torch.allclose(scores[:, 1:], torch.cat([a.scores for a in asked]), atol=1e-4)
+    close(low[:, 1:], torch.cat([a.low_logits for a in asked]), OTHER_SHAPE, atol=1e-4)
+    close(scores[:, 1:], torch.cat([a.scores for a in asked]), OTHER_SHAPE, atol=1e-4)
 
 
 def test_every_parameter_that_answers_prompts_learns(nested: Sample) -> None:
@@ -123,7 +124,7 @@ def test_an_image_without_entries_trains_nothing(nested: Sample) -> None:
     torch.manual_seed(1)
     alone = model.losses([nested])["mask"]
     torch.manual_seed(1)
-    assert torch.equal(model.losses([nested, empty])["mask"], alone)
+    close(model.losses([nested, empty])["mask"], alone, OTHER_SHAPE)
 
 
 def make_empty() -> Label:

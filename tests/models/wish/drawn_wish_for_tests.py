@@ -1,8 +1,7 @@
 """A small WISH whose teacher draws discs."""
 
-import torch
-
 from tests.models.drawn_teacher import DrawnTeacher
+from tests.numeric import close
 from wsislib.data.sample import LabelKind
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import (
@@ -38,8 +37,8 @@ def weighted(losses):
 
 def assert_same(found, wanted):
     assert found.keys() == wanted.keys() == NAMES
-    for name, value in wanted.items():
-        torch.testing.assert_close(found[name], value, atol=1e-4, rtol=1e-4, msg=name)
+    # Losses of random points on logits that went through some twenty layers.
+    close(found, wanted, "another order or padding, the same terms", rtol=1e-4, atol=1e-4)
 
 
 def spied(model, batch, monkeypatch):

@@ -87,7 +87,7 @@ def test_of_points_on_one_object_the_teachers_favourite_stays():
     kept, found = merge(masks, [[0.6], [0.9], [0.2]])
     assert kept == [1, 2]
     assert torch.equal(found.candidates.masks, masks[[1, 2]])
-    torch.testing.assert_close(found.candidates.quality, torch.tensor([[0.9], [0.2]]))
+    assert torch.equal(found.candidates.quality, torch.tensor([[0.9], [0.2]]))
 
 
 def test_the_overlap_must_be_larger():

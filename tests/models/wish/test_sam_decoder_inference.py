@@ -5,12 +5,15 @@ import torch
 from torch import nn
 
 from tests.models.wish.drawn_wish_for_tests import CATEGORIES, SIDE, WIDTH, lab
+from tests.numeric import close_masks
 from wsislib.data.sample import LabelKind
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.decoder_tuning import DecoderTuning
 from wsislib.models.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
+
+ALL_AT_ONCE = "all queries are drawn at once, here they are drawn one by one"
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +71,11 @@ def test_what_the_prompt_head_says_is_drawn(sam, make):
     )
     wanted = best_by_iou(sam.candidates([image], [box])[0])[0] > 0
     assert wanted.any() and len(drawn) >= len(own) > 0
-    assert all(torch.equal(mask, wanted) for mask in drawn.masks)
+    close_masks(drawn.masks, wanted.expand_as(drawn.masks), ALL_AT_ONCE)
     assert drawn.scores.diff().le(0).all()
     other = SamDecoderInference(model, sam, "embedding", tiny_sam(5, WIDTH, SIDE).mask_decoder)
     found = other.predict([image])[0].masks
-    assert not any(torch.equal(mask, wanted) for mask in found)
+    assert len(found) and (found ^ wanted).float().mean((1, 2)).min() > 0.01
 
 
 def test_boxes_around_own_masks_are_drawn(sam, make):
@@ -81,13 +84,14 @@ def test_boxes_around_own_masks_are_drawn(sam, make):
         model.predict([image]),
         SamDecoderInference(model, sam, "boxes").predict([image]),
     )
-    wanted = {
-        (best_by_iou(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0)
-        .numpy()
-        .tobytes()
+    one_by_one = [
+        best_by_iou(sam.candidates([image], [Prompts(boxes=box[None])])[0])[0] > 0
         for box in own.boxes
-    }
-    assert len(drawn) and {mask.numpy().tobytes() for mask in drawn.masks} <= wanted
+    ]
+    assert len(drawn) and len(own)
+    for mask in drawn.masks:  # queries of several categories come several times, in another order
+        nearest = min(one_by_one, key=lambda other: int((mask ^ other).sum()))
+        close_masks(mask, nearest, ALL_AT_ONCE)
 
 
 def test_tuning_learns_and_leaves_teacher_and_wish_alone(sam, make):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.models.wish.gate_scenes_for_tests import SIDE, WHOLE, two_points
+from tests.numeric import OTHER_SHAPE, close, close_masks
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
 from wsislib.models.mask2former.padding import Padding
 from wsislib.models.sam.prompts import Prompts
@@ -123,9 +124,9 @@ def test_entries_of_one_image_may_be_of_several_kinds(teacher):
     assert wanted.kinds.tolist() == [1, 2, 3]
     alone = {k: targets_of([scene(k, candidates=False)], teacher) for k in plain}
     for row, kind, own in ((0, 1, 0), (1, 2, 0), (2, 3, 1)):
-        torch.testing.assert_close(wanted.prompts[row], alone[kind].prompts[own])
+        close(wanted.prompts[row], alone[kind].prompts[own], OTHER_SHAPE, atol=1e-5)
         masks = alone[kind].targets.masks[0][own]
-        assert torch.equal(wanted.targets.masks[0][row, : len(masks)], masks)
+        close_masks(wanted.targets.masks[0][row, : len(masks)], masks, OTHER_SHAPE)
     assert wanted.targets.allowed[2].tolist() == [True, False, False]
 
 
@@ -233,8 +234,8 @@ def test_tags_beside_dearer_entries_become_points_of_their_own(teacher):
     (bare,) = taught([replace(sample, label=sample.label[:2])], None, teacher, PeakRule())
     wanted = targets_of([sample], teacher, Gate(), cams=cams_of((2, 7, 1)))
     plain = targets_of([bare.sample], teacher, Gate())
-    torch.testing.assert_close(wanted.prompts[:2], plain.prompts)
-    assert torch.equal(wanted.targets.masks[0][:2], plain.targets.masks[0])
+    close(wanted.prompts[:2], plain.prompts, "beside a point's", atol=1e-5)
+    close_masks(wanted.targets.masks[0][:2], plain.targets.masks[0], "beside a point's")
     assert torch.equal(wanted.targets.masks[0][1, 0], sample.label.masks[1])
 
 

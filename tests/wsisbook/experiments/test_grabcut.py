@@ -23,6 +23,9 @@ from wsislib.labels import grabcut
 from wsislib.labels.grabcut import grabcut_mask
 
 STUDY = """
+experiments:
+  grabcut: wsisbook.experiments.settings:GRABCUT
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -103,12 +106,13 @@ def test_training_takes_masks_that_were_made_once(root: Path) -> None:
     first = run(root, "trained")
     assert set(read(first, "metrics.json")["segm"]) == {"A", "B", "all"}
     assert "reversed" in read(first, "metrics.json"), "it knows no split"
-    (kept,) = (root / "build" / "grabcut").glob("*/*.txt")
-    made = kept.stat().st_mtime_ns
+    (kept,) = (root / "build" / "grabcut").glob("*/about.json")
+    made = {path: path.stat().st_mtime_ns for path in kept.parent.glob("??/*.masks.gz")}
+    assert len(made) == SMALL["train_count"]
     config = config_from(MaskRcnnConfig, {**SMALL, "masks": "grabcut"}, "row")
     train, _ = data_sets(config)
     labelled = labelled_data(config, train, chosen_split(config, 6), progress=False)
-    assert kept.stat().st_mtime_ns == made
+    assert {path: path.stat().st_mtime_ns for path in kept.parent.glob("??/*.masks.gz")} == made
     assert read(first, "environment.json")["data"]["train"] == labelled.fingerprint()
     assert labelled.fingerprint().startswith(kept.parent.name)
     assert read(first, "params.json")["parts"]["grabcut"]

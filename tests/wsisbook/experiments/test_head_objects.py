@@ -14,15 +14,19 @@ from wsisbook.experiments.head_objects import (
 )
 from wsisbook.experiments.settings import HEAD_OBJECTS, HeadObjectsConfig
 from wsisbook.runs.config import config_from
+from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import file_digest
 from wsislib.atomic import read_json
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import coco_ap
 from wsislib.labels.splits import world_split
 
 STUDY = """
+experiments:
+  head_objects: wsisbook.experiments.settings:HEAD_OBJECTS
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:

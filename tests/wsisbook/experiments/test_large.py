@@ -22,7 +22,7 @@ from wsisbook.experiments.settings import (
 from wsisbook.plan.dry_run_data import write_coco
 from wsisbook.plan.dry_run_genome import write_genome
 from wsisbook.runs.config import config_from
-from wsisbook.runs.experiments import Context, Outcome, experiment
+from wsisbook.runs.experiments import Context, Outcome
 
 TRAIN = {"steps": 1, "batch_size": 2, "optimiser": "adamw", "learning_rate": 0.001,
          "precision": "float32", "log_every": 1}  # fmt: skip
@@ -203,8 +203,6 @@ def test_two_stages_and_two_surgeries_on_visual_genome(genome: Path) -> None:
 
 
 def test_wrong_settings_are_named() -> None:
-    assert experiment("large_heads") is LARGE_HEADS
-    assert experiment("large_detector") is LARGE_DETECTOR
     with pytest.raises(ValueError, match="row: score_threshold is 1.0; it must be 0 or more"):
         config_from(LargeDetectorConfig, {"score_threshold": 1.0}, "row")
     with pytest.raises(ValueError, match="row: detections is 0; at least 1"):

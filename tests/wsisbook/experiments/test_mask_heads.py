@@ -20,6 +20,9 @@ from wsisbook.tables.tables import build_table
 from wsislib.data.sample import Category
 
 STUDY = """
+experiments:
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -148,7 +151,7 @@ def test_a_detector_of_other_categories_is_refused_before_training(root: Path) -
         ({"heads": {"a": {"kind": "transfer", "input": "cls"}}}, "heads.a: unknown key 'input'"),
         ({"heads": {"a": {"kind": "transfr"}}}, "heads.a.kind: unknown value 'transfr'"),
         ({"heads": {"a": {"layers": 4}}}, "heads.a: layers is 4; use 1 to 3"),
-        ({"heads": {"a": {"mlp_layers": "one"}}}, "heads.a.mlp_layers: int wanted"),
+        ({"heads": {"a": {"mlp_layers": "one"}}}, "heads.a.mlp_layers: .*integer, not 'one'"),
         ({"clip_norm": 1.0}, "clip_norm is 1.0; heads side by side are trained without"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.numeric import close
 from wsisbook.experiments.mask_rcnn import build_maskx, run_mask_rcnn
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.settings import MASKX, MaskRcnnConfig, MaskXConfig
@@ -76,7 +77,7 @@ def test_a_warm_start_begins_with_the_detector_and_leaves_it_free(tmp_path: Path
     before = load_file(detector / "checkpoints" / "final.safetensors")
     after = load_file(outcome.weights["final.safetensors"])
     name = "roi.box_predictor.cls_score.weight"
-    torch.testing.assert_close(after[name], before[name])
+    close(after[name], before[name], "two steps at a learning rate of 1e-12")
     # Batch norm's statistics go on: nothing is frozen.
     assert not torch.equal(
         after["backbone.body.stem.1.running_mean"], before["backbone.body.stem.1.running_mean"]

@@ -32,6 +32,9 @@ from wsislib.labels.splits import (
 )
 
 STUDY = """
+experiments:
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
+  random_splits: wsisbook.experiments.settings:RANDOM_SPLITS
 scales:
   smoke: {seeds: [0]}
 tables:

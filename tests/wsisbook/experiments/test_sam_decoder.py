@@ -10,9 +10,9 @@ from torchvision.ops import FrozenBatchNorm2d
 from wsisbook.experiments import wish
 from wsisbook.experiments.sam_decoder import trained_wish
 from wsisbook.experiments.wish import build_model
-from wsisbook.experiments.wish_settings import SamDecoderConfig
+from wsisbook.experiments.wish_settings import SAM_DECODER, SamDecoderConfig
 from wsisbook.runs.config import as_settings, config_from
-from wsisbook.runs.experiments import Context, experiment
+from wsisbook.runs.experiments import Context
 from wsislib.engine.history import read_history
 from wsislib.engine.weights import save_weights
 from wsislib.models.sam import sam_weights
@@ -55,7 +55,7 @@ def trained(tmp_path, teacher) -> Path:
 
 
 def run(config, folder, **needs):
-    return experiment("sam_decoder").run(Context(config, 0, folder, "cpu", needs, False))
+    return SAM_DECODER.run(Context(config, 0, folder, "cpu", needs, False))
 
 
 def test_variants_of_one_wish(tmp_path: Path, trained: Path) -> None:

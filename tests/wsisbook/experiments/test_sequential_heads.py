@@ -2,6 +2,7 @@
 
 import torch
 
+from tests.numeric import OTHER_SHAPE, close_masks
 from wsisbook.experiments.sequential_heads import SequentialHeads
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.builders_maskx import transfer_predictor
@@ -39,6 +40,7 @@ def test_losses_and_gradients_are_those_of_heads_that_go_together(make_sample):
     batch = [make_sample(0), make_sample(1)]
     wanted, theirs = losses_and_gradients(heads(), batch)
     found, own = losses_and_gradients(SequentialHeads.of(heads()), batch)
+    # Bit for bit: every head sees the same regions in both, one after the other.
     assert found == wanted and min(found.values()) > 0
     for name, gradient in theirs.items():
         assert (gradient is None) == (own[name] is None), name
@@ -66,7 +68,7 @@ def test_each_head_is_asked_only_about_what_it_is_judged_on(make_sample):
             assert torch.equal(few.categories, all_of_them.categories[keep])
             assert torch.equal(few.scores, all_of_them.scores[keep])
             assert torch.equal(few.boxes, all_of_them.boxes[keep])
-            assert torch.equal(few.masks, all_of_them.masks[keep])
+            close_masks(few.masks, all_of_them.masks[keep], OTHER_SHAPE)  # of fewer regions
     counts = {name: sum(len(few) for few in found) for name, found in part.items()}
     both = counts["one-transfer"] + counts["one-agnostic"]
     assert both == sum(len(one) for one in whole["one-agnostic"]) > 5

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.numeric import close
 from wsisbook.part1.looks import Looks, world_looks
 from wsisbook.part1.weight_pictures import category_bars, main_plane, weight_map, weight_planes
 from wsislib.data.world import World, WorldSpec
@@ -34,14 +35,15 @@ def test_the_main_plane_keeps_distances_of_rows_that_lie_in_one() -> None:
     rows = flat @ turn[:2] + 5.0
     points = main_plane(rows)
     apart = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    assert np.allclose(apart, np.linalg.norm(flat[:, None] - flat[None], axis=-1))
+    why = "directions of a decomposition"
+    close(apart, np.linalg.norm(flat[:, None] - flat[None], axis=-1), why)
     assert points[:, 0].std() >= points[:, 1].std()
-    assert np.allclose(main_plane(-rows), points), "no picture hangs on the sign of a direction"
+    close(main_plane(-rows), points, why)  # no picture hangs on the sign of a direction
 
 
 def test_two_rows_have_a_plane_too() -> None:
     points = main_plane(np.array([[0.0, 0.0, 0.0], [0.0, 3.0, 4.0]]))
-    assert np.allclose(np.abs(points), [[2.5, 0], [2.5, 0]])
+    close(np.abs(points), np.array([[2.5, 0], [2.5, 0]]), "directions of a decomposition")
 
 
 def test_a_is_full_and_b_is_hollow() -> None:

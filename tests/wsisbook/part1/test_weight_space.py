@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tests.numeric import close
 from wsisbook.part1 import weight_space
 from wsisbook.part1.weight_space import (
     apart,
@@ -51,7 +52,7 @@ def test_the_picture_has_a_score_and_a_length() -> None:
     found = rows(shift=20.0)
     picture = moves(found, IN_A)
     assert picture.shape == (80, 2)
-    assert np.allclose(picture[:, 1] ** 2, (found**2).sum(axis=1))
+    close(picture[:, 1] ** 2, (found**2).sum(axis=1), "a root that is squared again")
     assert picture[IN_A, 0].min() > picture[~IN_A, 0].max(), "far apart, so told apart"
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.numeric import close
 from wsisbook.part2.matching_show import (
     PARTS,
     MatchTrace,
@@ -64,12 +65,12 @@ def test_three_parts_are_the_four_weighted_terms(opened: MatchTrace) -> None:
     parts = opened.parts()
     assert parts.keys() == PARTS.keys()
     total = sum(opened.weights[name] * cost[-1] for name, cost in opened.costs.items())
-    assert torch.allclose(sum(parts.values()), total)
-    assert torch.allclose(parts["class"], 2 * opened.costs["class"][-1])
+    close(sum(parts.values()), total, "the same terms, added in another order", atol=1e-5)
+    close(parts["class"], 2 * opened.costs["class"][-1], "weighted before or after")
     for query, instance in opened.pairs:
         chosen = opened.matches.candidate[-1, instance]
         cost = opened.by_candidate[-1, query, instance, chosen]
-        assert torch.allclose(parts["mask"][query, instance], cost)
+        close(parts["mask"][query, instance], cost, "two terms, added before or after", atol=1e-5)
 
 
 def test_a_part_that_costs_nothing_decides_nothing(opened: MatchTrace) -> None:
@@ -84,9 +85,8 @@ def test_a_part_that_costs_nothing_decides_nothing(opened: MatchTrace) -> None:
 def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: MatchTrace) -> None:
     table = pair_table(student, opened)
     same = table["loss at the same points"].drop("class")
-    assert same.to_numpy() == pytest.approx(
-        table["cost of the pairs"].drop("class").to_numpy(), rel=1e-4
-    )
+    costs = table["cost of the pairs"].drop("class").to_numpy()
+    close(same.to_numpy(), costs, "costs of all pairs are a matrix product, losses are not", 1e-4)
     assert table.loc["class", "cost of the pairs"] < 0 < table.loc["class", "loss"]
     assert table.loc["mask", "loss"] != table.loc["mask", "cost of the pairs"]
 

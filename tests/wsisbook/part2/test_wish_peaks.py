@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.numeric import close
 from wsisbook.experiments.wish_insight import cam_quality
 from wsisbook.part2.wish_peaks import _into, peak_story, quality_by_rule, self_targets_trace
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
@@ -96,4 +97,5 @@ def test_self_story_is_what_the_loss_compares(model, scenes) -> None:
         torch.nn.functional.binary_cross_entropy(story[c][0], share) for c, share in claimed.items()
     ]
     theirs = self_loss(cams.maps, wanted, cams.valid)
-    assert torch.stack(ours).mean() == pytest.approx(float(theirs), rel=1e-4)
+    why = "one mean a category here; the model takes all categories at once"
+    close(torch.stack(ours).mean(), theirs, why, rtol=1e-4)

@@ -23,6 +23,8 @@ from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import wish_lab
 
 STUDY = """
+experiments:
+  watched_wish: wsisbook.experiments.wish_settings:WATCHED_WISH
 scales: {smoke: {seeds: [0]}}
 tables:
   moments:

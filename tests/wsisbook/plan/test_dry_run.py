@@ -12,6 +12,7 @@ import torch
 
 from wsisbook import cli
 from wsisbook.experiments.embedding import word_vectors
+from wsisbook.experiments.settings import MASK_RCNN
 from wsisbook.plan.disk import room
 from wsisbook.plan.dry_run import dry_runs
 from wsisbook.plan.dry_run_data import COCO_IDS, write_coco, write_miniatures, write_word_vectors
@@ -19,7 +20,6 @@ from wsisbook.plan.dry_run_genome import write_genome
 from wsisbook.plan.dry_run_model import write_backbone_weights
 from wsisbook.plan.dry_run_settings import DryRunOptions, small_settings
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.experiments import experiment
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 from wsislib.cli import DONE, WRONG_USE
@@ -32,6 +32,9 @@ ROOT = Path(__file__).resolve().parents[3]
 COMMITTED = load_study(ROOT / "book" / "study.yml")
 
 STUDY = """
+experiments:
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales: {paper: {seeds: [0]}, lab: {seeds: [0, 1]}}
 tables:
   detectors:
@@ -216,7 +219,7 @@ def test_backbones_that_are_not_published_need_no_stand_in(tmp_path: Path) -> No
 
 
 def test_a_file_without_miniature_is_named(tmp_path: Path) -> None:
-    kind = replace(experiment("mask_rcnn"), files=lambda config: ("sounds.wav",))
+    kind = replace(MASK_RCNN, files=lambda config: ("sounds.wav",))
     with pytest.raises(ValueError, match="cannot make a miniature of the data file 'sounds.wav'"):
         write_miniatures(kind, kind.config(), tmp_path, 1)
 

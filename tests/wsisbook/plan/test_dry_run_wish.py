@@ -23,6 +23,8 @@ from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.wish import WISH
 
 STUDY = """
+experiments:
+  wish: wsisbook.experiments.wish_settings:WISH_EXPERIMENT
 scales: {paper: {seeds: [0]}}
 tables:
   kinds:

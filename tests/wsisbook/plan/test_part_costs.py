@@ -9,10 +9,11 @@ from wsisbook.plan.costs import expected_cost
 from wsisbook.plan.part_costs import PartCost, gpu_hours, part_costs, part_rows
 from wsisbook.plan.plan import make_plan
 from wsisbook.runs.declared import RunKey, Study
+from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.status import status_frame
-from wsisbook.runs.store import RunStore, file_digest, open_store
+from wsisbook.runs.store import RunStore, open_store
 
 
 def took(store: RunStore, row: str, seed: int, seconds: float, **settings: object) -> None:

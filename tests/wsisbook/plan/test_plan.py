@@ -8,7 +8,6 @@ import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
-from wsisbook.plan.costs import duration
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
 from wsisbook.plan.disk import room, size
 from wsisbook.plan.plan import data_needs, make_plan
@@ -18,6 +17,7 @@ from wsisbook.publish.paper_page import paper_costs
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import open_store
 from wsislib.cli import DONE
 
@@ -203,6 +203,8 @@ def test_the_book_says_what_paper_scale_takes(
 
 
 PHOTOGRAPHS = """
+experiments:
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales: {paper: {seeds: [0]}}
 tables:
   photographs:

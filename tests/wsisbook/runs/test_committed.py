@@ -5,9 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from wsisbook.runs.paths import results_root
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import RunStore, results_root
+from wsisbook.runs.store import RunStore
 from wsisbook.tables.tables import build_table
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,9 +12,9 @@ from wsisbook.runs.config import (
     as_settings,
     config_from,
     differences,
-    digest,
     identity,
 )
+from wsisbook.runs.digest import digest
 from wsislib.engine.config import TrainConfig
 
 DEFAULTS = as_settings(RunConfig())
@@ -69,3 +69,21 @@ def test_an_option_born_later_does_not_make_old_runs_stale() -> None:
     assert differences(old, {**DEFAULTS, "clip_norm": 1.0}, DEFAULTS) == ["clip_norm: 0.0 -> 1.0"]
     gone = {**DEFAULTS, "tempo": 3}
     assert differences(gone, DEFAULTS, DEFAULTS) == ["tempo: 3 -> no such setting"]
+
+
+def test_settings_are_strict_but_for_whole_floats() -> None:
+    config = config_from(RunConfig, {"learning_rate": 5, "loss_weights": {"mask": 2}}, "row")
+    assert str(config.learning_rate) == "5.0" and str(config.loss_weights) == "{'mask': 2.0}"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("steps", 1.5), ("steps", 1.0), ("steps", "3"), ("steps", True), ("flip", 1), ("flip", "yes"),
+     ("learning_rate", "0.1"), ("learning_rate", True), ("decay_steps", 3), ("decay_steps", [1.5]),
+     ("loss_weights", {"mask": "2"}), ("loss_weights", [2]), ("schedule", 1), ("steps", None)],
+)  # fmt: skip
+def test_a_value_of_another_type_is_refused(key: str, value: object) -> None:
+    with pytest.raises(
+        ValueError, match=rf"^row\.{key}.*: (input should be .*, not|unknown value) "
+    ):
+        config_from(RunConfig, {key: value}, "row")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from wsisbook.runs.declared import RunKey
+from wsisbook.runs.experiments import experiment
 from wsisbook.runs.resolve import keys_of, resolve, with_needs
 from wsisbook.runs.spec import load_study
 from wsisbook.tables.published import published_value
@@ -47,7 +48,11 @@ def test_needs_come_first_and_views_have_no_run(study_root: Path) -> None:
         ("scales: {lab: {steps: 10}", "scalse: {lab: {steps: 10}", r"tables.tiny: unknown key 's"),
         ("title: A tiny table", "titel: A", r"tables.tiny: unknown key 'titel'; did .*'title'"),
         ("{value: 10.0}", "{valeu: 10.0}", r"rows.low at scale lab: unknown key 'valeu'.*'value'"),
-        ("{value: 10.0}", "{value: ten}", r"low at scale lab.value: float wanted, found 'ten'"),
+        (
+            "{value: 10.0}",
+            "{value: ten}",
+            r"scale lab.value: input .* valid number, not 'ten'",
+        ),
         ("{value: 10.0}", "{value: 1, value: 2}", r"line \d+: key 'value' is given twice"),
         ("change: {value: 5.0}", "changes: {value: 5.0}", r"rows.detector: unknown key 'changes'"),
         ('row: detector}}\n      "', 'row: detctor}}\n      "', r"no row 'detctor'.*'detector'"),
@@ -55,9 +60,15 @@ def test_needs_come_first_and_views_have_no_run(study_root: Path) -> None:
         ("seeds: {lab: [0]}", "seeds: {labb: [0]}", r"seeds: unknown key 'labb'.*'lab'"),
         ("lab: {seeds: [0, 1, 2]}", "lab: {seeds: [0, 0]}", r"scales.lab.seeds: .*different"),
         ("{metric: segm.B.AP, title: AP on B", "{metrik: x, title: AP", r"unknown key 'metrik'"),
-        ("fake_experiment_for_tests:FAKE\n    n", "mask_rcn\n    n", r"experiment 'mask_rcn'; did"),
-        ("view: {table: stage-one", "change: {}\n        view: {table: stage-one", "no 'change'"),
-        ("{value: 5.0}", "{batch_size: 1.5}", r"batch_size: int wanted, found 1.5"),
+        ("fake_experiment_for_tests:FAKE\n    n", "fak\n    n", r"experiment 'fak'; did .*'fake'"),
+        ("view: {table", "change: {a: 1}\n        view: {table", "tiny.rows.shown: .*no 'change'"),
+        ("view: {table:", "view: {tabel:", "rows.shown.view: unknown key 'tabel'"),
+        ("paper: a-paper", "papr: a-paper", r"published.papr.*value 'papr'; did .*'paper'"),
+        ("seeds: {lab: [0]}", "seeds: {lab: [true]}", r"high-3.seeds.lab.0: .*integer, not True"),
+        ("      low:\n", "      low:\n        name: other\n", "rows.low: unknown key 'name'"),
+        ("for: {size: [3, 4]}", "fro: {size: [3, 4]}", "unknown key 'fro'; did you mean 'for'"),
+        ("settings: {batch_size: 4}", "extend: tiny", "unknown key 'extend'; .*'extends'"),
+        ("{value: 5.0}", "{batch_size: 1.5}", r"batch_size: .*integer, not 1.5"),
         ("{value: 5.0}", "{learning_rate: 1e-4}", r"write 1.0e-4"),
         ("{value: 5.0}", "{schedule: stp}", r"schedule: unknown value 'stp'; did .*'step'"),
     ],
@@ -70,7 +81,7 @@ def test_what_is_wrong_is_named(
         study = load_study()
         for one in with_needs(study, keys_of(study, "lab")):
             resolve(study, one)
-    assert "study.yml" in str(caught.value) or "mask_rcn" in str(caught.value)
+    assert "study.yml" in str(caught.value) or "'fak'" in str(caught.value)
 
 
 def test_runs_that_need_each_other_are_refused(study_root: Path, change_study: Callable) -> None:
@@ -98,6 +109,8 @@ def test_not_yaml_names_the_line(study_root: Path) -> None:
 
 def test_the_committed_study_resolves_whole() -> None:
     study = load_study(REPOSITORY / "book" / "study.yml")
+    for name in study.experiments:
+        experiment(name, study.experiments)
     for scale in study.scales:
         runs = [resolve(study, k) for k in with_needs(study, keys_of(study, scale))]
         assert len({run.params_hash for run in runs}) == len(runs), "two runs are the same run"
@@ -136,7 +149,7 @@ def test_tables_of_further_files_belong_to_the_study(
     ("text", "message"),
     [
         ("scales: {}", "more/study.yml: unknown key 'scales'"),
-        ("tables: {other: {}}", "more/study.yml: tables.other: 'rows' is missing"),
+        ("tables: {other: {title: Other}}", "more/study.yml: tables.other.experiment: is missing"),
     ],
 )
 def test_what_is_wrong_in_a_further_file_names_it(

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
-from wsisbook.runs.store import file_digest
 from wsisbook.tables.show import (
     examples,
     history,

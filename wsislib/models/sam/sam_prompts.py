@@ -28,6 +28,11 @@ class DrawnPrompts:
     truths: Tensor
     valid: Tensor
 
+    def to(self, device: torch.device) -> DrawnPrompts:
+        """The same prompts on `device`."""
+        fields = (self.points, self.boxes, self.truths, self.valid)
+        return DrawnPrompts(*(field.to(device) for field in fields))
+
 
 @dataclass(frozen=True)
 class PromptRule:

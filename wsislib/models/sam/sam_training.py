@@ -74,10 +74,12 @@ class SamTraining(nn.Module):
         }
 
     def _draw(self, sample: Sample, generator: torch.Generator) -> DrawnPrompts:
-        label = sample.label
+        # On the CPU, where the generator is: the same prompts whatever the device.
+        label = sample.label.to("cpu")
         assert label.masks is not None and label.boxes is not None
         weight = label.boxes.new_tensor(LEVEL_WEIGHT)[label.categories]
-        return draw_prompts(label.masks, label.boxes, weight, self.rule, generator)
+        drawn = draw_prompts(label.masks, label.boxes, weight, self.rule, generator)
+        return drawn.to(sample.image.device)
 
     def _embed(self, samples: Sequence[Sample]) -> Tensor:
         """(B, D, h, w) of images of the SAM's own side."""

@@ -13,7 +13,6 @@ import importlib.util
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -21,12 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wsisbook.batch.processes import VARIABLE, batch_mark, stop_group
 from wsisbook.plan.plan import Job, Plan
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.state import run_state
 from wsisbook.runs.store import RunStore
-from wsisbook.runs.watch import VARIABLE, batch_mark
 from wsislib.atomic import write_json
 
 WORKFLOW = Path(__file__).with_name("batch.smk")
@@ -64,46 +63,36 @@ def run_batch(
     extra: Sequence[str] = (),
     device: str = "auto",
     force: bool = False,
-    report: Callable[[Plan, float], None] | None = None,
+    report: Callable[[Plan, float], None] = lambda plan, started: None,
 ) -> Batch:
     """Do the jobs of `plan`, `workers` at a time; a failing job does not stop the others.
 
-    Args:
-        study: the study.
-        store: where results go.
-        plan: what to do.
-        folder: where batches keep their logs; each gets a folder of its own.
-        workers: how many jobs at a time.
-        executor: a Snakemake executor plugin such as "slurm"; "" runs on this machine.
-        extra: further arguments for Snakemake.
-        device: as in `wsis run`.
-        force: as in `wsis run`.
-        report: is called about once a second with the plan and the start time.
+    Each batch keeps its logs in a folder of its own in `folder`. `executor` is a Snakemake plugin
+    such as "slurm", with `extra` arguments for Snakemake; "" runs on this machine. `report` is
+    called about once a second with the plan and the start time.
 
     Raises:
-        ValueError: Snakemake is not installed or refused to start; shows what it said.
+        ValueError: Snakemake is not installed or refused to start; shows its message.
         KeyboardInterrupt: this process was asked to stop; all children are stopped before.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise ValueError("batches need Snakemake: pip install 'wsis-book[batch]'")
-    own = _new_folder(folder)
+    place = _new_folder(folder)
     jobs = {
         job_name(job.key): _job(study, store, plan, job, device, force, bool(executor))
         for job in plan.jobs
     }
-    write_json(own / "plan.json", jobs)
+    write_json(place / "plan.json", jobs)
     started = time.time()
-    with _snakemake(own, study.root, workers, executor, extra) as process:
+    with _snakemake(place, study.root, workers, executor, extra) as process:
         while process.poll() is None:
-            if report is not None:
-                report(plan, started)
+            report(plan, started)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1.0)
-    if report is not None:
-        report(plan, started)
-    batch = _outcome(study, store, plan, own, started)
+    report(plan, started)
+    batch = _outcome(study, store, plan, place, started)
     if process.returncode and not (batch.done or batch.failed or batch.elsewhere):
-        raise ValueError(f"Snakemake could not start the batch:\n{_tail(own / 'snakemake.log')}")
+        raise ValueError(f"Snakemake could not start the batch:\n{_tail(place / 'snakemake.log')}")
     return batch
 
 
@@ -123,8 +112,7 @@ def _job(
     # cluster a job that was submitted twice must not sit idle.
     words += ["--wait", "2" if cluster else "30"]
     words += ["--force"] if force else []
-    if any(key in other.needs for other in plan.jobs):
-        words.append("--weights")
+    words += ["--weights"] if any(key in other.needs for other in plan.jobs) else []
     # Snakemake works in the batch's folder; the run must find the study and the same results.
     settings = f"WSIS_RESULTS={shlex.quote(str(store.root.resolve()))}"
     command = f"cd {shlex.quote(str(study.root))} && {settings} {shlex.join(words)}"
@@ -148,7 +136,7 @@ def _snakemake(
     if not executor:
         environment[VARIABLE] = batch_mark()
         environment.setdefault("OMP_NUM_THREADS", str(max(1, cores() // workers)))
-    with open(folder / "snakemake.log", "wb") as log, _terminate_as_interrupt():
+    with open(folder / "snakemake.log", "wb") as log:
         process = subprocess.Popen(
             command, cwd=root, env=environment, stdout=log, stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL, start_new_session=True,
@@ -156,52 +144,11 @@ def _snakemake(
         try:
             yield process
         finally:
-            _stop_group(process)
-
-
-@contextlib.contextmanager
-def _terminate_as_interrupt() -> Iterator[None]:
-    """Inside the block SIGTERM raises KeyboardInterrupt, so that children are stopped too."""
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt("the batch was asked to stop; start it again to go on")
-
-    try:
-        before = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # not in the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _stop_group(process: subprocess.Popen) -> None:
-    """Stop Snakemake and all that it started: politely, so that runs save; then surely."""
-    for number, patience in ((signal.SIGINT, 60.0), (signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-        if process.poll() is not None and not _group_lives(process.pid):
-            return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        deadline = time.monotonic() + patience
-        while time.monotonic() < deadline and (process.poll() is None or _group_lives(process.pid)):
-            time.sleep(0.05)
-
-
-def _group_lives(group: int) -> bool:
-    """Whether a process of the group still runs; dead ones that nobody collected do not count."""
-    import psutil  # type: ignore[import-untyped]  # comes with Snakemake
-
-    for process in psutil.process_iter(["status"]):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            if os.getpgid(process.pid) == group and process.info["status"] != "zombie":
-                return True
-    return False
+            stop_group(process)
 
 
 def _outcome(study: Study, store: RunStore, plan: Plan, folder: Path, started: float) -> Batch:
-    """Who is done, failed, elsewhere or never started: read from the store."""
+    """Which runs are done, failed, elsewhere or never started: read from the store."""
     done, elsewhere, waiting = [], [], []
     failed: dict[RunKey, str] = {}
     for job in plan.jobs:
@@ -211,6 +158,7 @@ def _outcome(study: Study, store: RunStore, plan: Plan, folder: Path, started: f
             done.append(job.key)
         elif state.state == "running":
             elsewhere.append(job.key)
+        # A second of tolerance: some file systems round the time of a change down.
         elif log.is_file() and log.stat().st_mtime >= started - 1:
             failed[job.key] = f"{state.why or _tail(log, 1)} (log: {log})"
         else:
@@ -226,16 +174,14 @@ def _tail(file: Path, lines: int = 20) -> str:
 
 
 def _new_folder(parent: Path) -> Path:
-    """A new folder for this batch; the oldest ones go."""
+    """A new folder for this batch; the oldest ones are removed."""
+    folder = parent / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
     try:
-        parent.mkdir(parents=True, exist_ok=True)
-        old = sorted(item for item in parent.iterdir() if item.is_dir())
-        name = time.strftime("%Y%m%d-%H%M%S") + f"-{os.getpid()}"
-        (parent / name / "logs").mkdir(parents=True, exist_ok=True)
+        (folder / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OSError(
             f"{parent}: cannot write there ({error.strerror}); make it writable"
         ) from None
-    for item in old[: -(_KEPT_BATCHES - 1)]:
-        shutil.rmtree(item, ignore_errors=True)
-    return parent / name
+    for old in sorted(item for item in parent.iterdir() if item.is_dir())[:-_KEPT_BATCHES]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.numeric import close
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
+from wsislib.labels import mask_store
 from wsislib.labels.datasets import WeakDataset
 from wsislib.models.sam.prompts import Prompts, prompts_of
 from wsislib.models.sam.sam import Embedded, Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.teacher import teacher_cache
-from wsislib.teacher.teach import teach
+from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import TeachingDataset
 
 COUNT = 12
@@ -67,13 +68,13 @@ def scenes() -> WeakDataset:
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(teacher_cache, "BLOCK", 4)
+    monkeypatch.setattr(mask_store, "BLOCK", 4)
     yield
 
 
 def test_what_is_read_is_what_the_teacher_says(scenes: WeakDataset, tmp_path: Path) -> None:
     teacher = Counting()
-    done = teach(scenes, teacher, tmp_path, progress=False)
+    done = cache_candidates(scenes, teacher, tmp_path, progress=False)
     assert (done.images, done.made, teacher.seen) == (COUNT, 6, 6)
     taught = TeachingDataset(scenes, done.cache)
     instances = 0
@@ -97,7 +98,9 @@ def test_boxes_and_points_beside_tags_are_taught_and_tags_are_not(
     whole = WorldDataset(WorldSpec(categories=6, size=64), seed=3, count=COUNT)
     mixed = WeakDataset(whole, [LabelKind.MASK] * COUNT, seed=0, ceilings=ceilings)
     teacher = Counting()
-    taught = TeachingDataset(mixed, teach(mixed, teacher, tmp_path, progress=False).cache)
+    taught = TeachingDataset(
+        mixed, cache_candidates(mixed, teacher, tmp_path, progress=False).cache
+    )
     seen = set()
     for index in range(COUNT):
         sample = taught[index].check()
@@ -121,14 +124,14 @@ def test_boxes_and_points_beside_tags_are_taught_and_tags_are_not(
 def test_a_second_pass_reads_no_image(
     scenes: WeakDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = teach(scenes, Counting(), tmp_path, progress=False)
+    first = cache_candidates(scenes, Counting(), tmp_path, progress=False)
 
     def refuse(self: WeakDataset, index: int) -> Sample:
         raise AssertionError("read")
 
     monkeypatch.setattr(WeakDataset, "__getitem__", refuse)
     teacher = Counting()
-    second = teach(scenes, teacher, tmp_path, progress=False)
+    second = cache_candidates(scenes, teacher, tmp_path, progress=False)
     assert teacher.seen == second.made == 0
     assert second.instances == first.instances and second.stored_bytes == first.stored_bytes
 
@@ -136,11 +139,11 @@ def test_a_second_pass_reads_no_image(
 @pytest.mark.parametrize("stop_at", range(6))
 def test_stopped_anywhere_it_goes_on(scenes: WeakDataset, tmp_path: Path, stop_at: int) -> None:
     with pytest.raises(KeyboardInterrupt):
-        teach(scenes, Counting(stop_at=stop_at), tmp_path, progress=False)
+        cache_candidates(scenes, Counting(stop_at=stop_at), tmp_path, progress=False)
     teacher = Counting()
-    done = teach(scenes, teacher, tmp_path, progress=False)
+    done = cache_candidates(scenes, teacher, tmp_path, progress=False)
     assert teacher.seen == 6 - stop_at
-    straight = teach(scenes, Counting(), tmp_path / "straight", progress=False)
+    straight = cache_candidates(scenes, Counting(), tmp_path / "straight", progress=False)
     one, other = TeachingDataset(scenes, done.cache), TeachingDataset(scenes, straight.cache)
     for index in range(1, COUNT, 4):
         a, b = one[index].label.candidates, other[index].label.candidates
@@ -148,7 +151,7 @@ def test_stopped_anywhere_it_goes_on(scenes: WeakDataset, tmp_path: Path, stop_a
 
 
 def test_a_change_makes_anew_exactly_what_it_touches(scenes: WeakDataset, tmp_path: Path) -> None:
-    teach(scenes, Counting(), tmp_path, progress=False)
+    cache_candidates(scenes, Counting(), tmp_path, progress=False)
     point, box = scenes[1], scenes[2]
     moved = replace(point.label, points=point.label.points.flip(0) + 0.25)
     darker = replace(box, image=box.image * 0.5)
@@ -158,33 +161,33 @@ def test_a_change_makes_anew_exactly_what_it_touches(scenes: WeakDataset, tmp_pa
         {1: replace(point, label=moved), 2: darker, 5: replace(scenes[5], label=renamed)},
     )
     teacher = Counting()
-    done = teach(changed, teacher, tmp_path, progress=False)
+    done = cache_candidates(changed, teacher, tmp_path, progress=False)
     assert teacher.seen == done.made == 2
     # And back again: what was made before is still there.
     teacher = Counting()
-    assert teach(scenes, teacher, tmp_path, progress=False).made == 0
+    assert cache_candidates(scenes, teacher, tmp_path, progress=False).made == 0
     with pytest.raises(ValueError, match="another teacher"):
-        teach(scenes, Counting("two"), tmp_path, progress=False)
+        cache_candidates(scenes, Counting("two"), tmp_path, progress=False)
 
 
-def test_a_damaged_shard_is_made_again_alone(scenes: WeakDataset, tmp_path: Path) -> None:
-    teach(scenes, Counting(), tmp_path, progress=False)
-    shards = sorted(tmp_path.glob("*.shard"))
-    assert len(shards) == 3
-    content = shards[1].read_bytes()
-    shards[1].write_bytes(content[:-1])
+def test_a_damaged_file_is_made_again_alone(scenes: WeakDataset, tmp_path: Path) -> None:
+    cache_candidates(scenes, Counting(), tmp_path, progress=False)
+    files = sorted(tmp_path.glob("??/*.masks.gz"))
+    assert len(files) == 6
+    content = files[1].read_bytes()
+    files[1].write_bytes(content[:-1])
     teacher = Counting()
-    with pytest.warns(UserWarning, match=f"{shards[1].name}: damaged; what it held is made again"):
-        teach(scenes, teacher, tmp_path, progress=False)
-    assert teacher.seen == 2
-    assert shards[1].read_bytes() == content
-    assert sorted(tmp_path.glob("*.shard")) == shards
+    with pytest.warns(UserWarning, match=f"{files[1].name}: damaged; what it held is made again"):
+        cache_candidates(scenes, teacher, tmp_path, progress=False)
+    assert teacher.seen == 1
+    assert files[1].read_bytes() == content
+    assert sorted(tmp_path.glob("??/*.masks.gz")) == files
 
 
 def test_shares_together_are_the_whole(scenes: WeakDataset, tmp_path: Path) -> None:
     made = []
     for part in (3, 1, 2):
-        done = teach(scenes, Counting(), tmp_path, share=(part, 3), progress=False)
+        done = cache_candidates(scenes, Counting(), tmp_path, share=(part, 3), progress=False)
         made.append((done.images, done.made))
         if part != 2:
             with pytest.raises(ValueError, match="are missing"):
@@ -193,7 +196,7 @@ def test_shares_together_are_the_whole(scenes: WeakDataset, tmp_path: Path) -> N
     assert len(TeachingDataset(scenes, done.cache)) == COUNT
     for share in ((0, 2), (3, 2), (-1, -1)):
         with pytest.raises(ValueError, match="must be i/n"):
-            teach(scenes, Counting(), tmp_path, share=share, progress=False)
+            cache_candidates(scenes, Counting(), tmp_path, share=share, progress=False)
 
 
 def test_bad_prompts_are_named_and_the_rest_is_kept(scenes: WeakDataset, tmp_path: Path) -> None:
@@ -205,9 +208,9 @@ def test_bad_prompts_are_named_and_the_rest_is_kept(scenes: WeakDataset, tmp_pat
     ):
         bad = Changed(scenes, {2: replace(scenes[2], label=label)})
         with pytest.raises(ValueError, match=message):
-            teach(bad, Counting(), tmp_path, progress=False)
+            cache_candidates(bad, Counting(), tmp_path, progress=False)
     teacher = Counting()
-    teach(scenes, teacher, tmp_path, progress=False)
+    cache_candidates(scenes, teacher, tmp_path, progress=False)
     assert teacher.seen == 5  # the point of image 2 was made before the first bad prompt
 
 
@@ -221,7 +224,9 @@ def test_points_and_boxes_in_one_image(scenes: WeakDataset, tmp_path: Path) -> N
     )
     dataset = Changed(scenes, {2: replace(scenes[2], label=label)})
     teacher = Counting()
-    taught = TeachingDataset(dataset, teach(dataset, teacher, tmp_path, progress=False).cache)
+    taught = TeachingDataset(
+        dataset, cache_candidates(dataset, teacher, tmp_path, progress=False).cache
+    )
     found = taught[2].check().label.candidates
     image = [scenes[2].image]
     (boxes,) = teacher.candidates(image, [Prompts(boxes=label.boxes[[0, 2]])])
@@ -239,18 +244,23 @@ def test_many_prompts_and_none(scenes: WeakDataset, tmp_path: Path) -> None:
     labels = {1: many, 2: none}
     dataset = Changed(scenes, {i: replace(scenes[i], label=x) for i, x in labels.items()})
     teacher = Counting()
-    taught = TeachingDataset(dataset, teach(dataset, teacher, tmp_path, progress=False).cache)
+    taught = TeachingDataset(
+        dataset, cache_candidates(dataset, teacher, tmp_path, progress=False).cache
+    )
     assert taught[2].check().label.candidates.masks.shape == (0, 3, 64, 64)
     (said,) = teacher.candidates([scenes[1].image], [prompts_of(many)])
     found = taught[1].check().label.candidates
-    assert torch.allclose(found.quality, said.scores.clamp(0, 1), atol=1e-5)
+    why = "the pass asks for its prompts in portions; here all 150 are asked at once"
+    close(found.quality, said.scores.clamp(0, 1), why, atol=1e-5)
     assert (found.masks != said.masks).float().mean() < 1e-3
 
 
 def test_two_at_once_share_the_work(scenes: WeakDataset, tmp_path: Path) -> None:
     teachers = [Counting(), Counting()]
     with ThreadPoolExecutor() as pool:
-        jobs = [pool.submit(teach, scenes, t, tmp_path, progress=False) for t in teachers]
+        jobs = [
+            pool.submit(cache_candidates, scenes, t, tmp_path, progress=False) for t in teachers
+        ]
         done = [job.result() for job in jobs]
     assert sum(teacher.seen for teacher in teachers) == 6
     for one in done:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from wsisbook.batch.batch import run_batch
 from wsisbook.plan.costs import NO_TRAINING
 from wsisbook.plan.plan import make_plan
-from wsisbook.runs.batch import run_batch
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study

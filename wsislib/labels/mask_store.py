@@ -1,0 +1,208 @@
+"""Masks on disk, one file an image, and the pass in which several processes make them.
+
+A file is gzip, whose CRC-32 shows damage: a line of JSON (key, shape, scores), then the lengths of
+the runs of equal pixels, row by row through all masks, background first. A teacher's candidates
+are read 10 to 17 times as fast as from COCO's RLE, checked and decoded mask by mask.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import signal
+import warnings
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from filelock import FileLock, Timeout
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from tqdm import tqdm
+
+from wsislib.atomic import atomic_write
+from wsislib.data.rle import MAX_MASK_BYTES
+from wsislib.data.sample import Dataset
+
+BLOCK = 64  # images that one process claims at a time
+
+StoredMasks = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
+
+
+class MaskStore:
+    """Masks and scores under keys of hex digits; any number of processes may read and write.
+
+    Files lie in sub-folders by the first two digits of their key, 256 at most.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def path(self, key: str) -> Path:
+        """The file of a key."""
+        return self.folder / key[:2] / f"{key}.masks.gz"
+
+    def keys(self) -> set[str]:
+        """Keys of all files; whether they are sound is seen when they are read."""
+        return {path.name.partition(".")[0] for path in self.folder.glob("??/*.masks.gz")}
+
+    def write(
+        self, key: str, masks: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32] | None = None
+    ) -> None:
+        """Keep masks (..., H, W) and scores of any shape under a key, atomically.
+
+        Raises:
+            OSError: the folder cannot be written; names the file and the way out.
+        """
+        pixels = masks.reshape(-1)
+        changes = np.flatnonzero(np.diff(pixels, prepend=False))
+        runs = np.diff(changes, prepend=0, append=pixels.size).astype("<u4")
+        flat = [] if scores is None else scores.reshape(-1).tolist()
+        head = json.dumps({"key": key, "shape": masks.shape, "scores": flat})
+        content = head.encode() + b"\n" + runs.tobytes()
+        packed = gzip.compress(content, compresslevel=6, mtime=0)
+        # A power cut may leave an empty file, which is seen; flushing doubles a pass's time.
+        atomic_write(self.path(key), packed, flush=False)
+
+    def read(self, key: str) -> StoredMasks:
+        """The masks (..., H, W) bool of a key and its scores (N,) float32.
+
+        Raises:
+            ValueError: the file is missing, damaged or of another key; names it.
+        """
+        path = self.path(key)
+        try:
+            return _decode(path.read_bytes(), key)
+        except (FileNotFoundError, ValueError, KeyError, TypeError, zlib.error) as error:
+            raise ValueError(
+                f"{path}: damaged or gone; the same command again (`wsis teach` for a teacher's "
+                "cache) makes it anew"
+            ) from error
+
+    def find(self, key: str) -> StoredMasks | None:
+        """As `read`, but None where the file is missing, or damaged, of which a warning tells."""
+        if not self.path(key).exists():
+            return None
+        try:
+            return self.read(key)
+        except ValueError:
+            message = f"{self.path(key)}: damaged; what it held is made again"
+            warnings.warn(message, stacklevel=2)
+            return None
+
+
+def _decode(packed: bytes, key: str) -> StoredMasks:
+    """What was written under a key; takes no more memory than one image's masks may."""
+    inflate = zlib.decompressobj(31)  # gzip; an error where the checksum is another
+    head, _, body = inflate.decompress(packed, MAX_MASK_BYTES).partition(b"\n")
+    about: Any = json.loads(head)
+    runs = np.frombuffer(body, "<u4")
+    pixels = math.prod(about["shape"])
+    filled = pixels <= MAX_MASK_BYTES and int(runs.sum(dtype=np.int64)) == pixels
+    if not inflate.eof or inflate.unused_data or about["key"] != key or not filled:
+        raise ValueError("no masks of this key")
+    masks = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(about["shape"])
+    return masks, np.array(about["scores"], dtype=np.float32)
+
+
+def blocks_of(count: int) -> tuple[range, ...]:
+    """The indices of `count` images in blocks."""
+    return tuple(range(i, min(i + BLOCK, count)) for i in range(0, count, BLOCK))
+
+
+class StorePass(TorchDataset):
+    """A pass that makes the masks that a data set lacks in a store; subclasses say how.
+
+    Blocks of images are claimed by file locks, so that any number of processes, or of cluster jobs
+    on one file system, may work on one data set. What a stopped process has made is kept.
+
+    Args:
+        store: to fill; locks lie beside it, in `claims`.
+        dataset: the images.
+        name: of the data set's claims.
+        title: of the progress bar.
+    """
+
+    def __init__(self, store: MaskStore, dataset: Dataset, name: str, title: str) -> None:
+        self.store, self.dataset, self.name, self.title = store, dataset, name, title
+        self._bar: tqdm | None = None
+
+    def is_done(self, rows: range) -> bool:
+        """Whether all that a block needs is in the store and sound."""
+        raise NotImplementedError
+
+    def make(self, rows: range) -> Iterator[bool]:
+        """Make what a block lacks; yields for each image whether its masks were made now."""
+        raise NotImplementedError
+
+    def run(self, blocks: Sequence[range], workers: int = 0, progress: bool = True) -> int:
+        """Make what is missing in some blocks; returns how many images were made here.
+
+        Args:
+            blocks: of images, as indices.
+            workers: processes beside this one; 0 makes them here.
+            progress: whether to show a progress bar.
+        """
+        missing = [rows for rows in blocks if not self.is_done(rows)]
+        images = sum(map(len, blocks))
+        ready, made = images - sum(map(len, missing)), 0
+        with tqdm(
+            total=images, initial=ready, unit="image", desc=self.title,
+            disable=not progress or not missing,
+        ) as bar:  # fmt: skip
+            self._bar = None if workers else bar
+            for rows, new in self._each(missing, workers):
+                made, ready = made + new, ready + len(rows)
+                bar.update(ready - bar.n)
+            self._bar = None
+        return made
+
+    def _each(self, blocks: list[range], workers: int) -> Iterator[tuple[range, int]]:
+        loader = DataLoader(
+            self,
+            sampler=blocks,
+            num_workers=min(workers, len(blocks)),
+            collate_fn=list,
+            worker_init_fn=_ignore_interrupt,
+            generator=torch.Generator(),  # else the loader draws from torch's global generator
+        )
+        claimed_by_others = []
+        for ((rows, new),) in loader:
+            if new is None:
+                claimed_by_others.append(rows)
+            else:
+                yield rows, new
+        # By now the others have mostly made theirs. One that was killed has left its claim.
+        for rows in claimed_by_others:
+            yield rows, self._claimed(rows, timeout=-1)
+
+    def __getitem__(self, rows: range) -> tuple[range, int | None]:
+        """Make one block; None in place of a number where another process has claimed it."""
+        try:
+            return rows, self._claimed(rows, timeout=0)
+        except Timeout:
+            return rows, None
+
+    def _claimed(self, rows: range, timeout: float) -> int:
+        path = self.store.folder / "claims" / f"{self.name}-{rows.start}.lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        made = 0
+        with FileLock(path, timeout=timeout):
+            if not self.is_done(rows):
+                for new in self.make(rows):
+                    made += new
+                    if self._bar is not None:
+                        self._bar.update()
+            # Who opened it before and gets it after finds the work done.
+            path.unlink(missing_ok=True)
+        return made
+
+
+def _ignore_interrupt(worker: int) -> None:
+    """Ctrl-C reaches every process of the terminal; only the first one answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
