@@ -10,7 +10,7 @@ from wsisbook.experiments import wish, wish_insight
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.wish import build_model, loss_weights, weak_data
 from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
-from wsisbook.experiments.wish_settings import WishConfig, kinds_held
+from wsisbook.experiments.wish_settings import WISH_EXPERIMENT, WishConfig, kinds_held
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
@@ -46,14 +46,14 @@ def settings(**changes) -> WishConfig:
 
 
 def run(config: WishConfig, folder: Path):
-    return wish.WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
+    return WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
 
 
 def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> None:
     seen = []
     config = settings(labels="2 tags + 1 points + 1 boxes + 1 masks")
     context = Context(config, 1, tmp_path / "run", "cpu", {}, False, seen.append)
-    outcome = wish.WISH_EXPERIMENT.run(context)
+    outcome = WISH_EXPERIMENT.run(context)
     assert isinstance(seen[0], WISH)
     assert outcome.notes["images_by_kind"] == {"tag": 2, "point": 1, "box": 1, "mask": 1}
     assert set(outcome.metrics) == {"segm", "bbox", "per_category", "teacher", "cam"}
