@@ -26,7 +26,7 @@ from record import record
 from torch import Tensor, nn
 
 from wsislib.engine.device import pick_device
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import maskx_rcnn_lab
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 from wsislib.models.maskrcnn.transfer import TransferPredictor
 

@@ -25,8 +25,7 @@ from wsislib.data.sample import Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.device import autocast, pick_device
 from wsislib.labels.datasets import PartialDataset
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab, transfer_predictor
+from wsislib.models.maskrcnn.builders import mask_rcnn_lab, maskx_rcnn_lab, transfer_predictor
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
 ALLOWED_OVERHEAD = 1.05

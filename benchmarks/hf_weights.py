@@ -100,7 +100,7 @@ def load_hf_weights(
     if not isinstance(model.pixel_decoder, DeformablePixelDecoder):
         raise ValueError(
             f"a model with a {type(model.pixel_decoder).__name__} has no counterpart at Hugging "
-            "Face; build it with mask2former_r50 or mask2former_r101"
+            "Face; build it with mask2former_r50"
         )
     wanted = model.state_dict()
     held = _translated(state)

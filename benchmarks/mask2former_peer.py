@@ -94,7 +94,7 @@ class Ours:
     def supervise(self) -> Step:
         """Matching and losses, from a decoder's answer to its gradient."""
         with torch.no_grad(), autocast(self.device, self.precision):
-            said = self.model.say(self.model.framing([s.image for s in self.batch], True))
+            said = self.model.decode(self.model.framing([s.image for s in self.batch], True))
         leaves = [said.classes, said.embeddings, said.features]
         leaves = [leaf.detach().float().requires_grad_() for leaf in leaves]
         classes, embeddings, features = leaves
@@ -140,12 +140,12 @@ class Theirs:
                 classes=answer.class_queries_logits[None],
                 masks=lambda: answer.masks_queries_logits,
             )
-            detect(said, self.framed, self.ours.model.most)
+            detect(said, self.framed, self.ours.model.max_detections)
 
     def supervise(self) -> Step:
         """Matching and losses, from the same kind of answer to its gradient."""
         with torch.no_grad(), autocast(self.device, self.precision):
-            said = self.ours.model.say(self.framed)
+            said = self.ours.model.decode(self.framed)
         leaves = [said.classes, said.embeddings, said.features]
         leaves = [leaf.detach().float().requires_grad_() for leaf in leaves]
 

@@ -20,7 +20,7 @@ ALLOWED = {
     "wsislib.strict": (),
     "wsislib.data": ("wsislib.data", "wsislib.atomic"),
     "wsislib.labels": ("wsislib.labels", "wsislib.data", "wsislib.atomic"),
-    "wsislib.losses": ("wsislib.losses", "wsislib.data.sample"),
+    "wsislib.losses": ("wsislib.losses", "wsislib.data.sample", "wsislib.data.geometry"),
     "wsislib.matching": ("wsislib.losses", "wsislib.data.sample"),
     "wsislib.models": (
         "wsislib.models.assets",
@@ -37,11 +37,11 @@ ALLOWED = {
     ),
     "wsislib.models.mask2former": (
         "wsislib.models.mask2former",
-        "wsislib.models.maskrcnn.builders",
         "wsislib.models.backbone",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
+        "wsislib.data.geometry",
     ),
     "wsislib.models.sam": (
         "wsislib.models.sam",
@@ -58,6 +58,7 @@ ALLOWED = {
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
+        "wsislib.data.geometry",
     ),
     "wsislib.engine": (
         "wsislib.engine",

@@ -7,11 +7,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.mask_reference import mask_bce, mask_dice
 from tests.numeric import OTHER_CODE, OTHER_SHAPE, close
-from wsislib.losses.masks import mask_bce, mask_dice
 from wsislib.losses.points import read_points
 from wsislib.losses.targets import Targets
-from wsislib.matching import class_term, mask_terms, match, nearest_candidate
+from wsislib.matching import class_term, mask_terms, nearest_candidate
+from wsislib.matching import hungarian_match as match
 
 ONE = {"cost": 1.0}
 

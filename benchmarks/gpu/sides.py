@@ -17,17 +17,16 @@ from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.device import autocast
 from wsislib.labels.weaken import weaken
 from wsislib.models.mask2former.builders import LOSS_WEIGHTS, mask2former_r50
-from wsislib.models.maskrcnn.builders import mask_rcnn_r50_fpn
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_r50_fpn
+from wsislib.models.maskrcnn.builders import mask_rcnn_r50_fpn, maskx_rcnn_r50_fpn
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import WishParts, wish_loss_weights, wish_r50
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import add_pseudo_labels
 from wsislib.models.wish.pseudo_points import PeakRule
 
 CATEGORIES = 80
 SEEN = 5  # categories that an untrained box head is made to find
-PEAKS = PeakRule(most=4)  # an untrained map has peaks everywhere
+PEAKS = PeakRule(top_k=4)  # an untrained map has peaks everywhere
 
 
 @dataclass(frozen=True)
@@ -232,7 +231,7 @@ def _wish(kinds: Sequence[LabelKind], cached: bool, size: Size, device: torch.de
     batch = scenes(size.canvas, size.batch, device)
     weak = [_weak(sample, kinds[place % len(kinds)]) for place, sample in enumerate(batch)]
     if cached:  # candidates as a teacher's cache gives them
-        weak = [one.sample for one in taught(weak, None, teacher, PEAKS)]
+        weak = [one.sample for one in add_pseudo_labels(weak, None, teacher, PEAKS)]
     sides, parts = (size.canvas, size.canvas), WishParts(peaks=PEAKS)
     model = wish_r50(CATEGORIES, teacher, parts, 0, 0, pretrained=False, image_side=sides)
     model.to(device)

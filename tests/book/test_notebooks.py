@@ -110,11 +110,26 @@ def test_cells_fit_on_a_screen_and_hold_no_magic(path: Path) -> None:
 
 
 @each
+def test_the_study_is_read_through_one_face(path: Path) -> None:
+    """`reading`, the chapter's own modules, and experiments whose code the page shows."""
+    wanted = set()
+    for cell in code_cells(path):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("wsisbook"):
+                names = [a.name for a in node.names] if node.module == "wsisbook" else []
+                wanted |= {f"wsisbook.{name}" for name in names} or {str(node.module)}
+    rooms = {".".join(name.split(".")[:2]) for name in wanted}
+    part = f"wsisbook.part{path.parent.name[4]}"
+    assert rooms <= {"wsisbook.reading", "wsisbook.experiments", part}
+
+
+@each
 def test_logic_lives_in_the_library(path: Path) -> None:
     for cell in code_cells(path):
         for node in ast.walk(ast.parse(cell.source)):
             defined = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-            assert not isinstance(node, defined), f"{node.name}: put it into wsislib, with a test"
+            where = "the chapter's module of wsisbook, or wsislib"
+            assert not isinstance(node, defined), f"{node.name}: put it into {where}, with a test"
 
 
 @each

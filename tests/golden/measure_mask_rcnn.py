@@ -27,9 +27,9 @@ def mask_rcnn() -> Numbers:
 
 def transfer() -> Numbers:
     """Losses of Mask^X R-CNN and of heads side by side over plain steps, and T's output."""
-    from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-    from wsislib.models.maskrcnn.builders_maskx import (
+    from wsislib.models.maskrcnn.builders import (
         add_mlp_branch,
+        mask_rcnn_lab,
         maskx_rcnn_lab,
         transfer_predictor,
     )

@@ -80,7 +80,7 @@ def pseudo_points() -> dict[str, float | str]:
 
     kept = mask_nms(points, peaks.categories, ask, 0.5)
     label = Label(LabelKind.POINT, kept.categories, points=kept.points)
-    allowed = Gate()(label, kept.candidates, guessed=torch.ones(len(label)).bool())
+    allowed = Gate()(label, kept.candidates, is_pseudo=torch.ones(len(label)).bool())
     return {
         "peaks": exact([peaks.categories.tolist(), peaks.cells.tolist()]),
         "strength": float(peaks.strength.mean()),

@@ -12,8 +12,7 @@ from wsislib.data.sample import LabelKind, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels.weaken import weaken
 from wsislib.models.mask2former.builders import mask2former_lab
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import mask_rcnn_lab, maskx_rcnn_lab
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_training import SamTraining
 from wsislib.models.sam.tiny_sam import tiny_sam
@@ -68,7 +67,7 @@ def _wish(parts: WishParts) -> Callable[[], nn.Module]:
 
 
 _MASKS = (LabelKind.MASK, LabelKind.MASK)
-_TWO_TOKENS = WishParts(tokens="by-kind", sees="mask", gate=Gate(fit=0.5))
+_TWO_TOKENS = WishParts(tokens="by-kind", sees="mask", gate=Gate(min_box_iou=0.5))
 
 FAMILIES: dict[str, Family] = {
     "mask-rcnn": Family(lambda: mask_rcnn_lab(CATEGORIES), _MASKS),

@@ -9,12 +9,11 @@ from wsislib.data.sample import Candidates, Label, LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.losses.points import random_points
 from wsislib.losses.targets import mask_targets
-from wsislib.matching import class_term, mask_terms, match
+from wsislib.matching import class_term, hungarian_match, mask_terms
 from wsislib.models.mask2former.deformable_attention import (
     DeformableAttention,
     TokenGrid,
-    read_by_grid,
-    read_by_rows,
+    sample_levels,
 )
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 from wsislib.models.maskrcnn.detector import DetectedRegions
@@ -40,7 +39,7 @@ def random_boxes(count: int, side: int) -> torch.Tensor:
     return torch.cat([corner, corner + side * 0.3], 1)
 
 
-def test_deformable_attention_by_rows_and_by_grid(device):
+def test_deformable_attention_samples_alike(device):
     g = generator()
     cells = sum(height * width for height, width in SHAPES)
     shape = (2, 40, 4, len(SHAPES), 4)
@@ -48,9 +47,9 @@ def test_deformable_attention_by_rows_and_by_grid(device):
     x, y = (torch.rand(shape, generator=g) * 40 - 4 for _ in range(2))
     weights = torch.rand(shape, generator=g)
     outcomes = []
-    for read, place in ((read_by_rows, "cpu"), (read_by_grid, device)):
+    for place in ("cpu", device):
         leaves = [t.to(place).requires_grad_() for t in (values, x, y, weights)]
-        answer = read(*leaves, SHAPES)
+        answer = sample_levels(*leaves, SHAPES)
         outcomes.append([answer, *torch.autograd.grad(answer.square().sum(), leaves)])
     for wanted, found in zip(*outcomes, strict=True):
         near(found, wanted, atol=1e-3, rtol=1e-3)
@@ -90,7 +89,7 @@ def test_matching(device):
             "dice": dice[..., 0],
         }
         costs.append(terms)
-        found.append(match(terms, {"class": 2.0, "mask": 5.0, "dice": 5.0}, targets))
+        found.append(hungarian_match(terms, {"class": 2.0, "mask": 5.0, "dice": 5.0}, targets))
     for name, cost in costs[0].items():
         near(costs[1][name], cost, atol=1e-4, rtol=1e-4)
     assert found[1].query.device.type == device.type
@@ -111,7 +110,7 @@ def test_candidates_are_chosen_alike(device):
         LabelKind.POINT, torch.arange(6) % CATEGORIES, points=(boxes[:, :2] + boxes[:, 2:]) / 2,
         boxes=boxes, kinds=kinds, candidates=Candidates(masks, quality),
     )  # fmt: skip
-    gate, answers = Gate(fit=0.5), []
+    gate, answers = Gate(min_box_iou=0.5), []
     for own in (label, label.to(device)):
         allowed = gate(own, own.candidates)
         chosen = [choose(own.candidates, allowed, c) for c in ("best", "largest", "average")]
@@ -122,7 +121,7 @@ def test_candidates_are_chosen_alike(device):
 
 def test_peaks_and_pseudo_points(device):
     maps = torch.randn(CATEGORIES, 24, 24, generator=generator())
-    tags, rule, teacher, answers = torch.tensor([0, 2, 3]), PeakRule(most=4), small_sam(), []
+    tags, rule, teacher, answers = torch.tensor([0, 2, 3]), PeakRule(top_k=4), small_sam(), []
     image = torch.rand(3, SIDE, SIDE, generator=generator())
     for place in ("cpu", device):
         peaks = find_peaks(maps.to(place), tags.to(place), rule)
@@ -168,9 +167,9 @@ def test_the_prompt_head(tokens, device):
     torch.manual_seed(0)
     head = PromptHead(16, 16, teacher.width, tokens)
     states = torch.randn(2, 1, 4, 16)
-    wanted = head.wanted(label, (SIDE, SIDE), teacher), head(states)
+    wanted = head.targets(label, (SIDE, SIDE), teacher), head(states)
     teacher.to(device), head.to(device)
-    near(head.wanted(label.to(device), (SIDE, SIDE), teacher), wanted[0], atol=1e-4, rtol=1e-4)
+    near(head.targets(label.to(device), (SIDE, SIDE), teacher), wanted[0], atol=1e-4, rtol=1e-4)
     near(head(states.to(device)), wanted[1], atol=1e-4, rtol=1e-4)
 
 
@@ -182,7 +181,7 @@ def test_masks_are_pasted(device):
     for place in ("cpu", device):
         rest = [t.to(place) for t in (torch.ones(8), torch.ones(8, dtype=torch.int64))]
         found = DetectedRegions({}, [size], [size], [boxes.to(place)], [rest[0]], [rest[1]])
-        answers.append(model.paint(found, logits.to(place))[0].masks.cpu())
+        answers.append(model.paste_masks(found, logits.to(place))[0].masks.cpu())
     assert bool(answers[0].any())
     assert float((answers[0] == answers[1]).float().mean()) > 0.999
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from wsislib.models.sam.sam import Candidates, Embedded, Teacher
+from wsislib.models.sam.sam import Embedded, MaskCandidates, Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import wish_lab
 from wsislib.models.wish.wish import WISH
@@ -28,7 +28,7 @@ class DrawnTeacher(Teacher):
         y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in size), indexing="ij")
         far = torch.hypot(x - middle[:, :1, None], y - middle[:, 1:, None])  # (N, H, W)
         logits = torch.stack([radius - far for radius in (2.0, 5.0, 9.0)], 1)
-        return Candidates(logits, torch.tensor(self.scores).repeat(len(middle), 1), logits)
+        return MaskCandidates(logits, torch.tensor(self.scores).repeat(len(middle), 1), logits)
 
 
 def drawn_teacher(side: int = 96) -> DrawnTeacher:

@@ -7,7 +7,7 @@ from torch import Tensor
 from wsisbook.part2.teacher_show import deepest, heads_table, meanings_table, quality_table
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Candidates
+from wsislib.models.sam.sam import MaskCandidates
 from wsislib.recipes.sam_quality import mask_iou, measure_teacher
 
 
@@ -35,10 +35,10 @@ class Scripted:
     def embed(self, images: list[Tensor]) -> list[Tensor]:
         return images
 
-    def candidates(self, images: list[Tensor], prompts: list[Prompts]) -> list[Candidates]:
+    def candidates(self, images: list[Tensor], prompts: list[Prompts]) -> list[MaskCandidates]:
         logits = self.answers.float() - 0.5
         assert len(prompts[0]) == len(logits)
-        return [Candidates(logits, self.scores.expand(len(logits), 3), logits)]
+        return [MaskCandidates(logits, self.scores.expand(len(logits), 3), logits)]
 
 
 def judged(answers: Tensor, scores: list[float]) -> dict:

@@ -1,4 +1,4 @@
-"""The two losses of class activation maps (WISH, L_cam and L_self).
+"""The losses L_cam and L_self of activation maps (WISH, equations 19 and 21 of its public summary).
 
 A map A (B, C, h, w) holds a logit for every category and cell; its mean over cells is the logit of
 the image's tag. `valid` (B, 1, h, w) bool is False on cells past an image, None where there are
@@ -20,24 +20,13 @@ def tag_logits(maps: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def tag_loss(logits: Tensor, tags: Tensor) -> Tensor:
-    """Cross-entropy of each category's presence, mean over images and categories.
-
-    Args:
-        logits: (B, C).
-        tags: (B, C) bool, which categories are in the image.
-    """
+    """Cross-entropy of tag logits (B, C) with tags (B, C) bool, mean over images and categories."""
     return binary_cross_entropy_with_logits(logits.float(), tags.float())
 
 
 @dataclass(frozen=True)
 class SelfTargets:
-    """What predicted masks say of P pairs of image and category.
-
-    Attributes:
-        image: (P,) int64.
-        category: (P,) int64.
-        share: (P, h, w) float32 in 0..1, without gradient.
-    """
+    """P pairs of image and category (P,) int64, and their predicted share (P, h, w) in 0..1."""
 
     image: Tensor
     category: Tensor
@@ -48,10 +37,10 @@ class SelfTargets:
 def self_targets(
     classes: Tensor, embeddings: Tensor, features: Tensor, tags: Tensor, size: tuple[int, int]
 ) -> SelfTargets:
-    """Where the model itself sees each category that an image is known to hold.
+    """Where the model itself predicts each category that an image is known to hold.
 
     For each such category the maximum, over the queries whose likeliest class it is, of the
-    sigmoid of their masks. A category that no query claims is left out: a target of zeros would
+    sigmoid of their masks. A category that no query predicts is left out: a target of zeros would
     teach its map that it is nowhere, in an image that holds it.
 
     Args:
@@ -61,33 +50,28 @@ def self_targets(
         tags: (B, C) bool.
         size: (h, w) of the activation map; logits are averaged over each of its cells.
     """
+    # Without gradient: else masks would learn from maps that are coarser than they are.
     likeliest = classes.argmax(-1)  # (B, Q)
     image, category = tags.nonzero(as_tuple=True)
-    claimed = likeliest[image] == category.unsqueeze(1)  # (P, Q)
-    found = claimed.any(1)
-    image, category, claimed = image[found], category[found], claimed[found]
+    of_category = likeliest[image] == category.unsqueeze(1)  # (P, Q)
+    predicted = of_category.any(1)
+    image, category, of_category = image[predicted], category[predicted], of_category[predicted]
     with torch.autocast(features.device.type, enabled=False):
         small = adaptive_avg_pool2d(features.float(), size).flatten(2)  # (B, D, h w)
         masks = (embeddings.float() @ small).sigmoid()[image]  # (P, Q, h w)
-    share = masks.masked_fill(~claimed.unsqueeze(-1), 0.0).amax(1)
+    share = masks.masked_fill(~of_category.unsqueeze(-1), 0.0).amax(1)  # a union, not a sum
     return SelfTargets(image, category, share.unflatten(1, size))
 
 
 def self_loss(maps: Tensor, targets: SelfTargets, valid: Tensor | None) -> Tensor:
-    """Cross-entropy of maps with what the model sees, mean over pairs and over their cells.
+    """Cross-entropy of maps (B, C, h, w) with P targets, mean over pairs and over their cells.
 
-    Args:
-        maps: (B, C, h, w) logits.
-        targets: P pairs.
-        valid: (B, 1, h, w) bool or None.
-
-    Returns:
-        Scalar float32; 0 with a gradient path where P is 0.
+    Scalar float32; 0 with a gradient path where P is 0. `valid` (B, 1, h, w) bool or None.
     """
     if len(targets.image) == 0:
         return maps.float().sum() * 0.0
-    own = maps[targets.image, targets.category].float()  # (P, h, w)
-    missed = binary_cross_entropy_with_logits(own, targets.share, reduction="none").unsqueeze(1)
+    logits = maps[targets.image, targets.category].float()  # (P, h, w)
+    missed = binary_cross_entropy_with_logits(logits, targets.share, reduction="none").unsqueeze(1)
     return _mean_over_cells(missed, None if valid is None else valid[targets.image]).mean()
 
 

@@ -1,6 +1,6 @@
-"""Points instead of pixels: masks are compared at a few thousand places (PointRend, section 3.3).
+"""Points instead of pixels: masks are compared at a few thousand points (PointRend, section 3.3).
 
-Half-way between two cells a map is read by bilinear interpolation, outside it is 0.
+Between cell centres, which lie at + 0.5, a map is interpolated bilinearly; outside it is 0.
 """
 
 from __future__ import annotations
@@ -29,15 +29,7 @@ class PointSampling:
 
 
 def read_points(maps: Tensor, points: Tensor) -> Tensor:
-    """Maps at points.
-
-    Args:
-        maps: (R, C, h, w) float.
-        points: (R, P, 2) xy in 0..1 of the map.
-
-    Returns:
-        (R, C, P), in the dtype of `maps`.
-    """
+    """Maps (R, C, h, w) at points (R, P, 2) xy in 0..1: (R, C, P), in the dtype of the maps."""
     if maps.shape[0] == 0:
         return maps.new_zeros(0, maps.shape[1], points.shape[1])
     grid = (2.0 * points - 1.0).unsqueeze(1).to(maps.dtype)  # (R, 1, P, 2)
@@ -57,19 +49,16 @@ def random_points(
 def uncertain_points(
     maps: Tensor, extent: Tensor, how: PointSampling, generator: torch.Generator | None
 ) -> Tensor:
-    """Points for each of N instances and L layers, most of them where a mask is undecided.
+    """Points (N, L, P, 2) xy in 0..1 of N instances and L layers, most where a mask is undecided.
 
-    The random points that uncertain ones are chosen from are the same for all layers of an
-    instance, and so are the random ones that are added.
+    The candidates among which uncertain points are chosen are the same for all layers of an
+    instance, and so are the random points that are added.
 
     Args:
         maps: (N, L, h, w) float32 mask logits.
         extent: (N, 2) xy in 0..1, the part of the map to draw from.
         how: numbers of points.
         generator: draws them; None is torch's global one.
-
-    Returns:
-        (N, L, P, 2) float32 xy in 0..1 of the map.
     """
     count, layers = maps.shape[:2]
     drawn = random_points(count, int(how.count * how.oversample), extent, generator)
@@ -85,7 +74,7 @@ def uncertain_points(
 
 @dataclass(frozen=True)
 class SharedPoints:
-    """The same P points for many maps of each of B images, ready to be read again and again.
+    """The same P points for many maps of each of B images, prepared once.
 
     Attributes:
         cells: (B P, 4) int32, the four cells around each point, counted over all B maps.
@@ -101,7 +90,7 @@ class SharedPoints:
     def of(cls, points: Tensor, height: int, width: int) -> SharedPoints:
         """Points (B, P, 2) xy in 0..1 of maps of (height, width)."""
         size = torch.tensor([width, height], device=points.device)
-        place = points * size - 0.5
+        place = points * size - 0.5  # in cells; whole numbers are cell centres
         first = place.floor()
         far = place - first  # (B, P, 2)
         x, y = (torch.stack([at, at + 1], -1) for at in first.int().unbind(-1))  # (B, P, 2) each
@@ -117,19 +106,15 @@ class SharedPoints:
     def read(self, maps: Tensor) -> Tensor:
         """Maps (B, cells, C) float32, row by row, at the points: (B, P, C). No gradient."""
         rows = maps.detach().flatten(0, 1)
-        read = embedding_bag(self.cells, rows, mode="sum", per_sample_weights=self.shares)
-        return read.unflatten(0, (self.images, -1))
+        values = embedding_bag(self.cells, rows, mode="sum", per_sample_weights=self.shares)
+        return values.unflatten(0, (self.images, -1))
 
 
 class PointLogits:
-    """Mask logits of many queries at the same points of each of B images. No gradient.
+    """Mask logits of many queries at points (B, P, 2) of features (B, D, h, w). No gradient.
 
-    Reading features and multiplying commute, so the cheaper one comes first: features are read
-    once for all that is asked, unless the maps have fewer cells than there are points.
-
-    Args:
-        features: (B, D, h, w).
-        points: (B, P, 2) xy in 0..1 of the map.
+    Interpolation and multiplication commute, so the cheaper one comes first: features are read
+    once for all queries, unless the maps have fewer cells than there are points.
     """
 
     def __init__(self, features: Tensor, points: Tensor) -> None:

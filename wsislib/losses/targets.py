@@ -1,4 +1,4 @@
-"""What a batch's queries are to find: the instances of all images, one after the other."""
+"""The targets of a batch's queries: the instances of all images, concatenated."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _AT_ONCE = 2**24  # pixels of masks that are made float32 together
 class Targets:
     """N instances of B images, each with K masks that it may have.
 
-    With true masks K is 1. A teacher that offers several masks an instance gives more; the
-    matcher then takes the one nearest to each prediction.
+    With true masks K is 1, with a teacher's candidates more; the matcher then takes the one
+    nearest to each prediction.
 
     Attributes:
         image_ids: B ids, for messages.
@@ -28,9 +28,9 @@ class Targets:
         categories: (N,) int64, 0..C-1.
         masks: B tensors (N_b, K, H_b, W_b) bool, at the size of each image as given.
         allowed: (N, K) bool, False on candidates that are not to be chosen; every instance has
-            one at least. None allows all.
-        searched: (B,) bool, False on images that hold instances which nobody has placed: queries
-            that answer for none are not told that there is no object. None is all True.
+            at least one. None allows all.
+        background_known: (B,) bool, False on images that hold instances at unknown places: there,
+            queries without an instance are not told "no object". None is all True.
     """
 
     image_ids: tuple[int, ...]
@@ -38,7 +38,7 @@ class Targets:
     categories: Tensor
     masks: tuple[Tensor, ...]
     allowed: Tensor | None = None
-    searched: Tensor | None = None
+    background_known: Tensor | None = None
 
     def __len__(self) -> int:
         return sum(self.counts)
@@ -56,27 +56,20 @@ class Targets:
 
     @cached_property
     def slot(self) -> Tensor:
-        """(N,) int64, the place of each instance among those of its image."""
-        places = [torch.arange(count) for count in self.counts]
-        return torch.cat(places).to(self.categories.device)
+        """(N,) int64, the index of each instance among those of its image."""
+        slots = [torch.arange(count) for count in self.counts]
+        return torch.cat(slots).to(self.categories.device)
 
     def read(self, points: Tensor) -> Tensor:
-        """Each instance's masks at points of its own.
-
-        Args:
-            points: (N, P, 2) float32 xy in 0..1 of the instance's image.
-
-        Returns:
-            (N, K, P) float32 in 0..1.
-        """
+        """Masks (N, K, P) in 0..1 at points (N, P, 2), xy in 0..1 of each instance's image."""
         sizes = {masks.shape[2:] for masks in self.masks}
         if len(sizes) == 1 and sum(masks.numel() for masks in self.masks) <= _AT_ONCE:
             return read_points(torch.cat(self.masks).float(), points)
-        read = [
-            read_points(masks.float(), place)
-            for masks, place in zip(self.masks, points.split(self.counts), strict=True)
+        values = [
+            read_points(masks.float(), own)
+            for masks, own in zip(self.masks, points.split(self.counts), strict=True)
         ]
-        return torch.cat(read)
+        return torch.cat(values)
 
 
 def mask_targets(batch: Sequence[Sample]) -> Targets:
@@ -89,11 +82,11 @@ def mask_targets(batch: Sequence[Sample]) -> Targets:
         image_ids=tuple(sample.image_id for sample in batch),
         counts=tuple(len(sample.label) for sample in batch),
         categories=torch.cat([sample.label.categories for sample in batch]),
-        masks=tuple(_own_masks(sample) for sample in batch),
+        masks=tuple(_all_masks(sample) for sample in batch),
     )
 
 
-def _own_masks(sample: Sample) -> Tensor:
+def _all_masks(sample: Sample) -> Tensor:
     """(N_b, 1, H_b, W_b) bool."""
     label = sample.label
     if label.masks is not None and bool(label.has_mask.all()):

@@ -59,10 +59,10 @@ def read_asset(name: str, folder: Path | None = None) -> tuple[dict[str, Tensor]
         raise ValueError(
             f"{path}: missing, though its manifest is there; install wsis-book again"
         ) from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != manifest["sha256"]:
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != manifest["sha256"]:
         raise ValueError(
-            f"{path}: cut short or altered ({len(content):,} bytes, SHA-256 {found[:12]}..., the "
+            f"{path}: cut short or altered ({len(content):,} bytes, SHA-256 {digest[:12]}..., the "
             f"manifest says {manifest['sha256'][:12]}...); install wsis-book again"
         )
     return safetensors.torch.load(content), manifest

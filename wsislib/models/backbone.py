@@ -1,7 +1,7 @@
 """Backbones with a feature pyramid: a small one for the lab, torchvision's ResNets for the paper.
 
 Every backbone here maps (B, 3, H, W) to an ordered dict of maps, finest first, all of
-`out_channels` channels, and says in `strides` how much coarser than the image each map is.
+`out_channels` channels; `strides` are how much coarser than the image each map is.
 """
 
 from __future__ import annotations
@@ -19,25 +19,27 @@ from torchvision.ops import FeaturePyramidNetwork, FrozenBatchNorm2d
 from torchvision.ops.feature_pyramid_network import LastLevelMaxPool
 
 ResNetName = Literal["resnet50", "resnet101"]
+# Of red, green and blue in 0..1; torchvision's published weights expect them.
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 
 
 class ResidualBlock(nn.Module):
     """Two 3x3 convolutions around a skip connection (He et al. 2016, figure 2)."""
 
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
-        """Map `inside` channels to `outside` channels at 1 / `stride` of the size."""
+    def __init__(self, channels: int, width: int, stride: int) -> None:
+        """Map `channels` to `width` channels at 1 / `stride` of the size."""
         super().__init__()
-        self.conv1 = nn.Conv2d(inside, outside, 3, stride, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(outside)
-        self.conv2 = nn.Conv2d(outside, outside, 3, 1, 1, bias=False)
-        self.norm2 = nn.BatchNorm2d(outside)
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, 1, bias=False)  # the norm has a bias
+        self.norm1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
+        self.norm2 = nn.BatchNorm2d(width)
         self.skip: nn.Module = nn.Identity()
-        if stride != 1 or inside != outside:
-            conv = nn.Conv2d(inside, outside, 1, stride, bias=False)
-            self.skip = nn.Sequential(conv, nn.BatchNorm2d(outside))
+        if stride != 1 or channels != width:
+            conv = nn.Conv2d(channels, width, 1, stride, bias=False)
+            self.skip = nn.Sequential(conv, nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, inside, H, W) -> (B, outside, H / stride, W / stride)."""
+        """(B, channels, H, W) -> (B, width, H / stride, W / stride)."""
         y = torch.relu(self.norm1(self.conv1(x)))
         return torch.relu(self.norm2(self.conv2(y)) + self.skip(x))
 
@@ -55,10 +57,10 @@ class SmallResNet(nn.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], 3, 2, 1, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()
         )
-        inside = (widths[0], *widths[:-1])
+        channels = (widths[0], *widths[:-1])
         self.stages = nn.ModuleList(
             ResidualBlock(i, o, 1 if level == 0 else 2)
-            for level, (i, o) in enumerate(zip(inside, widths, strict=True))
+            for level, (i, o) in enumerate(zip(channels, widths, strict=True))
         )
 
     def forward(self, x: Tensor) -> OrderedDict[str, Tensor]:
@@ -98,12 +100,8 @@ def resnet_fpn(name: ResNetName, pretrained: bool, fetch: bool = True) -> ResNet
 
     Pretrained: ImageNet weights, batch norm frozen, stem and first stage frozen (Detectron's
     `FREEZE_AT: 2`). From scratch: batch norm learns and nothing is frozen, because frozen
-    statistics of random weights would train nothing.
-
-    Args:
-        name: which ResNet.
-        pretrained: start from ImageNet weights.
-        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
+    statistics of random weights would train nothing. `fetch=False` builds the pretrained form
+    without its weights, for a checkpoint to fill.
 
     Raises:
         ValueError: pretrained weights are asked for and can be neither found nor fetched.

@@ -115,7 +115,7 @@ def build_wish(recipe: Recipe, teacher: Teacher, steps: int) -> WISH:
     count, side, seed = len(recipe.categories), recipe.image_side, recipe.seed
     alone, late = steps // 10, steps // 2
     # One's own labels are of several kinds as a rule, so each kind has prompt tokens of its own.
-    parts = WishParts(gate=Gate(fit=MIN_BOX_FIT), tokens="by-kind")
+    parts = WishParts(gate=Gate(min_box_iou=MIN_BOX_FIT), tokens="by-kind")
     if recipe.size == "small":
         return wish_small(count, teacher, parts, alone, late, seed, side)
     return wish_r50(count, teacher, parts, alone, late, seed, recipe.pretrained, side)

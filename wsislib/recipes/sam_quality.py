@@ -13,9 +13,9 @@ from torchvision.ops import box_iou
 
 from wsislib.data.sample import Label, Sample
 from wsislib.data.world.levels import LEVEL_NAMES
+from wsislib.models.sam.drawn_prompts import PromptRule, random_pixels
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import CANDIDATES, Teacher
-from wsislib.models.sam.sam_prompts import PromptRule, random_pixels
 
 Kind = Literal["box", "point"]
 KINDS: tuple[Kind, ...] = ("box", "point")

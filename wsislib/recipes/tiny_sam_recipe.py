@@ -15,8 +15,8 @@ from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import pick_device
 from wsislib.engine.train import fit
 from wsislib.models.assets import LAB_BACKBONE, TINY_SAM, read_asset
+from wsislib.models.sam.drawn_prompts import PromptRule
 from wsislib.models.sam.sam import Teacher
-from wsislib.models.sam.sam_prompts import PromptRule
 from wsislib.models.sam.sam_training import SamTraining
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.recipes.package_weights import course, write_package_weights

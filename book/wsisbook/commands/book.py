@@ -78,7 +78,7 @@ def pages(scale: str = "lab", executed: Path | None = None, output: Path | None 
         executed: folder of executed notebooks; build/book if not given.
         output: where to write; the book's folder if not given.
     """
-    from wsisbook.publish.generate import write_pages
+    from wsisbook.publish.pages import write_pages
     from wsisbook.runs.paths import build_folder
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store

@@ -16,8 +16,7 @@ from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.status import status_frame, status_text
 from wsisbook.runs.store import open_store
-from wsisbook.tables.table_text import plain_text
-from wsisbook.tables.tables import build_table, table_names, write_tables
+from wsisbook.tables.tables import Results, table_names, write_tables
 from wsislib.cli import BUSY, DONE, FAILED
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def reproduce(
             report=Reporter(store),
         )  # fmt: skip
         code = _tell(batch)
-    for file in write_tables(study, store, scale, tables):
+    for file in write_tables(Results(study, store, scale), tables):
         print(f"wrote {file}")
     return code
 
@@ -176,10 +175,10 @@ def tables(
         scale: smoke, lab or paper.
     """
     study = load_study()
-    store = open_store(scale, study.root)
+    results = Results(study, open_store(scale, study.root), scale)
     for name in table_names(study, scale, names):
-        print(plain_text(build_table(study, store, name, scale)), end="\n\n")
-    for file in write_tables(study, store, scale, names):
+        print(results.table(name), end="\n\n")
+    for file in write_tables(results, names):
         print(f"wrote {file}")
     return DONE
 

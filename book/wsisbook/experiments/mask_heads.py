@@ -30,11 +30,6 @@ from wsislib.engine.predict import Result, as_results, encode_masks
 from wsislib.labels.datasets import PartialDataset
 from wsislib.labels.splits import Split
 from wsislib.models.maskrcnn import builders
-from wsislib.models.maskrcnn.builders_maskx import (
-    LAB_MLP_POOL,
-    add_mlp_branch,
-    transfer_predictor,
-)
 from wsislib.models.maskrcnn.detector import Detector
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
@@ -136,7 +131,7 @@ def build_branch(
     kind = "class-agnostic" if spec.kind == "transfer" else spec.kind
     model = build_unfetched(config, category_count, kind, seed)
     if spec.kind == "transfer":
-        model.mask.predictor = transfer_predictor(
+        model.mask.predictor = builders.transfer_predictor(
             detector.roi.box_predictor,
             model.mask.width,
             spec.inputs,
@@ -146,8 +141,8 @@ def build_branch(
             seed=seed,
         )
     if spec.mlp_layers:
-        pool = LAB_MLP_POOL if config.builder == "mask_rcnn_lab" else 1
-        add_mlp_branch(model, spec.mlp_layers, pool, seed)
+        pool = builders.LAB_MLP_POOL if config.builder == "mask_rcnn_lab" else 1
+        builders.add_mlp_branch(model, spec.mlp_layers, pool, seed)
     return model.mask
 
 

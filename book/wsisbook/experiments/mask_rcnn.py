@@ -25,7 +25,7 @@ from wsislib.data.sample import Dataset, LabelKind
 from wsislib.labels.datasets import PartialDataset, WeakDataset
 from wsislib.labels.grabcut_dataset import GrabCutDataset
 from wsislib.labels.splits import Split
-from wsislib.models.maskrcnn import builders, builders_maskx
+from wsislib.models.maskrcnn import builders
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 DETECTION_WEIGHTS = "detection_weights.safetensors"
@@ -107,7 +107,7 @@ def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskR
 def build_maskx(config: MaskXConfig, train_data: Dataset, seed: int) -> MaskRCNN:
     """The Mask^X R-CNN that the settings name, with initial weights from the run's seed."""
     large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
-    return getattr(builders_maskx, config.builder)(
+    return getattr(builders, config.builder)(
         len(train_data.categories),
         config.inputs,
         config.layers,

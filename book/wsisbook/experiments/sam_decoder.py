@@ -32,8 +32,7 @@ from wsislib.engine.weights import load_weights
 from wsislib.labels.datasets import WeakDataset
 from wsislib.models.sam.prompts import prompts_of
 from wsislib.models.sam.sam import Teacher
-from wsislib.models.wish.decoder_tuning import DecoderTuning
-from wsislib.models.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
+from wsislib.models.wish.sam_decoder import DecoderTuning, SamDecoderInference, best_by_iou
 from wsislib.models.wish.wish import WISH
 
 TIMED = 50  # images

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from wsislib.data.sample import Detections, Sample
-from wsislib.losses.mask import region_mask_loss
+from wsislib.losses.masks import region_mask_loss
 from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
@@ -57,7 +57,7 @@ class SequentialHeads(MaskHeads):
         for name, head in self._branches():
             keep = judged[name].to(labels.device)[labels - 1]  # (N,) bool
             logits = head.logits(pooled[keep], labels[keep])
-            predictions[name] = self.paint(_select(regions, keep), logits)
+            predictions[name] = self.paste_masks(_select(regions, keep), logits)
         return predictions
 
 

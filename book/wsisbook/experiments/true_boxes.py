@@ -163,7 +163,7 @@ def _judge(
     # All heads read the same pooled features, so any of them may pool.
     pooled = next(iter(heads.values())).pool(regions.features, regions.boxes, regions.sizes)
     for name, head in heads.items():
-        predicted = model.paint(regions, head.logits(pooled, labels))
+        predicted = model.paste_masks(regions, head.logits(pooled, labels))
         for sample, detections in zip(samples, predicted, strict=True):
             assert sample.label.masks is not None
             overlap = mask_iou(detections.masks, sample.label.masks)

@@ -187,11 +187,13 @@ def wish_parts(config: WishConfig) -> builders_wish.WishParts:
         distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
         tokens=config.prompt_tokens,
         sees=config.prompt_sees,
-        gate=None if config.gate == NEVER else Gate(config.gate, apart=config.apart),
+        gate=None if config.gate == NEVER else Gate(config.gate, max_overlap=config.apart),
         choice=config.candidate,
         mask_cost=config.mask_cost,
         peaks=PeakRule(
-            least=config.peak_least, overlap=config.peak_overlap, contest=config.peak_contest
+            threshold=config.peak_least,
+            overlap=config.peak_overlap,
+            exclusive=config.peak_contest,
         ),
     )
 

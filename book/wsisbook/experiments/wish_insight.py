@@ -13,7 +13,7 @@ from torch import Tensor
 from wsisbook.experiments.training import mask_iou
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.wish.cam import Cams
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import add_pseudo_labels
 from wsislib.models.wish.wish import WISH
 from wsislib.teacher.teaching import best_candidates
 
@@ -89,11 +89,10 @@ def pseudo_points(model: WISH, sample: Sample) -> tuple[Cams, Label]:
 
     The scene lies on the model's device; the model is in evaluation mode.
     """
-    framed = model.segmenter.framing([sample.image], True)
-    cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+    cams = model.activation_maps([sample.image])
     tags = Label(LabelKind.TAG, sample.label.categories.unique())
     tagged = Sample(sample.image, sample.image_id, tags)
-    (done,) = taught([tagged], cams, model.teacher.to(sample.image.device), model.peaks)
+    (done,) = add_pseudo_labels([tagged], cams, model.teacher.to(sample.image.device), model.peaks)
     return cams, done.label
 
 

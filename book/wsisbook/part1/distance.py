@@ -6,7 +6,8 @@ drawn world does, because it knows what every category is made of.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,6 @@ from scipy.spatial.distance import cdist
 
 from wsisbook.experiments.random_splits import RankCorrelation, rank_correlation
 from wsisbook.experiments.settings import PartialDataConfig
-from wsisbook.tables.run_metrics import category_ap, seed_metrics
 from wsislib.data.world import World, WorldSpec
 from wsislib.labels.splits import Split
 
@@ -70,41 +70,27 @@ def distances(world: World, split: Split) -> pd.DataFrame:
     return pd.DataFrame(columns, index=[world.categories[c].name for c in b])
 
 
-def quality(table: str, rows: Mapping[str, str], scale: str = "lab") -> pd.DataFrame:
-    """Mask AP of every category, mean over seeds, one column a row of a table.
-
-    Args:
-        table: of the study.
-        rows: column name -> row.
-        scale: of the runs.
-
-    Returns:
-        One line a category; empty where none of the rows was run.
-    """
-    means = {name: category_ap(table, row, scale).mean(axis=1) for name, row in rows.items()}
-    return pd.DataFrame(means, columns=list(rows))
-
-
 def split_quality(
-    world: World, splits: Mapping[str, Split], table: str, row: str, scale: str = "lab"
+    world: World, splits: Mapping[str, Split], runs: Iterable[Mapping[str, Any]]
 ) -> pd.DataFrame:
     """Mask AP on B of both heads of every random split, with the distances of that split.
 
+    `runs` are the metrics of a run each; values are means over them.
+
     Returns:
-        One line a split and category of B, means over seeds: split, a_count, category,
-        "class-agnostic", "transfer", gain and the columns of `MEASURES`.
+        One line a split and category of B: split, a_count, category, "class-agnostic", "transfer",
+        gain and the columns of `MEASURES`.
     """
-    heads = ["class-agnostic", "transfer"]
+    heads, seeds = ["class-agnostic", "transfer"], list(runs)
     parts = []
-    for name, split in splits.items():
+    for name, split in splits.items() if seeds else ():
         found = [
-            pd.DataFrame({head: m["splits"][name][head]["per_category"] for head in heads})
-            for m in seed_metrics(table, row, scale).values()
+            pd.DataFrame({head: run["splits"][name][head]["per_category"] for head in heads})
+            for run in seeds
         ]
-        if found:
-            mean = pd.concat(found).astype(float).groupby(level=0).mean()
-            part = distances(world, split).join(mean)
-            parts.append(part.assign(split=name, a_count=len(split.a), category=part.index))
+        mean = pd.concat(found).astype(float).groupby(level=0).mean()
+        part = distances(world, split).join(mean)
+        parts.append(part.assign(split=name, a_count=len(split.a), category=part.index))
     columns = ["split", "a_count", "category", *heads, "gain", *MEASURES]
     if not parts:
         return pd.DataFrame(columns=columns)

@@ -12,11 +12,8 @@ from wsisbook.experiments.large import QUARTERS, groups_without_masks
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.part1.gallery_figure import Tile, cut
-from wsisbook.runs.resolve import runs_of_row
-from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import open_store
-from wsisbook.tables import show
-from wsisbook.tables.tables import metric_value
+from wsisbook.reading import RowResults
+from wsisbook.tables.cells import metric_value
 from wsislib.data.rle import decode_segmentation
 from wsislib.viz.curves import Series
 from wsislib.viz.overlay import image_array
@@ -24,8 +21,6 @@ from wsislib.viz.overlay import image_array
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
     from wsislib.data.world import World
-
-TABLE, ROW = "large-heads", "frequent"
 
 
 @dataclass(frozen=True)
@@ -116,49 +111,38 @@ def _tile(val: Dataset, image_id: int, category: int, own: Sequence[Mapping[str,
     )
 
 
-def by_distance(heads: Mapping[str, str], measure: str, scale: str) -> list[Series]:
-    """`measure` ("IoU", "AR" or "AP") on B against the distance to A; head -> title.
+def by_distance(row: RowResults, heads: Mapping[str, str], measure: str) -> list[Series]:
+    """`measure` ("IoU", "AR" or "AP") on B against the distance to A; `heads` is head -> title.
 
     One series a head that has runs: mean and sample standard deviation over the seeds.
     """
-    large = groups_without_masks(*_settings(scale))
-    names = [name for name in large if name.startswith("distance-")]
-    return _series(heads, measure, scale, {n: float(n.removeprefix("distance-")) for n in names})
+    groups = groups_without_masks(row.config, row.split())
+    names = [name for name in groups if name.startswith("distance-")]
+    places = {name: float(name.removeprefix("distance-")) for name in names}
+    return _series(row, heads, measure, places)
 
 
 def by_frequency(
-    heads: Mapping[str, str], measure: str, scale: str, expected: np.ndarray
+    row: RowResults, heads: Mapping[str, str], measure: str, expected: np.ndarray
 ) -> list[Series]:
     """As `by_distance`, against the boxes that training saw of a category.
 
-    Args:
-        heads: name -> title.
-        measure: "IoU", "AR" or "AP".
-        scale: of the runs.
-        expected: (C,) of `LargeWorld`; a quarter of the categories stands at its mean.
+    A quarter of the categories stands at the mean of its `expected`, (C,) of `LargeWorld`.
     """
-    groups = groups_without_masks(*_settings(scale))
+    groups = groups_without_masks(row.config, row.split())
     places = {name: float(expected[groups[name]].mean()) for name in QUARTERS}
-    return _series(heads, measure, scale, places)
-
-
-def _settings(scale: str) -> Any:
-    config = show.run_config(TABLE, ROW, 0, scale)
-    return config, chosen_split(config, config.categories)
+    return _series(row, heads, measure, places)
 
 
 def _series(
-    heads: Mapping[str, str], measure: str, scale: str, places: Mapping[str, float]
+    row: RowResults, heads: Mapping[str, str], measure: str, places: Mapping[str, float]
 ) -> list[Series]:
-    study = load_study()
-    store = open_store(scale, study.root)
-    runs = [store.read(key, "metrics.json") for key in runs_of_row(study, TABLE, ROW, scale)]
     series = []
     for head, title in heads.items():
         cells = {
             name: [
                 value
-                for run in runs
+                for run in row.metrics_by_seed.values()
                 if (value := metric_value(run, f"{head}.groups.{name}.{measure}")) is not None
             ]
             for name in places

@@ -63,13 +63,13 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
 
 def _apart(model: MaskRCNN, found: DetectedRegions) -> list[MaskParts]:
     pooled = model.mask.pool(found.features, found.boxes, found.sizes)
-    fcn, mlp = model.mask.apart(pooled, torch.cat(found.labels))  # (N, M, M) of all images
+    fcn, mlp = model.mask.logit_parts(pooled, torch.cat(found.labels))  # (N, M, M) of all images
     total = fcn if mlp is None else fcn + mlp
     counts = [len(boxes) for boxes in found.boxes]
     shown = torch.zeros_like(fcn) if mlp is None else mlp
     return [
         MaskParts(detections, own_fcn, own_mlp)
         for detections, own_fcn, own_mlp in zip(
-            model.paint(found, total), fcn.split(counts), shown.split(counts), strict=True
+            model.paste_masks(found, total), fcn.split(counts), shown.split(counts), strict=True
         )
     ]

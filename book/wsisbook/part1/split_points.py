@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import pandas as pd
 
-from wsisbook.experiments.partial_data import chosen_split
 from wsisbook.experiments.random_splits import relative_gain
+from wsisbook.reading import StudyResults
 from wsisbook.tables.published import load_figure
-from wsisbook.tables.run_metrics import seed_metrics
-from wsisbook.tables.show import run_config, table_result
 
 HEADS = "maskx-transfer-input"
 PAPER = "learning-to-segment-every-thing"
 COLUMNS = ("seed", "split", "a_count", "instances", "class-agnostic", "transfer", "relative_gain")
 
 
-def split_points(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
+def split_points(metrics_by_seed: Mapping[int, Any]) -> pd.DataFrame:
     """One line a seed and split, with the columns of `COLUMNS`; empty if nothing was run.
 
     `instances` are those in the training data, mean over the categories of A; the two heads' values
@@ -27,11 +27,11 @@ def split_points(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
     lines = [
         (seed, name, own["a_count"], own["instances"],
          own["class-agnostic"]["AP"], own["transfer"]["AP"], own["relative_gain"])
-        for seed, metrics in seed_metrics(table, row, scale).items()
+        for seed, metrics in metrics_by_seed.items()
         for name, own in metrics["splits"].items()
     ]  # fmt: skip
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
-    return frame.astype(dict.fromkeys(COLUMNS[3:], float))
+    return frame.astype(dict.fromkeys(COLUMNS[2:], float))
 
 
 def mean_points(points: pd.DataFrame) -> pd.DataFrame:
@@ -40,19 +40,17 @@ def mean_points(points: pd.DataFrame) -> pd.DataFrame:
     return numbers.mean(numeric_only=True).reset_index()
 
 
-def main_points(table: str, row: str, scale: str = "lab") -> pd.DataFrame:
+def main_points(study: StudyResults, runs: Iterable[Mapping[str, Any]]) -> pd.DataFrame:
     """The points of table 1's split and its reverse, with the columns of `published_points`.
 
-    Instances are those that the runs of `table` and `row` counted in the training data; the gain is
+    Instances are those that `runs` (the metrics of each) counted in the training data; the gain is
     that of the heads of table 1, over means of seeds. Directions that were not run are left out.
     """
-    runs = seed_metrics(table, row, scale).values()
     counts = [run["category_instances"] for run in runs if "category_instances" in run]
-    result, lines = table_result(HEADS, scale), []
+    result, lines = study.table(HEADS), []
     for name, way, end in (("voc-20", "few", ""), ("nonvoc-60", "many", "-reversed")):
         low, high = (result.cell(head + end, "AP_B").mean for head in ("class-agnostic", "cls-box"))
-        config = run_config("maskx-heads", way, 0, scale)
-        members = chosen_split(config, config.categories).a
+        members = study["maskx-heads", way].split().a
         if counts and not math.isnan(high - low):
             seen = statistics.fmean(counts[0][category] for category in members)
             lines.append((name, len(members), seen, relative_gain(high, low)))

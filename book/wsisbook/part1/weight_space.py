@@ -9,13 +9,12 @@ class and box weights moved from those of the detector that it began with.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
-
-from wsisbook.tables.run_metrics import folder_of_run
 
 Rows = NDArray[np.float64]
 Members = NDArray[np.bool_]
@@ -23,17 +22,15 @@ DETECTION_WEIGHTS = "detection_weights.safetensors"
 FOLDS = 5
 
 
-def detection_weights(
-    table: str, row: str, seed: int, scale: str = "lab", what: str = "cls"
-) -> Rows | None:
-    """(C, D) weights that a run of experiment `maskx` left, background left out.
+def detection_weights(run: Path, what: str = "cls") -> Rows | None:
+    """(C, D) weights that a run of experiment `maskx` left in its folder, background left out.
 
     `what` is "cls", the class weights that it ended with, or "cls_moved" or "box_moved", how far
     the weights moved from the detector that it began with. None where there are none.
     """
     from safetensors.numpy import load_file
 
-    file = folder_of_run(table, row, seed, scale) / DETECTION_WEIGHTS
+    file = run / DETECTION_WEIGHTS
     kept = load_file(file) if file.is_file() else {}
     return kept[what][1:].astype(np.float64) if what in kept else None
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -17,7 +16,8 @@ from wsisbook.part1.weight_space import (
     linear_probe_r2,
     reach,
 )
-from wsisbook.runs.spec import load_study
+from wsisbook.reading import RowResults
+from wsisbook.tables.cells import mean_std
 from wsislib.data.world import World
 from wsislib.labels.splits import Split
 
@@ -31,24 +31,20 @@ COLUMNS = {
 }
 
 
-def weight_numbers(
-    table: str, row: str, split: Split, world: World, scale: str = "lab", what: str = "cls"
-) -> pd.DataFrame:
+def weight_numbers(row: RowResults, split: Split, world: World, what: str = "cls") -> pd.DataFrame:
     """One line a seed that was run, with the columns of `COLUMNS`; see `weight_space.py` for each.
 
     Args:
-        table: of the study; its runs are of experiment `maskx`.
-        row: its row.
+        row: its runs are of experiment `maskx`.
         split: of the row.
         world: what the categories are made of.
-        scale: of the runs.
         what: which weights, as in `detection_weights`.
     """
     in_a: Members = split.mask_categories().numpy()
     embedding = world.embedding().astype(np.float64)
     lines = {}
-    for seed in load_study().seeds(table, row, scale):
-        rows = detection_weights(table, row, seed, scale, what)
+    for seed in row.seeds:
+        rows = detection_weights(row.folder(seed), what)
         if rows is not None:
             lines[seed] = _numbers(rows, embedding, in_a)
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS))
@@ -57,7 +53,10 @@ def weight_numbers(
 def summary_table(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """`weight_numbers` of several rows as text: mean and standard deviation over seeds."""
     lines = {
-        title: {COLUMNS[name]: _text(frame[name].tolist()) for name in COLUMNS}
+        title: {
+            COLUMNS[name]: mean_std(frame[name].tolist(), 2) if len(frame) else "not run"
+            for name in COLUMNS
+        }
         for title, frame in rows.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS.values()))
@@ -76,10 +75,3 @@ def _numbers(
         "own": own,
         "other": other,
     }
-
-
-def _text(values: Sequence[float]) -> str:
-    if not values:
-        return "not run"
-    spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
-    return f"{statistics.fmean(values):.2f}{spread}"

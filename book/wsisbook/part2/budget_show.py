@@ -6,7 +6,7 @@ import pandas as pd
 
 from wsisbook.experiments.settings import LIST_LENGTHS
 from wsisbook.experiments.wish_settings import BUDGET, KINDS, WeakLabelConfig, bought
-from wsisbook.tables.show import run_config, table_result
+from wsisbook.reading import StudyResults
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, cost
 from wsislib.labels.prices import Prices
@@ -30,11 +30,11 @@ def bought_mix(config: WeakLabelConfig) -> Mix:
     raise ValueError(f"how many images {config.data!r} has is known only once they are read")
 
 
-def mix_table(table: str, scale: str = "lab") -> pd.DataFrame:
+def mix_table(study: StudyResults, table: str) -> pd.DataFrame:
     """A line a row: how many images of each kind it has, and what they cost."""
     lines = {}
-    for row in table_result(table, scale).table.rows.values():
-        config = run_config(table, row.name, 0, scale)
+    for row in study.table(table).table.rows.values():
+        config = study[table, row.name].config
         mix = bought_mix(config)
         counts = {name: mix.count(LabelKind(k)) for k, name in enumerate(KINDS)}
         lines[row.title] = {**counts, "cost": cost(mix, Prices(mask=config.mask_price))}
@@ -42,24 +42,24 @@ def mix_table(table: str, scale: str = "lab") -> pd.DataFrame:
     return frame.astype(dict.fromkeys(KINDS, int)).rename_axis("row")
 
 
-def cost_points(table: str, scale: str = "lab", metric: str = "AP") -> pd.DataFrame:
+def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataFrame:
     """A line a row that was run: what its labels cost and what it reached.
 
     Args:
+        study: whose runs.
         table: whose rows are labelled by budgets.
-        scale: of the runs.
         metric: a column of the table.
 
     Returns:
         Columns `row`, `name` (its kinds, such as "tags + boxes"), `cost`, `images` (how many are
         labelled), `ap` and `std` (NaN with one seed), as `viz.curves.ap_against_cost` draws them.
     """
-    result, lines = table_result(table, scale), []
+    result, lines = study.table(table), []
     for row in result.table.rows.values():
         cell = result.cell(row.name, metric)
         if not cell.values:
             continue
-        config = run_config(table, row.name, 0, scale)
+        config = study[table, row.name].config
         mix = bought_mix(config)
         counts = [mix.count(LabelKind(k)) for k in range(len(KINDS))]
         kinds = " + ".join(name for name, count in zip(KINDS, counts, strict=True) if count)

@@ -71,8 +71,8 @@ def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
     if gate is None:
         return [[""] * offered.quality.shape[1] for _ in range(len(offered))]
     allowed = gate(sample.label, offered)
-    fitting = replace(gate, least=0.0)(sample.label, offered)
-    hitting = replace(gate, least=0.0, apart=1.0)(sample.label, offered)
+    fitting = replace(gate, min_iou_ratio=0.0)(sample.label, offered)
+    hitting = replace(gate, min_iou_ratio=0.0, max_overlap=1.0)(sample.label, offered)
     filled = offered.masks.flatten(2).any(2)
     reasons = []
     tests = (allowed, fitting, hitting, filled)

@@ -1,7 +1,6 @@
-"""The matcher of WISH laid open: every cost of one image, who answers for whom, and why.
+"""The matcher of WISH laid open: every cost of one image, which query is matched, and why.
 
-Nothing is decided here. Costs come from the functions that `Mask2Former.match` calls, in its order
-and at its points, and a test holds the outcome equal to it.
+Nothing is decided here: costs and outcome are those of `WISH.pair`.
 """
 
 from __future__ import annotations
@@ -15,14 +14,12 @@ from torch import Tensor
 
 from wsislib.data.sample import Candidates, Sample
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.losses.points import random_points
-from wsislib.losses.prompts import prompt_loss, prompt_term
+from wsislib.losses.prompts import prompt_loss
 from wsislib.losses.queries import instance_maps, mask_losses
 from wsislib.losses.targets import Targets
-from wsislib.matching import Matches, class_term, mask_terms, match, nearest_candidate
+from wsislib.matching import Matches, hungarian_match, nearest_candidate
 from wsislib.models.mask2former.query_decoder import Predictions
-from wsislib.models.wish.live_teacher import taught
-from wsislib.models.wish.targets import WishTargets, wish_targets
+from wsislib.models.wish.targets import WishTargets
 from wsislib.models.wish.wish import WISH
 
 PARTS = {"class": ("class",), "prompt": ("prompt",), "mask": ("mask", "dice")}
@@ -34,7 +31,7 @@ class MatchTrace:
 
     Attributes:
         sample: the image with its label and the teacher's candidates.
-        wanted: what is to be found.
+        targets: what is to be found.
         said: what the queries say.
         prompts: (L, 1, Q, T, D), what they say about prompts.
         costs: term -> (L, Q, N), not weighted; "mask" and "dice" with the nearest candidate.
@@ -45,7 +42,7 @@ class MatchTrace:
     """
 
     sample: Sample
-    wanted: WishTargets
+    targets: WishTargets
     said: Predictions
     prompts: Tensor
     costs: Mapping[str, Tensor]
@@ -53,11 +50,6 @@ class MatchTrace:
     by_candidate: Tensor
     points: Tensor
     matches: Matches
-
-    @property
-    def targets(self) -> Targets:
-        """The instances."""
-        return self.wanted.targets
 
     @property
     def offered(self) -> Candidates:
@@ -84,7 +76,7 @@ class MatchTrace:
         free = PARTS[part] if part is not None else ()
         weights = {name: 0.0 if name in free else w for name, w in self.weights.items()}
         nearest = nearest_candidate(self.by_candidate, self.targets.allowed)
-        return match(self.costs, weights, self.targets, nearest)
+        return hungarian_match(self.costs, weights, self.targets, nearest)
 
     def masks(self) -> Tensor:
         """(Q, H, W) bool: the queries' masks after the last layer, at the image's size."""
@@ -106,30 +98,19 @@ def trace_match(student: WISH, sample: Sample, seed: int = 0) -> MatchTrace:
         seed: of the points where masks are compared.
     """
     student.eval()
-    segmenter, teacher = student.segmenter, student.teacher
-    framed = segmenter.framing([sample.image], True)
-    said = segmenter.say(framed)
-    prompts = student.predict_prompts(said, framed.originals)
-    (complete,) = taught([sample], None, teacher, student.peaks)
-    wanted = wish_targets([complete], student.prompt_head, teacher, student.gate)
-    targets, weights = wanted.targets, segmenter.cost_weights
-
-    extent, area = said.padding.extents(said.features.device)
-    generator = torch.Generator().manual_seed(seed)
-    points = random_points(1, segmenter.sampling.count, area, generator)
-    bce, dice = mask_terms(said.embeddings, said.features, targets, points, extent)
-    by_candidate = weights["mask"] * bce + weights["dice"] * dice
-    nearest = nearest_candidate(by_candidate, targets.allowed)
-    chosen = nearest.unsqueeze(-1)
-    costs = {
-        "class": class_term(said.classes, targets),
-        "mask": bce.gather(-1, chosen).squeeze(-1),
-        "dice": dice.gather(-1, chosen).squeeze(-1),
-        "prompt": prompt_term(prompts, wanted.prompts, targets, student.distance, wanted.token),
-    }
-    matches = match(costs, weights, targets, nearest)
+    found = student.pair([sample], torch.Generator().manual_seed(seed), peaks=False)
+    costs = found.matches.costs
+    assert costs is not None
     return MatchTrace(
-        complete.sample, wanted, said, prompts, costs, weights, by_candidate, points, matches
+        found.completed[0].sample,
+        found.targets,
+        found.predictions,
+        found.prompts,
+        costs.terms,
+        student.segmenter.cost_weights,
+        costs.by_candidate,
+        costs.points,
+        found.matches,
     )
 
 
@@ -155,7 +136,7 @@ def pair_table(student: WISH, opened: MatchTrace, seed: int = 0) -> pd.DataFrame
         name: float(cost[rows, query.clamp(min=0), pairs][-1].mean())
         for name, cost in opened.costs.items()
     }
-    parts = (opened.wanted.prompts, targets, query, student.distance, opened.wanted.token)
+    parts = (opened.targets.prompts, targets, query, student.distance, opened.targets.token)
     far = prompt_loss(opened.prompts, *parts)
     maps = instance_maps(said.embeddings, said.features, query, targets)  # (N, L, h, w)
     shared = opened.points.unsqueeze(1).expand(len(maps), maps.shape[1], -1, -1)

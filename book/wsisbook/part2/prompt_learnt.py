@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.wish import build_model, teacher_of, weak_data
 from wsisbook.part2.prompt_show import tokens_of
-from wsisbook.tables import show
+from wsisbook.reading import RowResults
 from wsislib.data.sample import LabelKind
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import prompts_of
@@ -19,13 +18,14 @@ from wsislib.models.wish.wish import WISH
 
 if TYPE_CHECKING:
     from wsislib.data.sample import Dataset
-    from wsislib.models.wish.prompt_head import PromptTeacher, Tokens
+    from wsislib.models.sam.sam import Teacher
+    from wsislib.models.wish.prompt_head import Tokens
 
 LAST = 5  # logged lines of a history that count as its end
 
 
 def constant_baseline(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     weak: Dataset,
     distance: PromptDistance,
     tokens: Tokens = "mean",
@@ -58,9 +58,7 @@ def constant_baseline(
     return float(distance(wanted.mean(0, keepdim=True).expand_as(wanted), wanted).mean())
 
 
-def prompt_learnt(
-    table: str, rows: Sequence[str], seed: int = 0, scale: str = "lab", count: int = 200
-) -> pd.DataFrame:
+def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -> pd.DataFrame:
     """What the prompt heads of runs were from their targets at the end, beside one answer for all.
 
     Returns:
@@ -70,21 +68,21 @@ def prompt_learnt(
     """
     lines = {}
     for row in rows:
-        config = show.run_config(table, row, seed, scale)
+        config = row.config
         teacher = teacher_of(config)
         assert teacher is not None
-        weak = weak_data(config, data_sets(config)[0], seed)
+        weak = weak_data(config, row.data_sets()[0], seed)
         distance = PromptDistance(config.prompt_distance, config.prompt_temperature)
-        lines[row] = {
+        lines[row.name] = {
             "one answer for all": constant_baseline(
                 teacher, weak, distance, config.prompt_tokens, count
             )
         }
-        history = show.history(table, row, seed, scale)
+        history = row.history(seed)
         if history is not None:
             model = build_model(config, len(weak.categories), teacher, seed, fetch=False)
             assert isinstance(model, WISH)
             answers = len(model.segmenter.query_decoder.layers) + 1
             end = history["loss_prompt"].dropna().tail(LAST).mean()
-            lines[row]["the prompt head"] = float(end) / answers
+            lines[row.name]["the prompt head"] = float(end) / answers
     return pd.DataFrame.from_dict(lines, orient="index")

@@ -20,7 +20,8 @@ from wsislib.labels.weaken import weaken
 from wsislib.losses.masks import pair_bce_and_dice
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts, prompts_of
-from wsislib.models.wish.prompt_head import PromptTeacher, Tokens
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.wish.prompt_head import Tokens
 
 SURE = 6.0  # logit of a perfect mask: a probability of 0.998
 
@@ -52,7 +53,7 @@ def all_options(temperatures: Sequence[float] = (1.0, 0.3, 0.1)) -> tuple[Option
 
 
 def cost_table(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     scenes: Iterable[Sample],
     options: Sequence[Option],
     weights: Mapping[str, float],
@@ -95,7 +96,7 @@ def cost_table(
 
 
 def sampling_noise(
-    teacher: PromptTeacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
+    teacher: Teacher, scenes: Iterable[Sample], distance: PromptDistance, seed: int = 0
 ) -> pd.DataFrame:
     """How far prompts are that should be near, beside those that should be far (one token each).
 
@@ -144,7 +145,7 @@ class ConfusablePair:
 
 
 def nearest_strangers(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     boxes: Tensor,
     size: tuple[int, int],
     option: Option,

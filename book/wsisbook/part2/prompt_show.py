@@ -20,20 +20,18 @@ from wsislib.data.sample import Label, LabelKind
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts, Size
 from wsislib.models.sam.sam import Teacher
-from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher, Tokens
+from wsislib.models.wish.prompt_head import PromptHead, Tokens
 
 Floats = NDArray[np.float64]
 FOREGROUND = 1  # row of the package's `point_embeddings`: a point on the object
 
 
-def tokens_of(
-    teacher: PromptTeacher, prompts: Prompts, size: Size, tokens: Tokens = "mean"
-) -> Tensor:
-    """Z (N, T, D) of points or boxes, as `PromptHead.wanted` gives it to matcher and loss."""
+def tokens_of(teacher: Teacher, prompts: Prompts, size: Size, tokens: Tokens = "mean") -> Tensor:
+    """Z (N, T, D) of points or boxes, as `PromptHead.targets` gives it to matcher and loss."""
     categories = torch.zeros(len(prompts), dtype=torch.int64)
     kind = LabelKind.POINT if prompts.boxes is None else LabelKind.BOX
     label = Label(kind, categories, points=prompts.points, boxes=prompts.boxes)
-    return PromptHead(1, 1, teacher.width, tokens).wanted(label, size, teacher)
+    return PromptHead(1, 1, teacher.width, tokens).targets(label, size, teacher)
 
 
 def grid_of_points(size: Size, step: int) -> Tensor:
@@ -66,7 +64,7 @@ class Space:
     shares: Floats
 
 
-def space_of(teacher: PromptTeacher, size: Size, step: int = 4) -> Space:
+def space_of(teacher: Teacher, size: Size, step: int = 4) -> Space:
     """The prompt space of images of `size`, seen from places `step` pixels apart."""
     places = grid_of_points(size, step)
     points = teacher.prompt_embeddings(Prompts(points=places), size)[:, 0]
@@ -107,7 +105,7 @@ def expected_likeness(far: Floats, side: int) -> Floats:
 
 
 def distance_maps(
-    teacher: PromptTeacher,
+    teacher: Teacher,
     said: Tensor,
     size: Size,
     distances: Mapping[str, PromptDistance],
@@ -156,7 +154,7 @@ def corner_maps(teacher: Teacher, boxes: Tensor, size: Size, step: int = 2) -> l
 
 
 def shape_map(
-    teacher: PromptTeacher, box: Tensor, sides: Sequence[float], size: Size, tokens: Tokens
+    teacher: Teacher, box: Tensor, sides: Sequence[float], size: Size, tokens: Tokens
 ) -> Floats:
     """Distance (KL) of a box from boxes about the same centre, by their height and width.
 

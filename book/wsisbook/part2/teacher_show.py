@@ -13,7 +13,7 @@ from wsisbook.part2.candidate_figures import Answer
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Candidates, Teacher
+from wsislib.models.sam.sam import MaskCandidates, Teacher
 from wsislib.recipes.sam_quality import mask_iou
 
 _LEAST_AREA = 120  # pixels: smaller masks show nothing on a page
@@ -138,7 +138,7 @@ def _entry_that_means(sample: Sample, meanings: int) -> int | None:
 
 
 def _answer(
-    sample: Sample, found: Candidates, i: int, prompt: list[float], mask: torch.Tensor
+    sample: Sample, found: MaskCandidates, i: int, prompt: list[float], mask: torch.Tensor
 ) -> Answer:
     truths = mask_iou(found.masks[i : i + 1], mask[None])[0, :, 0]  # (3,)
     picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()

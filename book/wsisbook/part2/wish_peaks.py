@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wsisbook.experiments.wish_insight import cam_quality
+from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Candidates, Category, Sample
 
 if TYPE_CHECKING:
@@ -68,13 +69,12 @@ class PeakTrace:
 
 @torch.no_grad()
 def peak_story(model: WISH, sample: Sample) -> PeakTrace:
-    """Follow the peaks of a scene with masks, as `live_teacher.taught` does in training."""
+    """Follow the peaks of a scene with masks, as `add_pseudo_labels` does in training."""
     from wsislib.losses.cams import tag_logits
     from wsislib.models.sam.prompts import Prompts
     from wsislib.models.wish.pseudo_points import find_peaks, mask_nms
 
-    framed = model.segmenter.framing([sample.image], True)
-    cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+    cams = model.activation_maps([sample.image])
     maps, tags = cams.of_image(0), sample.label.categories.unique()
     peaks = find_peaks(maps, tags, model.peaks)
     size = (int(sample.image.shape[1]), int(sample.image.shape[2]))
@@ -130,8 +130,8 @@ def self_targets_trace(model: WISH, sample: Sample) -> dict[int, tuple[Tensor, T
     from wsislib.models.wish.cam import tag_table
 
     framed = model.segmenter.framing([sample.image], True)
-    maps = model.segmenter.look(framed)
-    said, cams = model.segmenter.say_of(maps, framed), model.cam_head(maps, framed.padding)
+    maps = model.segmenter.extract_features(framed)
+    said, cams = model.segmenter.decode(framed, maps), model.cam_head(maps, framed.padding)
     tags = tag_table([sample], cams.maps.shape[1])
     last = (said.classes[-1], said.embeddings[-1], said.features)
     targets = self_targets(*last, tags, cams.size)
@@ -153,22 +153,18 @@ def _into(
     """(P,) int64: which peak each was merged into, see `PeakTrace.into`."""
     alike = (points[:, None] == kept[None]).all(-1) & (categories[:, None] == of[None])
     stays = alike.any(1)  # (P,)
-    masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1).float()
-    both = masks @ masks.t()
-    area = both.diagonal()
-    iou = both / (area[:, None] + area - both).clamp(min=1)
+    masks = offered.masks[torch.arange(len(points)), offered.quality.argmax(1)].flatten(1)
+    iou = pairwise_mask_iou(masks, masks)
     rivals = iou.masked_fill((categories[:, None] != categories) | ~stays[None], -1.0)
     into = rivals.argmax(1) if len(points) else torch.zeros(0, dtype=torch.int64)
-    into = torch.where(area > 0, into, -1)
+    into = torch.where(masks.any(1), into, -1)
     return torch.where(stays, torch.arange(len(points)), into)
 
 
 def _hits(points: Tensor, categories: Tensor, sample: Sample) -> Tensor:
     masks = sample.label.masks
     assert masks is not None
-    x = points[:, 0].long().clamp(0, masks.shape[2] - 1)
-    y = points[:, 1].long().clamp(0, masks.shape[1] - 1)
-    on = masks[:, y, x].t() & (categories[:, None] == sample.label.categories)
+    on = masks_at_points(masks, points).t() & (categories[:, None] == sample.label.categories)
     return on.any(1)
 
 

@@ -10,10 +10,7 @@ import torch
 from torch import Tensor
 
 from wsisbook.experiments.watched_wish import MOMENTS, Snapshot, read_moments
-from wsisbook.runs.declared import RunKey
-from wsisbook.runs.resolve import source_key
-from wsisbook.runs.spec import load_study
-from wsisbook.runs.store import open_store
+from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.labels.weaken import weaken
 
@@ -23,37 +20,21 @@ if TYPE_CHECKING:
 KIND_NAMES = {kind: kind.name.lower() for kind in LabelKind}
 
 
-def moments_of(
-    table: str, row: str, seed: int = 0, scale: str = "lab"
-) -> dict[int, dict[int, Snapshot]]:
-    """Step -> image id -> what the run of a row said of a validation scene; empty if not run."""
-    study = load_study()
-    key = source_key(study, RunKey(scale, table, row, seed))
-    file = open_store(scale, study.root).folder(key) / MOMENTS
+def moments_of(row: RowResults, seed: int = 0) -> dict[int, dict[int, Snapshot]]:
+    """Step -> image id -> what a run predicted for a validation scene; empty if not run."""
+    file = row.folder(seed) / MOMENTS
     return read_moments(file) if file.is_file() else {}
 
 
-def moment_frame(
-    table: str, rows: Mapping[str, str], seed: int = 0, scale: str = "lab"
-) -> pd.DataFrame:
-    """Numbers of every moment, a line each.
+def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
+    """Numbers of every moment, a line each; `rows` is what to call a row -> the row.
 
-    Args:
-        table: of the rows.
-        rows: what to call a row -> its name.
-        seed: of the runs.
-        scale: of the runs.
-
-    Returns:
-        Columns `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP`
-        and `AP50`. Rows that were not run are not there.
+    Columns: `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP` and
+    `AP50`. Rows that were not run are not there.
     """
-    study = load_study()
-    store = open_store(scale, study.root)
     lines: list[dict[str, Any]] = []
     for title, row in rows.items():
-        key = source_key(study, RunKey(scale, table, row, seed))
-        metrics = store.read(key, "metrics.json") or {}
+        metrics = row.metrics(seed) or {}
         for step, found in metrics.get("moments", {}).items():
             if step != "last":
                 lines.append({"row": title, "step": int(step), **found["cam"], **found["segm"]})
@@ -90,15 +71,13 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
         model: its activation maps give tags their points, whatever its count of steps.
         batch: labels of any kind.
     """
-    from wsislib.models.wish.live_teacher import taught
+    from wsislib.models.wish.label_completion import add_pseudo_labels
     from wsislib.models.wish.targets import wish_targets
 
     with torch.no_grad():
-        framed = model.segmenter.framing([sample.image for sample in batch], True)
-        cams = model.cam_head(model.segmenter.look(framed), framed.padding)
-        complete = taught(batch, cams, model.teacher, model.peaks)
-        wanted = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
-    targets = wanted.targets
+        cams = model.activation_maps([sample.image for sample in batch])
+        complete = add_pseudo_labels(batch, cams, model.teacher, model.peaks)
+        targets = wish_targets(complete, model.prompt_head, model.teacher, model.gate)
     assert targets.allowed is not None
     owners = [
         image_id
@@ -109,14 +88,14 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "image": owners,
-            "told by": [KIND_NAMES[LabelKind(kind)] for kind in wanted.kinds.tolist()],
+            "told by": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
             "category": targets.categories.tolist(),
             "candidates that may be learnt": targets.allowed.sum(1).tolist(),
             "their pixels": [
                 ", ".join(str(int(mask.sum())) for mask in own[allowed])
                 for own, allowed in zip(masks, targets.allowed, strict=True)
             ],
-            "numbers in Z": [token.numel() for token in wanted.prompts],
+            "numbers in Z": [token.numel() for token in targets.prompts],
         }
     )
 

@@ -88,10 +88,10 @@ def _see_objects(model: Detector) -> None:
 
 
 def _count_masks(model: Detector, told: dict[str, int]) -> None:
-    paint, told["masks"] = model.paint, 0
+    paste_masks, told["masks"] = model.paste_masks, 0
 
-    def counting(found: DetectedRegions, logits: Tensor) -> list[Detections]:
+    def counting(regions: DetectedRegions, logits: Tensor) -> list[Detections]:
         told["masks"] += len(logits)
-        return paint(found, logits)
+        return paste_masks(regions, logits)
 
-    model.paint = counting  # type: ignore[method-assign]
+    model.paste_masks = counting  # type: ignore[method-assign]

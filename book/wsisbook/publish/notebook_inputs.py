@@ -1,11 +1,14 @@
-"""What an executed notebook was made from, as one digest that decides on a re-run."""
+"""What a notebook is made from: its parameters, and one digest that decides on a re-run."""
 
 from __future__ import annotations
 
+import ast
 import functools
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import wsisbook
@@ -16,8 +19,62 @@ from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import read_json
+from wsislib.strict import did_you_mean
 
 _SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")
+
+
+def quiet_papermill() -> ModuleType:
+    """The package papermill; some of its releases warn while they are imported."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import papermill
+    return papermill
+
+
+def notebook_parameters(file: Path) -> dict[str, Any]:
+    """Name -> value of a notebook's cell tagged `parameters`; empty where it has no such cell.
+
+    Raises:
+        ValueError: the file is no notebook, or a parameter is not a literal.
+    """
+    try:
+        found = quiet_papermill().inspect_notebook(str(file))
+    except Exception as error:  # whatever a reader trips over in a file that is something else
+        raise ValueError(f"{file}: not a notebook ({error})") from None
+    values = {}
+    for name, parameter in found.items():
+        try:
+            values[name] = ast.literal_eval(parameter["default"])
+        except (ValueError, SyntaxError):
+            raise ValueError(f"{file}: parameter {name!r} is not a literal") from None
+    return values
+
+
+def check_parameters(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """All parameters of a notebook, with `given` in place of its own values.
+
+    Papermill only warns when it is given a parameter that a notebook does not have; then the
+    notebook runs with its own value and nobody sees it.
+
+    Raises:
+        ValueError: the notebook has no parameter of that name, or one of another type; or as
+            `notebook_parameters`.
+    """
+    own = notebook_parameters(file)
+    for name, value in given.items():
+        if name not in own:
+            raise ValueError(
+                f"{file}: the notebook has no parameter {name!r}{did_you_mean(name, own)}"
+            )
+        before = own[name]
+        number = isinstance(before, float) and type(value) is int
+        if before is not None and type(value) is not type(before) and not number:
+            raise ValueError(
+                f"{file}: parameter {name!r} is {value!r}; "
+                f"{type(before).__name__} wanted, such as {before!r}"
+            )
+    return {**own, **given}
 
 
 def inputs_digest(

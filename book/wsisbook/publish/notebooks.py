@@ -2,10 +2,15 @@
 
 A notebook whose inputs have not changed since its last good execution is left alone. A failing
 one does not stop the others; its executed copy from before stays until a good one replaces it.
+
+`python -m wsisbook.publish.notebooks JOB` is such a process. JOB is a JSON file: input, output,
+folder, parameters, inputs (a digest). The output appears, whole, only when every cell has run.
+Exit code 1 and `<JOB>.error` say which cell failed.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -19,29 +24,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from wsisbook.batch.processes import VARIABLE, batch_mark
-from wsisbook.publish.notebook_inputs import inputs_digest
-from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
+from wsisbook.batch.processes import VARIABLE, batch_mark, stop_when_orphaned
+from wsisbook.publish.notebook_inputs import (
+    check_parameters,
+    inputs_digest,
+    notebook_parameters,
+    quiet_papermill,
+)
 from wsisbook.runs.declared import Study
-from wsisbook.runs.environment import cores
-from wsisbook.runs.paths import build_folder
-from wsisbook.runs.store import RunStore
-from wsislib.atomic import read_json, write_json
+from wsisbook.runs.environment import cores, library_versions, machine_text
+from wsisbook.runs.paths import build_folder, without_paths
+from wsisbook.runs.store import RunStore, now
+from wsislib.atomic import atomic_write, read_json, write_json
 from wsislib.strict import did_you_mean
 
 _HIDDEN = ("_build", ".ipynb_checkpoints")
 GRACE_SECONDS = 10.0
 
 
+class NotebookFailedError(RuntimeError):
+    """A cell raised, or was never run."""
+
+
 @dataclass(frozen=True)
 class Executed:
-    """What came of one notebook.
+    """What came of one notebook: `name` is its path in the book, without ending.
 
-    Attributes:
-        name: its path in the book, without ending.
-        state: "done", "unchanged" (left alone) or "failed".
-        seconds: that the execution took (the last good one's, where it was left alone).
-        error: which cell failed and how.
+    `seconds` is what the execution took (the last good one, where it was left alone), `error` which
+    cell failed and how.
     """
 
     name: str
@@ -63,29 +73,18 @@ def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
         wanted = name.removesuffix(".ipynb").removeprefix("book/")
         found = [f for full, f in known.items() if wanted in (full, f.stem)]
         if not found:
-            raise ValueError(
-                f"no notebook {name!r} in {book.name}/{did_you_mean(wanted, _called(known))}"
-            )
+            called = [*known, *(full.rpartition("/")[2] for full in known)]
+            raise ValueError(f"no notebook {name!r} in {book.name}/{did_you_mean(wanted, called)}")
         chosen += found
     return chosen or every
 
 
-def _called(known: Iterable[str]) -> list[str]:
-    """All names by which notebooks can be asked for."""
-    return [*known, *(name.rpartition("/")[2] for name in known)]
-
-
 @dataclass
 class NotebookRunner:
-    """Executes notebooks of the book.
+    """Executes notebooks of the book, `workers` at a time, with `force` unchanged ones too.
 
-    Attributes:
-        study, store, scale: what they show.
-        output: folder of executed notebooks, laid out as the book is.
-        parameters: given to every notebook, each of which must have them. `scale` is given by
-            itself to those that have it.
-        workers: how many at a time.
-        force: execute unchanged ones too.
+    `output` is the folder of executed notebooks, laid out as the book is. `parameters` are given to
+    every notebook, each of which must have them, and `scale` to those that have it.
     """
 
     study: Study
@@ -128,19 +127,19 @@ class NotebookRunner:
             return Executed(name, "unchanged", before.get("seconds"))
         scratch = build_folder(self.study.root) / "executing" / name
         shutil.rmtree(scratch, ignore_errors=True)
-        job = {
-            "input": str(notebook),
-            "output": str(output),
-            "folder": str(notebook.parent),
-            "parameters": parameters,
-            "inputs": inputs,
-        }
-        write_json(scratch / "job.json", job)
+        places = {"input": str(notebook), "output": str(output), "folder": str(notebook.parent)}
+        write_json(scratch / "job.json", {**places, "parameters": parameters, "inputs": inputs})
         code = self._process(scratch)
         if code == 0:
             shutil.rmtree(scratch, ignore_errors=True)
             return Executed(name, "done", executed_facts(output).get("seconds"))
-        return Executed(name, "failed", None, self._why(scratch, code))
+        try:
+            why = (scratch / "job.error").read_text(encoding="utf-8")
+        except FileNotFoundError:
+            why = f"the process ended with code {code} before it could say why"
+        where = scratch.relative_to(self.study.root).as_posix()
+        why += f" (half-executed notebook and log in {where})"
+        return Executed(name, "failed", None, why)
 
     def _process(self, scratch: Path) -> int:
         """Execute the job in a process of its own, with its share of the cores; the exit code."""
@@ -151,7 +150,7 @@ class NotebookRunner:
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             VARIABLE: batch_mark(),
         }
-        command = [sys.executable, "-m", "wsisbook.publish.notebook_run", str(scratch / "job.json")]
+        command = [sys.executable, "-m", "wsisbook.publish.notebooks", str(scratch / "job.json")]
         with open(scratch / "log.txt", "wb") as log:
             process = subprocess.Popen(
                 command, cwd=self.study.root, env=environment, stdin=subprocess.DEVNULL,
@@ -159,17 +158,6 @@ class NotebookRunner:
             )  # fmt: skip
             self._running.append(process)
             return process.wait()
-
-    def _why(self, scratch: Path, code: int) -> str:
-        """What a failed execution left as its reason."""
-        reason = scratch / "job.error"
-        text = (
-            reason.read_text(encoding="utf-8")
-            if reason.is_file()
-            else f"the process ended with code {code} before it could say why"
-        )
-        where = scratch.relative_to(self.study.root).as_posix()
-        return f"{text} (half-executed notebook and log in {where})"
 
 
 def _stop(processes: Sequence[subprocess.Popen]) -> None:
@@ -200,3 +188,72 @@ def remove_orphans(book: Path, output: Path) -> None:
         for file in output.rglob("*.ipynb"):
             if not (book / file.relative_to(output)).is_file():
                 file.unlink()
+
+
+def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
+    """Execute `job["input"]` and write `job["output"]`.
+
+    Raises:
+        NotebookFailedError: names the cell; the half-executed notebook stays in `scratch`.
+    """
+    papermill = quiet_papermill()
+    half = scratch / "notebook.ipynb"
+    started = time.monotonic()
+    try:
+        papermill.execute_notebook(
+            job["input"], str(half), job["parameters"], cwd=job["folder"], kernel_name="python3",
+            progress_bar=False, log_output=False,
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        raise NotebookFailedError(
+            f"the cell {_first_line(error.source)!r} raised {error.ename}: {error.evalue}"
+        ) from None
+    except Exception as error:
+        raise NotebookFailedError(f"{type(error).__name__}: {error}") from None
+    notebook = read_json(half)
+    require_executed(notebook)
+    notebook["metadata"].pop("papermill", None)
+    notebook["metadata"]["wsis"] = {
+        "state": "done",
+        "seconds": round(time.monotonic() - started, 1),
+        "date": now(),
+        "machine": machine_text(),
+        "versions": library_versions(),
+        "parameters": job["parameters"],
+        "inputs": job["inputs"],
+    }
+    atomic_write(Path(job["output"]), json.dumps(notebook, indent=1, ensure_ascii=False) + "\n")
+
+
+def require_executed(notebook: dict[str, Any]) -> None:
+    """Raise NotebookFailedError, naming the cell, unless every cell that holds code has been run.
+
+    Papermill marks cells "completed" that a killed kernel never ran; an execution count cannot
+    lie.
+    """
+    for number, cell in enumerate(notebook["cells"], start=1):
+        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
+            continue
+        if cell.get("execution_count") is None:
+            line = _first_line(cell["source"])
+            raise NotebookFailedError(f"cell {number} ({line!r}) was never run: the kernel died")
+
+
+def _first_line(source: str | list[str]) -> str:
+    return "".join(source).strip().splitlines()[0]
+
+
+def _execute_job(job_file: Path) -> int:
+    """Execute the job in this process; the exit code."""
+    stop_when_orphaned()
+    job = read_json(job_file)
+    try:
+        execute_notebook(job, job_file.parent)
+    except NotebookFailedError as error:
+        atomic_write(job_file.with_suffix(".error"), without_paths(str(error)))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_execute_job(Path(sys.argv[1])))

@@ -1,27 +1,28 @@
-"""The claims board: what the papers say, what our runs say, and the verdict.
+"""The papers' claims: what they say, what our runs say, and the verdict.
 
-A gap between two rows counts when it is larger than two pooled standard deviations,
+A difference between two rows counts when it is larger than two pooled standard deviations,
 
     s = sqrt(((n1 - 1) s1^2 + (n2 - 1) s2^2) / (n1 + n2 - 2)),
 
-with s1, s2 the sample standard deviations over n1, n2 seeds. With one seed each the spread is
-unknown and no gap counts.
+with s1, s2 the sample standard deviations over n1, n2 seeds. With one seed each the deviation is
+unknown and no difference counts.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from wsisbook.runs.declared import Study
-from wsisbook.runs.store import RunStore
+from wsisbook.tables.cells import Cell
 from wsisbook.tables.published import Check, Claim, load_claims
-from wsisbook.tables.tables import Cell, TableResult, build_table
+from wsisbook.tables.tables import Results
 
-Verdict = Literal["reproduced", "not reproduced", "within noise", "not run"]
+Verdict = Literal["reproduced", "within noise", "not reproduced", "not run"]
+VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "not run")
 FORMULA = (
     "s = sqrt(((n1 - 1) s1² + (n2 - 1) s2²) / (n1 + n2 - 2)), with s1 and s2 the sample standard "
     "deviations over n1 and n2 seeds"
@@ -29,26 +30,37 @@ FORMULA = (
 
 
 @dataclass(frozen=True)
-class Judged:
+class JudgedClaim:
     """A claim with what our runs say.
 
     Attributes:
         claim: the claim.
-        verdict: see `judge`; "not run" if a row of the check has no numbers.
-        cells: our numbers, in the order of the claim's chains; empty if there is no such table.
-        stale: whether a number is from older code or parameters.
+        chains: (verdict, our numbers) of each of its chains; empty if there is no such table.
         notebook: the page that shows them, relative to the book; "" if there is none yet.
     """
 
     claim: Claim
-    verdict: Verdict
-    cells: tuple[Cell, ...]
-    stale: bool
+    chains: tuple[tuple[Verdict, tuple[Cell, ...]], ...]
     notebook: str
 
     @property
+    def verdict(self) -> Verdict:
+        """The weakest of its chains; "not run" if a row of the check has no numbers."""
+        return weakest(verdict for verdict, _ in self.chains) if self.chains else "not run"
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Our numbers, chain after chain."""
+        return [cell for _, cells in self.chains for cell in cells]
+
+    @property
+    def stale(self) -> bool:
+        """Whether a number is from older code or parameters."""
+        return any(cell.state == "stale" for cell in self.cells)
+
+    @property
     def ours(self) -> str:
-        """Our numbers in one line: 'agnostic-a 20.0 ± 0.3 (3 seeds) < ...'."""
+        """Our numbers in one line: 'agnostic-a: 20.0 ± 0.3 (3 seeds), ...'."""
         if self.verdict == "not run":
             return ""
         return ", ".join(f"{cell.row}: {cell.text}" for cell in self.cells)
@@ -62,53 +74,89 @@ class Judged:
         )
 
 
-def judge_claims(
-    study: Study, store: RunStore, scale: str, tables: Iterable[str] | None = None
-) -> list[Judged]:
-    """Every claim of every paper, judged by the runs of one scale.
+@dataclass(frozen=True)
+class Verdicts:
+    """Judged claims, in the order of the papers' files; for the end of a cell.
 
-    Args:
-        study: which tables there are.
-        store: of the scale's runs.
-        scale: whose runs.
-        tables: only claims that these answer; all claims if None.
+    A claim that is checked in several directions shows the verdict on each, under the name of
+    the rows' group, so that a reader sees where it fails. `brief` leaves out our numbers.
+    """
+
+    study: Study
+    claims: tuple[JudgedClaim, ...]
+    brief: bool = False
+
+    def __iter__(self) -> Iterator[JudgedClaim]:
+        return iter(self.claims)
+
+    def __len__(self) -> int:
+        return len(self.claims)
+
+    @property
+    def still_open(self) -> Verdicts:
+        """Those that our runs contradict or cannot tell from noise, or that have none; brief."""
+        kept = tuple(one for one in self.claims if one.verdict != "reproduced")
+        return replace(self, claims=kept, brief=True)
+
+    def _repr_markdown_(self) -> str:
+        if not self.claims:
+            return "None: every claim is reproduced."
+        if self.brief:
+            return "\n".join(f"- **{one.verdict}**: {one.claim.statement}" for one in self.claims)
+        return "\n\n".join(self._text(one) for one in self.claims)
+
+    def __repr__(self) -> str:
+        return self._repr_markdown_()
+
+    def _text(self, judged: JudgedClaim) -> str:
+        lines = [f"> {judged.claim.statement}", ""]
+        for verdict, cells in judged.chains:
+            lines.append(f"- {self._numbers(judged.claim.check, cells)}: **{verdict}**")
+        if len(judged.chains) > 1:
+            lines += ["", f"All together: **{judged.verdict}**"]
+        return "\n".join(lines)
+
+    def _numbers(self, check: Check, cells: Sequence[Cell]) -> str:
+        """'<group>: <title> 10.4 ± 0.5 (3 seeds); <title> ...'."""
+        rows = [self.study.table(check.table).row(cell.row) for cell in cells]
+        shown = "; ".join(f"{row.title} {cell.text}" for row, cell in zip(rows, cells, strict=True))
+        groups = ", ".join(dict.fromkeys(row.group for row in rows if row.group))
+        return f"{groups}: {shown}" if groups else shown
+
+
+def judge_claims(results: Results, tables: Iterable[str] | None = None) -> Verdicts:
+    """Every claim that one of `tables` answers (all claims if None), judged by the runs.
 
     Raises:
         ValueError: a claim names a row or column that its table does not have.
     """
-    results: dict[str, TableResult] = {}
-    judged = []
+    study, judged = results.study, []
     wanted = None if tables is None else set(tables)
     for claim in load_claims(study.root / "papers"):
         name = claim.check.table
         if wanted is not None and name not in wanted:
             continue
         if name not in study.tables:
-            judged.append(Judged(claim, "not run", (), False, ""))
+            judged.append(JudgedClaim(claim, (), ""))
             continue
-        if name not in results:
-            results[name] = build_table(study, store, name, scale)
-        try:
-            chains = [
-                tuple(results[name].cell(row, claim.check.metric) for row in chain)
-                for chain in claim.check.chains
-            ]
-        except ValueError as error:
-            raise ValueError(f"papers/{claim.paper}/claims.yml: {claim.id!r}: {error}") from None
-        cells = tuple(itertools.chain.from_iterable(chains))
-        stale = any(cell.state == "stale" for cell in cells)
-        notebook = study.tables[name].notebook
-        verdict = worst(judge(claim.check, chain) for chain in chains)
-        judged.append(Judged(claim, verdict, cells, stale, notebook))
-    return judged
+        table, chains = results.table(name), []
+        for rows in claim.check.chains:
+            try:
+                cells = tuple(table.cell(row, claim.check.metric) for row in rows)
+            except ValueError as error:
+                where = f"papers/{claim.paper}/claims.yml"
+                raise ValueError(f"{where}: {claim.id!r}: {error}") from None
+            chains.append((judge_chain(claim.check, cells), cells))
+        judged.append(JudgedClaim(claim, tuple(chains), table.table.notebook))
+    return Verdicts(study, tuple(judged))
 
 
-def judge(check: Check, cells: Sequence[Cell]) -> Verdict:
+def judge_chain(check: Check, cells: Sequence[Cell]) -> Verdict:
     """The verdict on one chain of a check; `cells` in its order.
 
     greater: every row above the one before it. greater_by: the last above the first by `by`.
-    close: any two rows within `within` of each other. "reproduced" if every gap says so, "not
-    reproduced" if one gap says the opposite by more than two pooled standard deviations,
+    close: any two rows within `within` of each other. "reproduced" if every difference says so,
+    "not reproduced" if one says the opposite by more than two pooled standard deviations,
     "within noise" otherwise.
     """
     if any(not cell.values for cell in cells):
@@ -119,12 +167,12 @@ def judge(check: Check, cells: Sequence[Cell]) -> Verdict:
         answers = [_above(cells[0], cells[-1], check.by)]
     else:
         answers = [_close(a, b, check.within) for a, b in itertools.combinations(cells, 2)]
-    return worst(answers)
+    return weakest(answers)
 
 
-def worst(answers: Iterable[Verdict]) -> Verdict:
+def weakest(answers: Iterable[Verdict]) -> Verdict:
     """A claim is as good as the weakest of what it says."""
-    return max(answers, key=("reproduced", "within noise", "not reproduced", "not run").index)
+    return max(answers, key=VERDICTS.index)
 
 
 def pooled_std(first: Cell, second: Cell) -> float:
@@ -136,25 +184,20 @@ def pooled_std(first: Cell, second: Cell) -> float:
     return math.sqrt(sum((len(c.values) - 1) * c.std**2 for c in cells) / freedom)
 
 
-def counts(low: Cell, high: Cell) -> bool:
-    """Whether `high` is above `low` by more than two pooled standard deviations."""
-    return high.mean - low.mean > 2 * pooled_std(low, high)
-
-
 def _above(low: Cell, high: Cell, by: float) -> Verdict:
-    gap, noise = high.mean - low.mean, 2 * pooled_std(low, high)
+    difference, noise = high.mean - low.mean, 2 * pooled_std(low, high)
     if math.isnan(noise):
         return "within noise"
-    if gap > noise and gap >= by:
+    if difference > noise and difference >= by:
         return "reproduced"
     # Short of `by`, or turned around, by more than noise can explain.
-    return "not reproduced" if gap < by - noise else "within noise"
+    return "not reproduced" if difference < by - noise else "within noise"
 
 
 def _close(first: Cell, second: Cell, within: float) -> Verdict:
-    gap, noise = abs(first.mean - second.mean), 2 * pooled_std(first, second)
+    difference, noise = abs(first.mean - second.mean), 2 * pooled_std(first, second)
     if math.isnan(noise):
         return "within noise"
-    if gap <= within:
+    if difference <= within:
         return "reproduced"
-    return "not reproduced" if gap > within + noise else "within noise"
+    return "not reproduced" if difference > within + noise else "within noise"

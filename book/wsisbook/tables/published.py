@@ -7,7 +7,6 @@ a run can agree or disagree with. A claim never repeats a number: it names a lin
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any, cast
 
 import pandas as pd
 import yaml
+
+from wsislib.strict import reject_unknown
 
 PAPERS_ROOT = Path(__file__).resolve().parents[3] / "papers"
 _KEYS = ("table", "row", "direction", "dataset", "backbone", "metric")
@@ -27,15 +28,11 @@ _CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One number that a paper gives.
+    """One number that a paper gives: AP in 0..100, relative gains in percent.
 
-    Attributes:
-        paper: folder name under `papers/`.
-        table, row, metric: where it stands; `direction` ("voc-to-nonvoc", "nonvoc-to-voc"),
-            `dataset` and `backbone` are "" where the paper has only one.
-        value: AP in 0..100, relative gains in percent.
-        source_tag: key into the paper's `sources.csv`.
-        note: what a reader must know beside the number.
+    `direction` ("voc-to-nonvoc", "nonvoc-to-voc"), `dataset` and `backbone` are "" where the paper
+    has only one; `source_tag` is a key of the paper's `sources.csv`, `note` what a reader must know
+    beside the number.
     """
 
     paper: str
@@ -58,11 +55,10 @@ class Check:
         type: "greater" (each row of `chain` above the one before it), "greater_by" (last row
             above the first by `by`), "close" (rows within `within` of each other).
         table: id of a table of the study; where the study has none yet, the claim is not run.
-        metric: name of the metric in the runs.
+        metric: name of a column of the table.
         chain: row ids, lowest to highest.
+        by, within: AP points, for "greater_by" and "close".
         also: further chains that must hold as well, such as that of the other direction.
-        by: AP points, for "greater_by".
-        within: AP points, for "close".
     """
 
     type: str
@@ -92,21 +88,18 @@ class Claim:
     check: Check
 
 
+# In all that follows `root` is the `papers/` folder, None for the one of this repository.
+
+
 def papers(root: Path | None = None) -> tuple[str, ...]:
     """Names of the papers that have published numbers, sorted."""
     return tuple(sorted(file.parent.name for file in (root or PAPERS_ROOT).glob("*/published.csv")))
 
 
 def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
-    """Return every published number of a paper.
+    """Every published number of a paper: one line each with the columns `PUBLISHED_COLUMNS`.
 
-    Args:
-        paper: folder name under `papers/`.
-        root: the `papers/` folder; None for the one of this repository.
-
-    Returns:
-        One line per number with the columns `PUBLISHED_COLUMNS`; text columns hold "" for
-        nothing, `value` is float.
+    Text columns hold "" for nothing, `value` is float.
 
     Raises:
         ValueError: unknown paper, missing columns, a value that is no number, a source tag that
@@ -130,126 +123,106 @@ def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
 
 
 def load_sources(paper: str, root: Path | None = None) -> pd.DataFrame:
-    """Return what each source tag of a paper stands for: columns tag, what, address, standing."""
+    """What each source tag of a paper stands for: columns tag, what, address, standing."""
     file = _paper_file(paper, "sources.csv", root)
     return pd.read_csv(file, dtype=str, keep_default_na=False)
 
 
 def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame:
-    """Return the points of a published figure from `papers/<paper>/<name>.csv`."""
+    """The points of a published figure from `papers/<paper>/<name>.csv`."""
     return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
-
-
-def load_peers(root: Path | None = None) -> pd.DataFrame:
-    """Return published numbers of other methods: method, supervision, metric, value, source, ..."""
-    return pd.read_csv((root or PAPERS_ROOT) / "peers.csv", keep_default_na=False)
 
 
 def published_value(
     paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
 ) -> PublishedValue:
-    """Return one published number.
-
-    Args:
-        paper: folder name under `papers/`.
-        table: the paper's table, as "table-2".
-        row: row id within it.
-        metric: "AP", "AP50", ...
-        root: the `papers/` folder; None for the one of this repository.
-        where: `direction`, `dataset`, `backbone`, needed where the cell is not unique without.
+    """One published number; `where` is `direction`, `dataset` or `backbone`, if it needs them.
 
     Raises:
         ValueError: no such number, several of them, or an unknown key.
     """
     wanted = {"table": table, "row": row, "metric": metric, **where}
-    return _look_up(paper, load_published(paper, root), wanted, f"papers/{paper}/published.csv")
+    return find_published(paper, load_published(paper, root), wanted, f"papers/{paper}")
 
 
-def load_claims(root: Path | None = None) -> list[Claim]:
-    """Return the claims of all papers, in the order of the files.
+def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
+    """The one line of `load_published` that has the values `wanted`; `where` is for errors.
 
     Raises:
-        ValueError: names file and claim for an unknown or missing key, an unknown kind or check
-            type, a chain that is too short, a source tag or published cell that does not exist,
-            or an id used twice.
+        ValueError: as `published_value`.
     """
-    claims: list[Claim] = []
-    for paper in papers(root):
-        file = _paper_file(paper, "claims.yml", root)
-        published = load_published(paper, root)
-        tags = set(load_sources(paper, root)["tag"])
-        for entry in yaml.safe_load(file.read_text(encoding="utf-8")) or []:
-            claim = _read_claim(file, paper, entry, published)
-            where = f"{file}: claim {claim.id!r}"
-            if claim.source not in tags:
-                raise ValueError(f"{where}: source {claim.source!r} is not in sources.csv; add it")
-            if any(claim.id == other.id for other in claims):
-                raise ValueError(f"{where}: this id is used twice; give each claim its own")
-            claims.append(claim)
-    return claims
-
-
-def _read_claim(file: Path, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
-    where = f"{file}: claim {entry.get('id') if isinstance(entry, Mapping) else entry!r}"
-    _demand_keys(where, entry, required=_CLAIM_KEYS, allowed=_CLAIM_KEYS)
-    if entry["kind"] not in CLAIM_KINDS:
-        raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
-    values = tuple(_look_up(paper, published, item, where) for item in entry["published"])
-    return Claim(
-        id=str(entry["id"]),
-        paper=paper,
-        kind=entry["kind"],
-        statement=" ".join(str(entry["statement"]).split()),
-        source=str(entry["source"]),
-        published=values,
-        check=_read_check(where, entry["check"]),
-    )
-
-
-def _read_check(where: str, entry: Any) -> Check:
-    where = f"{where}: check"
-    _demand_keys(where, entry, required=_CHECK_KEYS[:4], allowed=_CHECK_KEYS)
-    kind, also = entry["type"], entry.get("also", [])
-    if kind not in CHECK_TYPES:
-        raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
-    if not isinstance(also, list):
-        raise ValueError(f"{where}: also is {also!r}; it must list chains")
-    chains = [_chain(where, chain) for chain in (entry["chain"], *also)]
-    for key, owner in (("by", "greater_by"), ("within", "close")):
-        if (key in entry) != (kind == owner):
-            raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
-    return Check(**{**entry, "chain": chains[0], "also": tuple(chains[1:])})
-
-
-def _chain(where: str, rows: Any) -> tuple[str, ...]:
-    if not isinstance(rows, list) or len(set(rows)) < 2:
-        raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
-    return tuple(str(row) for row in rows)
-
-
-def _demand_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
-    if not isinstance(entry, Mapping):
-        raise ValueError(f"{where}: is {type(entry).__name__}; it must be a mapping of keys")
-    for key in entry:
-        if key not in allowed:
-            near = difflib.get_close_matches(str(key), allowed, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed are {list(allowed)}"
-            raise ValueError(f"{where}: unknown key {key!r}{hint}")
-    missing = [key for key in required if key not in entry]
-    if missing:
-        raise ValueError(f"{where}: lacks {missing}; add them")
-
-
-def _look_up(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
-    _demand_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
+    _check_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
     found = frame
     for key, value in wanted.items():
         found = found[found[key] == value]
     if len(found) != 1:
         what = "no published number" if len(found) == 0 else f"{len(found)} published numbers"
         raise ValueError(f"{where}: {what} for {dict(wanted)}; look into published.csv of {paper}")
-    line = cast(dict[str, Any], found.iloc[0].to_dict())
-    return PublishedValue(paper=paper, **line)
+    return PublishedValue(paper=paper, **cast(dict[str, Any], found.iloc[0].to_dict()))
+
+
+def load_claims(root: Path | None = None) -> list[Claim]:
+    """The claims of all papers, in the order of the files.
+
+    Raises:
+        ValueError: names file and claim for an unknown or missing key, an unknown kind or check
+            type, a chain that is too short, a source tag or published cell that does not exist,
+            or an id used twice.
+    """
+    claims: dict[str, Claim] = {}
+    for paper in papers(root):
+        file = _paper_file(paper, "claims.yml", root)
+        published, tags = load_published(paper, root), set(load_sources(paper, root)["tag"])
+        for entry in yaml.safe_load(file.read_text(encoding="utf-8")) or []:
+            where = f"{file}: claim {entry.get('id') if isinstance(entry, dict) else entry!r}"
+            claim = _read_claim(where, paper, entry, published)
+            if claim.source not in tags:
+                raise ValueError(f"{where}: source {claim.source!r} is not in sources.csv; add it")
+            if claim.id in claims:
+                raise ValueError(f"{where}: this id is used twice; give each claim its own")
+            claims[claim.id] = claim
+    return list(claims.values())
+
+
+def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
+    _check_keys(where, entry, _CLAIM_KEYS, _CLAIM_KEYS)
+    if entry["kind"] not in CLAIM_KINDS:
+        raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
+    return Claim(
+        id=str(entry["id"]),
+        paper=paper,
+        kind=entry["kind"],
+        statement=" ".join(str(entry["statement"]).split()),
+        source=str(entry["source"]),
+        published=tuple(find_published(paper, published, one, where) for one in entry["published"]),
+        check=_read_check(f"{where}: check", entry["check"]),
+    )
+
+
+def _read_check(where: str, entry: Any) -> Check:
+    _check_keys(where, entry, _CHECK_KEYS[:4], _CHECK_KEYS)
+    kind, also = entry["type"], entry.get("also", [])
+    if kind not in CHECK_TYPES:
+        raise ValueError(f"{where}: type is {kind!r}; it must be one of {CHECK_TYPES}")
+    if not isinstance(also, list):
+        raise ValueError(f"{where}: also is {also!r}; it must list chains")
+    for rows in (entry["chain"], *also):
+        if not isinstance(rows, list) or len(set(rows)) < 2:
+            raise ValueError(f"{where}: chain is {rows!r}; it must list two or more different rows")
+    for key, owner in (("by", "greater_by"), ("within", "close")):
+        if (key in entry) != (kind == owner):
+            raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
+    chain, *others = (tuple(map(str, rows)) for rows in (entry["chain"], *also))
+    return Check(**{**entry, "chain": chain, "also": tuple(others)})
+
+
+def _check_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:
+    if not isinstance(entry, Mapping):
+        raise ValueError(f"{where}: a mapping is expected here, not {entry!r}")
+    reject_unknown(entry, allowed, where)
+    missing = [key for key in required if key not in entry]
+    if missing:
+        raise ValueError(f"{where}: lacks {missing}; add them")
 
 
 def _paper_file(paper: str, name: str, root: Path | None) -> Path:
@@ -263,5 +236,5 @@ def _paper_file(paper: str, name: str, root: Path | None) -> Path:
 def _number(file: Path, line: int, text: str) -> float:
     try:
         return float(text)
-    except ValueError as error:
-        raise ValueError(f"{file}: line {line}: value {text!r} is not a number") from error
+    except ValueError:
+        raise ValueError(f"{file}: line {line}: value {text!r} is not a number") from None

@@ -1,6 +1,5 @@
-"""Deformable attention: equal to Hugging Face's, in both of its ways to read."""
+"""Deformable attention: equal to Hugging Face's."""
 
-import pytest
 import torch
 from transformers.models.mask2former.modeling_mask2former import (
     Mask2FormerPixelDecoderEncoderMultiscaleDeformableAttention as TheirAttention,
@@ -11,10 +10,8 @@ from tests.numeric import OTHER_CODE, close
 from wsislib.models.mask2former.deformable_attention import (
     DeformableAttention,
     TokenGrid,
-    read_by_grid,
-    read_by_rows,
+    sample_levels,
 )
-from wsislib.models.mask2former.weighted_rows import weighted_rows
 
 SHAPES = [(2, 3), (4, 6), (8, 12)]
 SIZE = torch.tensor(SHAPES, dtype=torch.float32)  # (L, 2) height, width
@@ -39,10 +36,9 @@ def their_read(values, x, y, weights):
     return read.unflatten(-1, values.shape[2:])
 
 
-@pytest.mark.parametrize("read", [read_by_grid, read_by_rows])
-def test_values_and_gradients_equal_theirs(read):
+def test_values_and_gradients_equal_theirs():
     leaves = question()
-    wanted, found = their_read(*leaves), read(*leaves, SHAPES)
+    wanted, found = their_read(*leaves), sample_levels(*leaves, SHAPES)
     close(found, wanted, OTHER_CODE, atol=1e-5)
     upstream = torch.randn(wanted.shape, generator=torch.Generator().manual_seed(1))
     gradients = zip(
@@ -54,14 +50,13 @@ def test_values_and_gradients_equal_theirs(read):
         close(ours, theirs, OTHER_CODE, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("read", [read_by_grid, read_by_rows])
-def test_reads_cells_exactly_and_zero_far_outside(read):
+def test_reads_cells_exactly_and_zero_far_outside():
     values = torch.arange(float(TOKENS)).view(1, TOKENS, 1, 1)
     one = torch.zeros(1, 3, 1, 3, 1)
     one[:, :, :, 2] = 1  # the finest level only
     x = torch.tensor([0.0, 11.0, -2.5]).view(1, 3, 1, 1, 1).expand(1, 3, 1, 3, 1)
     y = torch.tensor([0.0, 7.0, 1.0]).view(1, 3, 1, 1, 1).expand(1, 3, 1, 3, 1)
-    found = read(values, x, y, one, SHAPES).flatten().tolist()
+    found = sample_levels(values, x, y, one, SHAPES).flatten().tolist()
     close(found, [30.0, TOKENS - 1.0, 0.0], "places that are scaled and scaled back", atol=1e-4)
 
 
@@ -103,19 +98,3 @@ def test_heads_start_in_different_directions_and_points_ever_further():
         close(x[head], right * far, "sines of whole quarters are not quite 0 or 1", atol=1e-5)
         close(y[head], down * far, "sines of whole quarters are not quite 0 or 1", atol=1e-5)
     assert (scores == 0).all()
-
-
-def test_weighted_rows_by_hand_and_by_finite_differences():
-    g = torch.Generator().manual_seed(2)
-    table = torch.randn(6, 3, generator=g, requires_grad=True)
-    rows = torch.randint(0, 6, (5, 4), generator=g, dtype=torch.int32)
-    rows[0] = 2  # one row used by every share of a sum
-    weights = torch.randn(5, 4, generator=g, requires_grad=True)
-    found = weighted_rows(table, rows, weights)
-    wanted = (table[rows.long()] * weights.unsqueeze(-1)).sum(1)
-    close(found, wanted, OTHER_CODE, atol=1e-5)
-    upstream = torch.randn(5, 3, generator=g)
-    ours = torch.autograd.grad(found, [table, weights], upstream)
-    theirs = torch.autograd.grad(wanted, [table, weights], upstream)
-    for a, b in zip(ours, theirs, strict=True):
-        close(a, b, OTHER_CODE, atol=1e-5)

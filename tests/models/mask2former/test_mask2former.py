@@ -19,9 +19,9 @@ from wsislib.models.mask2former.builders import (
     mask2former_r50,
     mask2former_small,
 )
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
 
 CATEGORIES = 5
@@ -88,9 +88,9 @@ def test_padding_changes_no_loss(model, make_sample, same_points):
 @torch.no_grad()
 def test_a_batch_says_what_its_images_say_alone(model, make_sample):
     batch = [make_sample(0, 3, 96, 70), make_sample(1, 2, 64, 128)]
-    together = model.say(model.framing([sample.image for sample in batch], True))
+    together = model.decode(model.framing([sample.image for sample in batch], True))
     for index, sample in enumerate(batch):
-        alone = model.say(model.framing([sample.image], True))
+        alone = model.decode(model.framing([sample.image], True))
         for name in ("classes", "embeddings"):
             found, wanted = getattr(together, name)[:, index], getattr(alone, name)[:, 0]
             close(found, wanted, f"{name}: {OTHER_SHAPE}", rtol=1e-4, atol=1e-4)
@@ -124,7 +124,7 @@ def test_any_number_of_instances(make_sample, counts):
     sum(losses.values()).backward()
     for name, p in model.named_parameters():
         assert p.grad is not None and torch.isfinite(p.grad).all(), name
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     matches = model.match(said, mask_targets(batch), None)
     assert matches.left_over == 5 * sum(max(0, count - 9) for count in counts)
 
@@ -160,7 +160,7 @@ def test_a_model_with_more_terms_and_candidates(make_sample, same_points):
     """The seam for models that know more: a third cost, and several masks an instance."""
     model, batch = lab().eval(), [make_sample(0, 3), make_sample(1, 2)]
     plain = mask_targets(batch)
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     wanted = model.match(said, plain, None)
     wrong = tuple(torch.cat([~m, m, ~m], 1) for m in plain.masks)
     allowed = torch.tensor([[False, True, True]]).expand(5, -1)
@@ -197,7 +197,7 @@ def test_detections_follow_the_formula(model, make_sample):
         assert (detections.scores.diff() <= 0).all()
         with torch.no_grad():
             framed = model.framing([image], False)
-            said = model.say(framed)
+            said = model.decode(framed)
             logits = nn.functional.interpolate(
                 said.masks(), size=framed.padding.canvas, mode="bilinear", align_corners=False
             )[0, :, :height, :width]
@@ -253,7 +253,7 @@ def test_sizes_follow_the_authors_configuration():
     assert pixels.layers[0].attention.look.weight.shape == (3 * 8 * 3 * 4, 256)
     assert model.sampling == PointSampling(12544, 3.0, 0.75)
     assert model.cost_weights == {"class": 2.0, "mask": 5.0, "dice": 5.0}
-    assert (model.no_object_weight, model.most) == (0.1, 100)
+    assert (model.no_object_weight, model.max_detections) == (0.1, 100)
     assert model.framing.side == (800, 1333) and model.framing.resize == "predicting"
     assert all(p.requires_grad for p in model.parameters())
     assert LOSS_WEIGHTS == {"loss_class": 2.0, "loss_mask": 5.0, "loss_dice": 5.0}
@@ -264,6 +264,6 @@ def test_lab_size():
     assert 1.35e6 < sum(p.numel() for p in model.parameters()) < 1.45e6
     assert model.query_decoder.queries.weight.shape == (16, 96)
     with torch.no_grad():
-        said = model.eval().say(model.framing([torch.rand(3, 96, 96)], False))
+        said = model.eval().decode(model.framing([torch.rand(3, 96, 96)], False))
     assert said.features.shape == (1, 96, 48, 48)
     assert said.classes.shape == (4, 1, 16, 21)

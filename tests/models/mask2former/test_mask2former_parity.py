@@ -14,9 +14,9 @@ from wsislib.data.sample import LabelKind
 from wsislib.losses.points import PointSampling
 from wsislib.losses.targets import mask_targets
 from wsislib.models.mask2former.builders import COST_WEIGHTS, mask2former_lab, mask2former_r50
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
 
 CATEGORIES, QUERIES, LAYERS, WIDTH, POINTS = 5, 9, 4, 64, 300
@@ -107,7 +107,7 @@ def said_by(peer, inputs):
 def test_class_and_mask_logits_of_every_layer(pair, batch, inputs):
     model, peer = pair
     classes, masks = said_by(peer, inputs)
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     found = torch.stack([said.masks(layer) for layer in range(LAYERS + 1)])
     assert 0.02 < (masks > 0).float().mean() < 0.98, "the comparison needs masks of both kinds"
     close(said.classes, classes, OTHER_CODE, rtol=1e-4, atol=1e-4)
@@ -118,7 +118,7 @@ def test_class_and_mask_logits_of_every_layer(pair, batch, inputs):
 def test_assignments_are_equal(pair, batch, inputs, same_points):
     model, peer = pair
     classes, masks = said_by(peer, inputs)
-    said = model.say(model.framing([sample.image for sample in batch], True))
+    said = model.decode(model.framing([sample.image for sample in batch], True))
     targets = mask_targets(batch)
     found = model.match(said, targets, None)
     for layer in range(LAYERS + 1):

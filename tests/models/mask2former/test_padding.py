@@ -6,9 +6,9 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock, ResNet
 
 from tests.numeric import OTHER_CODE, OTHER_SHAPE, close
-from wsislib.models.mask2former.framing import Preprocess
 from wsislib.models.mask2former.padding import PaddedGroupNorm, Padding, upsample
 from wsislib.models.mask2former.positions import sine_positions
+from wsislib.models.mask2former.preprocess import Preprocess
 
 CPU = torch.device("cpu")
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 
 from wsislib.data.sample import LabelKind
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import add_mlp_branch, transfer_predictor
+from wsislib.models.maskrcnn.builders import add_mlp_branch, mask_rcnn_lab, transfer_predictor
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
 CATEGORIES = 5

@@ -8,8 +8,7 @@ import torch
 from tests.numeric import OTHER_SHAPE, close, close_masks
 from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import add_weight_transfer, maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import add_weight_transfer, mask_rcnn_lab, maskx_rcnn_lab
 
 CATEGORIES = 5
 ROWS = "rows of one product, of which the last ones may take another kernel than the first"
@@ -211,7 +210,7 @@ def test_in_one_box_the_category_changes_the_convolutional_part_alone(make_sampl
 def test_masks_of_the_mlp_do_not_depend_on_the_category(make_sample):
     model = maskx_rcnn_lab(CATEGORIES)
     pooled = torch.randn(1, 64, 14, 14).expand(CATEGORIES, -1, -1, -1)
-    fcn, mlp = model.mask.apart(pooled, torch.arange(1, CATEGORIES + 1))
+    fcn, mlp = model.mask.logit_parts(pooled, torch.arange(1, CATEGORIES + 1))
     close(mlp, mlp[:1].expand_as(mlp), ROWS)
     assert fcn.std(0).max() > 1e-3
 

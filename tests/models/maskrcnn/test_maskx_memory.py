@@ -7,7 +7,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_iter
 
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import maskx_rcnn_lab
 
 
 class PeakMemory(TorchDispatchMode):

@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
 from tests.numeric import OTHER_CODE, close
-from wsislib.models.maskrcnn.builders_maskx import (
+from wsislib.models.maskrcnn.builders import (
     add_mlp_branch,
     maskx_rcnn_lab,
     maskx_rcnn_r50_fpn,
@@ -248,7 +248,7 @@ def test_mlp_joins_a_class_agnostic_head_too(make_sample):
     plain = mask_rcnn_lab(CATEGORIES, seed=1)
     assert torch.equal(plain.mask.predictor.weight, model.mask.predictor.weight)
     pooled, labels = torch.randn(3, 64, 14, 14), torch.tensor([1, 2, 3])
-    fcn, mlp = model.mask.apart(pooled, labels)
+    fcn, mlp = model.mask.logit_parts(pooled, labels)
     assert torch.equal(fcn, plain.mask.logits(pooled, labels)) and mlp.abs().sum() > 0
     assert torch.equal(model.mask.logits(pooled, labels), fcn + mlp)
-    assert plain.mask.apart(pooled, labels)[1] is None
+    assert plain.mask.logit_parts(pooled, labels)[1] is None

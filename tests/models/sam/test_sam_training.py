@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from tests.numeric import OTHER_CODE, OTHER_SHAPE, close
 from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.models.sam.drawn_prompts import DrawnPrompts, PromptRule, draw_prompts, jitter_boxes
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
-from wsislib.models.sam.sam_prompts import DrawnPrompts, PromptRule, draw_prompts, jitter_boxes
 from wsislib.models.sam.sam_training import SamTraining, decode_masks, every_second
 from wsislib.models.sam.tiny_sam import tiny_sam
 

@@ -25,7 +25,7 @@ def test_candidates_far_below_the_best_are_left_out():
     around = [(0, 0, 9, 9)] * 3
     label = point_label([4.5, 4.5], *around, quality=[0.8, 0.39, 0.4])
     assert gated(label) == [True, False, True]
-    assert gated(label, Gate(least=0)) == [True] * 3
+    assert gated(label, Gate(min_iou_ratio=0)) == [True] * 3
 
 
 def test_empty_candidates_and_those_beside_the_point_are_left_out():
@@ -37,7 +37,7 @@ def test_candidates_that_take_in_another_point_are_left_out():
     label = two_points((0, 0, 9, 9), (18, 18, 24, 24), WHOLE)
     allowed = Gate()(label, label.candidates)
     assert allowed.tolist() == [[True, False, False], [False, True, False]]
-    allowed = Gate(apart=1)(label, label.candidates)
+    allowed = Gate(max_overlap=1)(label, label.candidates)
     assert allowed.tolist() == [[True, False, True], [False, True, True]]
 
 
@@ -51,9 +51,9 @@ def test_candidates_that_cover_most_of_another_box_are_left_out():
     half, most = (0, 0, 21, 24), (0, 0, 22, 24)  # of the box from 18 to 24: 3 and 4 of 6 columns
     label = two_points(half, most, (18, 18, 24, 24), kinds=kinds)
     assert Gate()(label, label.candidates)[0].tolist() == [True, False, False]
-    assert Gate(apart=0.7)(label, label.candidates)[0].tolist() == [True, True, False]
+    assert Gate(max_overlap=0.7)(label, label.candidates)[0].tolist() == [True, True, False]
     own = two_points((18, 18, 24, 24), (16, 16, 24, 24), WHOLE, kinds=kinds)
-    assert Gate(inside=0)(own, own.candidates)[1].tolist() == [True, True, False]
+    assert Gate(min_inside=0)(own, own.candidates)[1].tolist() == [True, True, False]
 
 
 def test_a_box_wants_most_of_a_candidate_inside():
@@ -62,7 +62,7 @@ def test_a_box_wants_most_of_a_candidate_inside():
     box = torch.tensor([[4.0, 4, 12, 12]])
     label = Label(LabelKind.BOX, torch.tensor([0]), boxes=box, candidates=offered)
     assert gated(label) == [True, False, False]
-    assert gated(label, Gate(inside=0.4)) == [True, True, False]
+    assert gated(label, Gate(min_inside=0.4)) == [True, True, False]
 
 
 def test_where_none_passes_the_tests_are_dropped_in_order():
@@ -93,7 +93,9 @@ def test_the_gate_never_leaves_none(seed, boxed):
     assert not (allowed & ~some)[some.any(1)].any(), "an empty one beside one that is not"
 
 
-@pytest.mark.parametrize("wrong", [{"least": 1.5}, {"inside": -0.1}, {"apart": 2}])
+@pytest.mark.parametrize(
+    "wrong", [{"min_iou_ratio": 1.5}, {"min_inside": -0.1}, {"max_overlap": 2}]
+)
 def test_a_senseless_gate_is_refused(wrong):
     with pytest.raises(ValueError, match="shares in 0..1"):
         Gate(**wrong)
@@ -108,16 +110,21 @@ def boxed(box, *masks):
 
 def test_candidates_whose_tight_box_is_another_are_left_out():
     label = boxed([4.0, 4, 12, 12], (4, 4, 12, 12), (4, 4, 8, 12), (4, 4, 8, 11), EMPTY)
-    assert gated(label, Gate(fit=0.5)) == [True, True, False, False]  # IoU 1, 32 / 64, 28 / 64, 0
-    assert not Gate(fit=0.5).unanswered(label, label.candidates).any()
+    assert gated(label, Gate(min_box_iou=0.5)) == [
+        True,
+        True,
+        False,
+        False,
+    ]  # IoU 1, 32 / 64, 28 / 64, 0
+    assert not Gate(min_box_iou=0.5).unanswered(label, label.candidates).any()
 
 
 def test_a_box_that_no_candidate_fits_is_unanswered():
     label = boxed([4.0, 4, 12, 12], (4, 4, 8, 11), EMPTY)
-    assert Gate(fit=0.5).unanswered(label, label.candidates).tolist() == [True]
+    assert Gate(min_box_iou=0.5).unanswered(label, label.candidates).tolist() == [True]
     assert not Gate().unanswered(label, label.candidates).any()
     points = point_label([4.5, 4.5], EMPTY, quality=[0.8])
-    assert not Gate(fit=1.0).unanswered(points, points.candidates).any()
+    assert not Gate(min_box_iou=1.0).unanswered(points, points.candidates).any()
 
 
 @settings(deadline=None)
@@ -131,4 +138,4 @@ def test_fit_is_the_iou_of_boxes(corners):
     iou = float(box_iou(torch.tensor([[x0, y0, x1, y1]]).float(), label.boxes))
     for fit in (max(iou - 1e-4, 1e-9), min(iou + 1e-4, 1.0)):
         wanted = iou < fit
-        assert bool(Gate(fit=fit).unanswered(label, label.candidates)) == wanted
+        assert bool(Gate(min_box_iou=fit).unanswered(label, label.candidates)) == wanted

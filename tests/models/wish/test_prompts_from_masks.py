@@ -12,7 +12,7 @@ from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam_weights import load_tiny_sam
 from wsislib.models.wish.builders import WishParts, wish_lab
 from wsislib.models.wish.prompt_head import PromptHead
-from wsislib.models.wish.prompts_from_masks import CELLS, mask_boxes, prompts_from_masks
+from wsislib.models.wish.prompts_from_masks import CELLS, moment_boxes, prompts_from_masks
 
 
 def drawn(masks: torch.Tensor, padding: Padding | None = None) -> Predictions:
@@ -39,21 +39,21 @@ def one_box(x0: int, y0: int, x1: int, y1: int, high: int = 24, wide: int = 32) 
 @pytest.mark.parametrize("box", [(3, 5, 20, 9), (0, 0, 32, 24), (7, 7, 8, 8), (30, 20, 32, 24)])
 def test_the_box_of_a_box_is_the_box(box) -> None:
     said = drawn(one_box(*box))
-    found = mask_boxes(said, said.embeddings)[0, 0, 0] * torch.tensor([32.0, 24, 32, 24])
+    found = moment_boxes(said, said.embeddings)[0, 0, 0] * torch.tensor([32.0, 24, 32, 24])
     assert torch.allclose(found, torch.tensor(box, dtype=torch.float32), atol=0.05)
 
 
 def test_a_mask_past_the_image_does_not_count() -> None:
     padding = Padding([(24, 16)], (24, 32))  # the image covers the left half of the canvas
     said = drawn(one_box(4, 6, 30, 12), padding)
-    found = mask_boxes(said, said.embeddings)[0, 0, 0]
+    found = moment_boxes(said, said.embeddings)[0, 0, 0]
     wanted = torch.tensor([4 / 16, 6 / 24, 16 / 16, 12 / 24])
     assert torch.allclose(found, wanted, atol=0.01)
 
 
 def test_a_mask_that_is_nowhere_still_has_a_place() -> None:
     said = drawn(torch.zeros(1, 1, 1, 24, 32, dtype=torch.bool))
-    found = mask_boxes(said, said.embeddings)[0, 0, 0]
+    found = moment_boxes(said, said.embeddings)[0, 0, 0]
     assert torch.isfinite(found).all()
     assert torch.allclose(found, torch.tensor([0.0, 0, 1, 1]), atol=0.01)
 
@@ -61,7 +61,7 @@ def test_a_mask_that_is_nowhere_still_has_a_place() -> None:
 def test_large_maps_are_looked_at_in_small() -> None:
     box = (20, 100, 180, 220)
     large = drawn(one_box(*box, high=256, wide=256))
-    found = mask_boxes(large, large.embeddings)[0, 0, 0] * 256
+    found = moment_boxes(large, large.embeddings)[0, 0, 0] * 256
     assert torch.allclose(found, torch.tensor(box, dtype=torch.float32), atol=256 / CELLS)
 
 
@@ -104,7 +104,7 @@ def test_no_gradient_reaches_the_mask() -> None:
 
 @pytest.mark.parametrize(("sees", "own"), [("state", torch.zeros(1, 1, 2, 3, 8)), ("mask", None)])
 def test_a_head_is_told_what_it_is_to_see(sees, own) -> None:
-    with pytest.raises(AssertionError, match="told what they say"):
+    with pytest.raises(AssertionError, match="given their tokens"):
         PromptHead(4, 8, 8, sees=sees)(torch.zeros(1, 1, 2, 4), own)
 
 
@@ -114,9 +114,9 @@ def test_a_model_says_prompts_from_its_masks() -> None:
     model = wish_lab(3, teacher, WishParts(sees="mask", tokens="both")).eval()
     images = [torch.rand(3, 64, 64), torch.rand(3, 48, 64)]
     framed = model.segmenter.framing(images, False)
-    said = model.segmenter.say(framed)
+    said = model.segmenter.decode(framed)
     prompts = model.predict_prompts(said, framed.originals)
     alone = model.segmenter.framing(images[1:], False)
-    again = model.predict_prompts(model.segmenter.say(alone), alone.originals, last=True)
+    again = model.predict_prompts(model.segmenter.decode(alone), alone.originals, last=True)
     assert prompts.shape[-2:] == (2, teacher.width)
     close(again[0, 0], prompts[-1, 1], OTHER_SHAPE, atol=1e-3)  # boxes of masks are steep

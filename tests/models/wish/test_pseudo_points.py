@@ -25,7 +25,7 @@ def found_in(maps, categories, **rule):
 def test_local_maxima_above_a_share_of_the_largest():
     maps = maps_of((0, 1, 1, 10.0), (0, 1, 2, 9.0), (0, 4, 4, 3.0), (0, 5, 0, 2.9))
     assert found_in(maps, [0]) == [(0, 1, 1), (0, 4, 4)]  # (1, 2) has a larger neighbour
-    assert found_in(maps, [0], least=0.29) == [(0, 1, 1), (0, 4, 4), (0, 5, 0)]
+    assert found_in(maps, [0], threshold=0.29) == [(0, 1, 1), (0, 4, 4), (0, 5, 0)]
     assert found_in(maps, [0], window=1) == [(0, 1, 1), (0, 1, 2), (0, 4, 4)]
 
 
@@ -44,7 +44,7 @@ def test_nothing_above_zero_is_no_peak():
 
 def test_the_strongest_are_kept():
     maps = maps_of((0, 0, 0, 5.0), (0, 2, 2, 7.0), (0, 4, 4, 6.0))
-    assert found_in(maps, [0], most=2) == [(0, 2, 2), (0, 4, 4)]
+    assert found_in(maps, [0], top_k=2) == [(0, 2, 2), (0, 4, 4)]
 
 
 def test_a_cell_is_of_the_category_that_is_highest_there():
@@ -52,7 +52,7 @@ def test_a_cell_is_of_the_category_that_is_highest_there():
     maps = maps_of(*cells, count=2)  # as shares: 1 and 0.6; 1 and 0.5
     assert found_in(maps, [0, 1]) == [(0, 1, 1), (1, 4, 4)]
     both = [(0, 1, 1), (0, 4, 4), (1, 4, 4), (1, 1, 1)]
-    assert found_in(maps, [0, 1], contest=False) == both
+    assert found_in(maps, [0, 1], exclusive=False) == both
     assert found_in(maps, [1]) == [(1, 4, 4), (1, 1, 1)]  # 0 is not in the image
 
 
@@ -137,7 +137,9 @@ def test_the_head_reads_the_level_it_is_told():
     assert [name for name, _ in CamHead(2, 3).named_parameters()] == ["classify.weight"]
 
 
-@pytest.mark.parametrize("wrong", [{"least": 0.0}, {"overlap": 1.5}, {"window": 2}, {"most": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"threshold": 0.0}, {"overlap": 1.5}, {"window": 2}, {"top_k": 0}]
+)
 def test_a_senseless_rule_is_refused(wrong):
     with pytest.raises(ValueError, match="peaks: "):
         PeakRule(**wrong)

@@ -10,8 +10,7 @@ from wsislib.data.sample import LabelKind
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.models.wish.decoder_tuning import DecoderTuning
-from wsislib.models.wish.sam_decoder_inference import SamDecoderInference, best_by_iou
+from wsislib.models.wish.sam_decoder import DecoderTuning, SamDecoderInference, best_by_iou
 
 ALL_AT_ONCE = "all queries are drawn at once, here they are drawn one by one"
 

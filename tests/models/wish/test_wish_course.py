@@ -174,8 +174,8 @@ def test_sizes_of_the_models():
     assert model.cam_head.classify.bias is None and model.cam_head.level == -1
     assert model.segmenter.cost_weights == {"class": 2, "mask": 5, "dice": 5, "prompt": 5}
     assert (model.cam_warmup, model.self_start) == (30_000, 30_000)
-    assert (model.peaks.least, model.peaks.window, model.peaks.most) == (0.3, 3, 32)
-    assert model.distance == PromptDistance("kl", 1.0) and model.gate.least == 0.5
+    assert (model.peaks.threshold, model.peaks.window, model.peaks.top_k) == (0.3, 3, 32)
+    assert model.distance == PromptDistance("kl", 1.0) and model.gate.min_iou_ratio == 0.5
     small = wish_small(3, drawn_teacher(), WishParts(tokens="both"))
     assert small.prompt_head.layers[-1].out_features == 2 * WIDTH
     assert lab(WishParts(gate=None)).gate is None

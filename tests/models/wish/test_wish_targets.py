@@ -14,8 +14,7 @@ from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.cam import Cams
 from wsislib.models.wish.candidate_choice import Gate
-from wsislib.models.wish.label_parts import covered_by
-from wsislib.models.wish.live_teacher import CompletedSample, taught
+from wsislib.models.wish.label_completion import CompletedSample, add_pseudo_labels, covered_by
 from wsislib.models.wish.prompt_head import PromptHead
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.targets import wish_targets
@@ -56,20 +55,22 @@ def scene(kind, seed=0, size=(SIDE, SIDE), candidates=True, **fields):
 def targets_of(batch, teacher, gate=None, tokens="mean", cams=None, rule=None):
     torch.manual_seed(0)
     head = PromptHead(6, 6, WIDTH, tokens)
-    return wish_targets(taught(batch, cams, teacher, rule or PeakRule()), head, teacher, gate)
+    return wish_targets(
+        add_pseudo_labels(batch, cams, teacher, rule or PeakRule()), head, teacher, gate
+    )
 
 
 def test_all_kinds_in_one_batch(teacher):
     batch = [scene(kind, seed=int(kind)) for kind in LabelKind]
     wanted = targets_of(batch, teacher)
-    targets = wanted.targets
+    targets = wanted
     assert targets.counts == (0, 2, 2, 2) and targets.image_ids == (1, 2, 3, 4)
     assert {masks.shape[1:] for masks in targets.masks} == {(3, SIDE, SIDE)}
     assert wanted.kinds.tolist() == [1, 1, 2, 2, 3, 3]
     assert targets.allowed.tolist() == [[True] * 3] * 4 + [[True, False, False]] * 2
     assert torch.equal(targets.masks[3][:, 0], batch[3].label.masks)
     assert torch.equal(targets.masks[1], batch[1].label.candidates.masks)
-    assert targets.searched.tolist() == [False, True, True, True]
+    assert targets.background_known.tolist() == [False, True, True, True]
     assert wanted.prompts.shape == (6, 1, WIDTH) and not wanted.prompts.requires_grad
 
 
@@ -125,9 +126,9 @@ def test_entries_of_one_image_may_be_of_several_kinds(teacher):
     alone = {k: targets_of([scene(k, candidates=False)], teacher) for k in plain}
     for row, kind, own in ((0, 1, 0), (1, 2, 0), (2, 3, 1)):
         close(wanted.prompts[row], alone[kind].prompts[own], OTHER_SHAPE, atol=1e-5)
-        masks = alone[kind].targets.masks[0][own]
-        close_masks(wanted.targets.masks[0][row, : len(masks)], masks, OTHER_SHAPE)
-    assert wanted.targets.allowed[2].tolist() == [True, False, False]
+        masks = alone[kind].masks[0][own]
+        close_masks(wanted.masks[0][row, : len(masks)], masks, OTHER_SHAPE)
+    assert wanted.allowed[2].tolist() == [True, False, False]
 
 
 def test_a_box_that_no_candidate_fits_is_learnt_itself(teacher):
@@ -136,13 +137,13 @@ def test_a_box_that_no_candidate_fits_is_learnt_itself(teacher):
     offered = torch.zeros(2, 3, SIDE, SIDE, dtype=torch.bool)
     offered[:, :, :6, :6] = True
     label = replace(sample.label, candidates=Candidates(offered, torch.ones(2, 3)))
-    wanted = targets_of([replace(sample, label=label)], teacher, Gate(fit=0.5)).targets
+    wanted = targets_of([replace(sample, label=label)], teacher, Gate(min_box_iou=0.5))
     filled = torch.zeros(2, SIDE, SIDE, dtype=torch.bool)
     filled[0, 4:12, 4:12] = True
     filled[1, 20, 20] = True  # the pixel that it touches
     assert torch.equal(wanted.masks[0][:, 0], filled)
     assert wanted.allowed.tolist() == [[True, False, False]] * 2
-    plain = targets_of([replace(sample, label=label)], teacher, Gate()).targets
+    plain = targets_of([replace(sample, label=label)], teacher, Gate())
     assert torch.equal(plain.masks[0], offered)
 
 
@@ -152,7 +153,7 @@ def test_without_a_cache_the_teacher_is_asked(teacher):
         label = sample.label
         prompts = Prompts(points=label.points) if kind == 1 else Prompts(boxes=label.boxes)
         (offered,) = teacher.candidates([sample.image], [prompts])
-        (done,) = taught([sample], None, teacher, PeakRule())
+        (done,) = add_pseudo_labels([sample], None, teacher, PeakRule())
         assert torch.equal(done.label.candidates.masks, offered.masks)
         assert torch.equal(done.label.candidates.quality, offered.scores.clamp(0, 1))
 
@@ -160,7 +161,7 @@ def test_without_a_cache_the_teacher_is_asked(teacher):
 def test_a_cache_spares_the_teacher(teacher, monkeypatch):
     monkeypatch.setattr(teacher, "embed", lambda images: pytest.fail("the teacher saw an image"))
     batch = [scene(kind) for kind in LabelKind]
-    done = taught(batch, None, teacher, PeakRule())  # tags in warm-up
+    done = add_pseudo_labels(batch, None, teacher, PeakRule())  # tags in warm-up
     assert [len(sample.label) for sample in done] == [0, 2, 2, 2]
 
 
@@ -175,7 +176,7 @@ def cams_of(*spots):
 def test_tags_become_points_with_candidates(teacher):
     cams = cams_of((1, 2, 5), (0, 6, 6), (2, 1, 1))  # category 2 is not in the image
     sample = scene(LabelKind.TAG, categories=torch.tensor([0, 1]))
-    (done,) = taught([sample], cams, teacher, PeakRule())
+    (done,) = add_pseudo_labels([sample], cams, teacher, PeakRule())
     points = torch.tensor([[26.0, 26], [22, 10]])
     (offered,) = teacher.candidates([sample.image], [Prompts(points=points)])
     best = offered.masks[torch.arange(2), offered.scores.clamp(0, 1).argmax(1)]
@@ -187,16 +188,16 @@ def test_tags_become_points_with_candidates(teacher):
     assert torch.equal(done.label.candidates.masks, offered.masks[sound])
     wanted = targets_of([sample], teacher, cams=cams)
     assert (wanted.kinds == LabelKind.TAG).all()
-    assert wanted.targets.searched is None
+    assert wanted.background_known is None
 
 
 def test_what_is_known_of_images_without_points(teacher):
     tagged, bare = scene(LabelKind.TAG), scene(LabelKind.TAG, categories=torch.zeros(0).long())
     none = scene(LabelKind.POINT, categories=torch.zeros(0).long())
     wanted = targets_of([tagged, bare, none], teacher)
-    assert wanted.targets.searched.tolist() == [False, True, True]
-    assert len(wanted.targets) == 0 and wanted.prompts.shape == (0, 1, WIDTH)
-    assert targets_of([bare, none], teacher).targets.searched is None
+    assert wanted.background_known.tolist() == [False, True, True]
+    assert len(wanted) == 0 and wanted.prompts.shape == (0, 1, WIDTH)
+    assert targets_of([bare, none], teacher).background_known is None
 
 
 @pytest.mark.parametrize("alike", [True, False])
@@ -208,7 +209,7 @@ def test_pseudo_points_of_one_category_do_not_speak_against_each_other(teacher, 
     for kind, whole in ((LabelKind.POINT, False), (LabelKind.TAG, alike)):
         told = CompletedSample(pointed, torch.full((2,), int(kind)), True)
         found = wish_targets([told], head, teacher, Gate())
-        assert found.targets.allowed[:, 2].tolist() == [whole, whole]
+        assert found.allowed[:, 2].tolist() == [whole, whole]
 
 
 def partly_tagged(categories, tags):
@@ -225,34 +226,36 @@ def partly_tagged(categories, tags):
 
 def test_tags_beside_dearer_entries_become_points_of_their_own(teacher):
     sample = partly_tagged([1, 0], [2])
-    (done,) = taught([sample], cams_of((2, 7, 1)), teacher, PeakRule())
-    assert done.kinds.tolist() == [2, 3, 0] and done.guessed.tolist() == [False, False, True]
-    assert done.label.kind == LabelKind.POINT and done.searched
+    (done,) = add_pseudo_labels([sample], cams_of((2, 7, 1)), teacher, PeakRule())
+    assert done.kinds.tolist() == [2, 3, 0] and done.is_pseudo.tolist() == [False, False, True]
+    assert done.label.kind == LabelKind.POINT and done.background_known
     assert done.label.entry_kinds.tolist() == [2, 3, 1]
     assert done.label.points[2].tolist() == [6.0, 30.0]
     done.sample.check(3)
-    (bare,) = taught([replace(sample, label=sample.label[:2])], None, teacher, PeakRule())
+    (bare,) = add_pseudo_labels(
+        [replace(sample, label=sample.label[:2])], None, teacher, PeakRule()
+    )
     wanted = targets_of([sample], teacher, Gate(), cams=cams_of((2, 7, 1)))
     plain = targets_of([bare.sample], teacher, Gate())
     close(wanted.prompts[:2], plain.prompts, "beside a point's", atol=1e-5)
-    close_masks(wanted.targets.masks[0][:2], plain.targets.masks[0], "beside a point's")
-    assert torch.equal(wanted.targets.masks[0][1, 0], sample.label.masks[1])
+    close_masks(wanted.masks[0][:2], plain.masks[0], "beside a point's")
+    assert torch.equal(wanted.masks[0][1, 0], sample.label.masks[1])
 
 
 def test_queries_of_a_partly_known_image_are_not_told_that_there_is_nothing(teacher):
     for tags, known in (([2], False), ([1], True), ([1, 2], False)):
-        (done,) = taught([partly_tagged([1, 0], tags)], None, teacher, PeakRule())
-        assert done.searched == known and done.label.categories.tolist() == [1, 0]
+        (done,) = add_pseudo_labels([partly_tagged([1, 0], tags)], None, teacher, PeakRule())
+        assert done.background_known == known and done.label.categories.tolist() == [1, 0]
         assert done.label.kind == LabelKind.BOX
-        found = targets_of([partly_tagged([1, 0], tags)], teacher).targets
-        assert (found.searched is None) == known
+        found = targets_of([partly_tagged([1, 0], tags)], teacher)
+        assert (found.background_known is None) == known
 
 
 def test_peaks_on_a_known_entry_of_their_category_are_no_new_object(teacher):
     sample = partly_tagged([1, 0], [0, 1])  # box (2, 2, 9, 9) of 1, mask (5, 8, 20, 30) of 0
     spots = cams_of((1, 1, 1), (1, 7, 7), (0, 4, 4), (0, 0, 7))  # on, off, on, off
-    (done,) = taught([sample], spots, teacher, PeakRule(contest=False))
-    found = done.label[done.guessed]
+    (done,) = add_pseudo_labels([sample], spots, teacher, PeakRule(exclusive=False))
+    found = done.label[done.is_pseudo]
     assert found.categories.tolist() == [0, 1]
     assert found.points.tolist() == [[30.0, 2.0], [30.0, 30.0]]
 

@@ -12,8 +12,7 @@ from wsisbook.experiments.category_subset import (
     keep_first_categories,
     restore_categories,
 )
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import maskx_rcnn_lab
+from wsislib.models.maskrcnn.builders import mask_rcnn_lab, maskx_rcnn_lab
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
 CATEGORIES, KEPT = 9, 5  # the fixture's samples have 5 categories

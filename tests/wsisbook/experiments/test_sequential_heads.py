@@ -4,8 +4,7 @@ import torch
 
 from tests.numeric import OTHER_SHAPE, close_masks
 from wsisbook.experiments.sequential_heads import SequentialHeads
-from wsislib.models.maskrcnn.builders import mask_rcnn_lab
-from wsislib.models.maskrcnn.builders_maskx import transfer_predictor
+from wsislib.models.maskrcnn.builders import mask_rcnn_lab, transfer_predictor
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
 CATEGORIES = 5

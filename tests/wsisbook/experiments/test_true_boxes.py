@@ -107,7 +107,7 @@ def test_average_recall_is_cocos(scenes: WorldDataset) -> None:
         with torch.inference_mode():
             found = true_regions(model, [sample])
             pooled = model.mask.pool(found.features, found.boxes, found.sizes)
-            (own,) = model.paint(found, model.mask.logits(pooled, found.labels[0]))
+            (own,) = model.paste_masks(found, model.mask.logits(pooled, found.labels[0]))
         kept = Detections(own.boxes, own.scores, sample.label.categories, own.masks)
         results += as_results(kept, sample.image_id, scenes.categories)
     close(judged.quality("mask")["AR"], coco_ap(truth, results).AR100, THRESHOLD, atol=2.0)

@@ -153,15 +153,15 @@ def test_settings_reach_the_model(teacher) -> None:
     assert model.segmenter.cost_weights["prompt"] == 1
     weights = loss_weights(config)
     assert weights["loss_prompt"] == 1 and weights["loss_cam"] == 20 and weights["loss_mask"] == 5
-    assert build_model(settings(gate=0.25), 4, teacher, 0).gate.least == 0.25
+    assert build_model(settings(gate=0.25), 4, teacher, 0).gate.min_iou_ratio == 0.25
     other = settings(
         candidate="largest", mask_cost=False, apart=0.9, peak_least=0.5, peak_overlap=1.0
     )
     model = build_model(other, 4, teacher, 0)
     assert (
         model.choice == "largest"
-        and model.gate.apart == 0.9
-        and model.peaks.least == 0.5
+        and model.gate.max_overlap == 0.9
+        and model.peaks.threshold == 0.5
         and model.peaks.overlap == 1
     )
     costs = model.segmenter.cost_weights
@@ -235,7 +235,7 @@ def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:
     points = torch.tensor([[1.5, 1.5], [1.5, 1.5], [30.5, 30.5]])
     label = Label(LabelKind.POINT, torch.tensor([0, 1, 0]), points=points)
     monkeypatch.setattr(
-        wish_insight, "taught", lambda batch, *_: [Sample(batch[0].image, 1, label)]
+        wish_insight, "add_pseudo_labels", lambda batch, *_: [Sample(batch[0].image, 1, label)]
     )
     masks = torch.zeros(2, 48, 48, dtype=torch.bool)
     masks[0, :4, :4], masks[1, 10:20, 10:20] = True, True

@@ -7,7 +7,6 @@ import pytest
 
 from tests.numeric import close
 from wsisbook.experiments.settings import PartialDataConfig
-from wsisbook.part1 import distance
 from wsisbook.part1.distance import (
     MEASURES,
     centred,
@@ -67,13 +66,9 @@ def fake_metrics(splits: dict) -> dict:
     return metrics
 
 
-def test_a_category_compared_with_itself_shows_what_categories_hide(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_category_compared_with_itself_shows_what_categories_hide() -> None:
     splits = {f"{n}-{t}": world_split(12, n, seed=t) for n in (4, 6) for t in range(4)}
-    runs = {0: fake_metrics(splits), 1: fake_metrics(splits)}
-    monkeypatch.setattr(distance, "seed_metrics", lambda *_: runs)
-    frame = split_quality(WORLD, splits, "table", "row")
+    frame = split_quality(WORLD, splits, [fake_metrics(splits), fake_metrics(splits)])
     assert len(frame) == sum(len(split.b) for split in splits.values())
     why = "differences of numbers around thirty, in doubles"
     close(frame["gain"].to_numpy(), (5 - 10 * frame["nearest"]).to_numpy(), why)
@@ -88,21 +83,19 @@ def test_a_category_compared_with_itself_shows_what_categories_hide(
     assert within.groups == left["category"].nunique()
 
 
-def test_without_runs_there_are_no_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distance, "seed_metrics", lambda *_: {})
-    frame = split_quality(WORLD, {"s": world_split(12, 4, seed=0)}, "table", "row")
+def test_without_runs_there_are_no_lines() -> None:
+    frame = split_quality(WORLD, {"s": world_split(12, 4, seed=0)}, [])
     assert frame.empty and set(MEASURES) < set(frame.columns)
     assert math.isnan(falls(frame, ["gain"], "category")["gain", "nearest"].rho)
     assert centred(frame, ["category"], ["gain"]).empty
 
 
-def test_undefined_numbers_stay_undefined(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_undefined_numbers_stay_undefined() -> None:
     split = world_split(12, 4, seed=0)
     metrics = fake_metrics({"s": split})
     first = WORLD.categories[split.b[0]].name
     metrics["splits"]["s"]["transfer"]["per_category"][first] = None
-    monkeypatch.setattr(distance, "seed_metrics", lambda *_: {0: metrics})
-    frame = split_quality(WORLD, {"s": split}, "table", "row").set_index("category")
+    frame = split_quality(WORLD, {"s": split}, [metrics]).set_index("category")
     assert pd.isna(frame.loc[first, "gain"]) and frame["gain"].notna().sum() == len(split.b) - 1
 
 

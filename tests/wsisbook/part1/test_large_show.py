@@ -7,26 +7,30 @@ import pytest
 
 from wsisbook.experiments.large import QUARTERS
 from wsisbook.part1.large_show import (
-    ROW,
-    TABLE,
     LargeWorld,
     by_distance,
     by_frequency,
     gallery_tiles,
     large_world,
 )
-from wsisbook.tables import show
+from wsisbook.reading import RowResults, open_study
 from wsislib.atomic import write_json
 from wsislib.data.rle import encode_mask
+
+TABLE, ROW = "large-heads", "frequent"
+
+
+def row(scale: str) -> RowResults:
+    return open_study(scale)[TABLE, ROW]
 
 
 @pytest.fixture(scope="module")
 def large() -> LargeWorld:
-    return large_world(show.run_config(TABLE, ROW, 0, "smoke"), steps=10)
+    return large_world(row("smoke").config, steps=10)
 
 
 def test_what_training_saw_of_a_category_is_its_share_of_all_boxes(large: LargeWorld) -> None:
-    config = show.run_config(TABLE, ROW, 0, "smoke")
+    config = row("smoke").config
     boxes = sum(len(large.val[i].label) for i in range(len(large.val)))
     scenes = 10 * config.batch_size
     assert large.expected.sum() == pytest.approx(boxes / len(large.val) * scenes)
@@ -76,16 +80,16 @@ def test_curves_are_means_over_seeds_at_known_places(
     large: LargeWorld, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WSIS_RESULTS", str(tmp_path))
-    assert by_distance({"head": "Head"}, "IoU", "lab") == []
+    assert by_distance(row("lab"), {"head": "Head"}, "IoU") == []
     for seed in range(3):
         groups = {f"distance-{d}": {"IoU": 50 - 10 * d + seed} for d in (1, 2)}
         groups |= {name: {"IoU": 30.0 + i} for i, name in enumerate(QUARTERS)}
         file = tmp_path / "runs" / TABLE / ROW / f"seed-{seed}" / "metrics.json"
         write_json(file, {"head": {"groups": groups}})
-    (line,) = by_distance({"head": "Head", "none": "None"}, "IoU", "lab")
+    (line,) = by_distance(row("lab"), {"head": "Head", "none": "None"}, "IoU")
     assert (line.name, list(line.x), list(line.y)) == ("Head", [1, 2], [41, 31])
     assert list(line.spread) == [1, 1]
-    (line,) = by_frequency({"head": "Head"}, "IoU", "smoke", large.expected)
+    (line,) = by_frequency(row("smoke"), {"head": "Head"}, "IoU", large.expected)
     assert list(line.y) == [30, 31, 32, 33] and list(line.spread) == [0] * 4
     assert list(line.x) == sorted(line.x) and line.x[0] < line.x[-1]
     assert 4 * sum(line.x) == pytest.approx(

@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.numeric import close
-from wsisbook.part1 import weight_space
 from wsisbook.part1.weight_space import (
     apart,
     detection_weights,
@@ -110,14 +109,11 @@ def test_a_side_of_one_is_refused() -> None:
             measure(rows(), lonely)
 
 
-def test_weights_come_from_the_run_without_background(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(weight_space, "folder_of_run", lambda *_: tmp_path)
-    assert detection_weights("table", "row", 0) is None
+def test_weights_come_from_the_run_without_background(tmp_path: Path) -> None:
+    assert detection_weights(tmp_path) is None
     whole = np.arange(12, dtype=np.float16).reshape(4, 3)
     save_file({"cls": whole}, tmp_path / "detection_weights.safetensors")
-    found = detection_weights("table", "row", 0)
+    found = detection_weights(tmp_path)
     assert found is not None and found.dtype == np.float64
     assert (found == whole[1:]).all()
-    assert detection_weights("table", "row", 0, what="box_moved") is None
+    assert detection_weights(tmp_path, "box_moved") is None

@@ -1,15 +1,14 @@
 """What a budget bought, and what that was worth."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
 from wsisbook.experiments.wish_settings import WeakLabelConfig
-from wsisbook.part2 import budget_show
 from wsisbook.part2.budget_show import bought_mix, cost_points, mix_table
+from wsisbook.reading import open_study
 from wsisbook.runs.config import config_from
-from wsisbook.tables.show import table_result
-from wsisbook.tables.tables import Cell
 
 
 def settings(**given) -> WeakLabelConfig:
@@ -17,13 +16,13 @@ def settings(**given) -> WeakLabelConfig:
 
 
 def test_every_row_of_the_lab_costs_its_budget() -> None:
-    mixes = mix_table("wish-budgets")
+    mixes = mix_table(open_study(), "wish-budgets")
     assert (mixes["cost"].sub(5000).abs() <= 0.5 * 136).all()
     assert mixes.loc["boxes"].to_dict() == {
         "tags": 0, "points": 0, "boxes": 417, "masks": 0, "cost": 5004,
     }  # fmt: skip
     assert mixes.loc["tags + boxes", "tags"] == 2504 and mixes.loc["tags + boxes", "boxes"] == 208
-    at_paper = mix_table("wish-budgets", "paper")
+    at_paper = mix_table(open_study("paper"), "wish-budgets")
     assert tuple(at_paper.loc["tags + boxes", ["tags", "boxes"]]) == (5290, 441)  # WISH, table 3
     assert at_paper.loc["tags", "tags"] == 10582 and at_paper.loc["boxes", "boxes"] == 882
 
@@ -37,19 +36,16 @@ def test_a_mix_that_was_written_down_was_not_bought() -> None:
 
 
 def test_points_of_the_figure(monkeypatch: pytest.MonkeyPatch) -> None:
-    result = table_result("wish-budgets")
+    study = open_study()
+    result = study.table("wish-budgets")
     values = {"boxes": (20.0, 22.0), "tags-boxes": (25.0,), "tags-boxes-by-kind": (26.0,)}
-
-    class Found:
-        table = result.table
-
-        @staticmethod
-        def cell(row: str, column: str) -> Cell:
-            assert column == "AP"
-            return Cell(row, column, values.get(row, ()), 3, (), ())
-
-    monkeypatch.setattr(budget_show, "table_result", lambda table, scale: Found)
-    found = cost_points("wish-budgets")
+    cells = {
+        (row, "AP"): replace(cell, values=values.get(row, ()))
+        for (row, column), cell in result.cells.items()
+        if column == "AP"
+    }
+    monkeypatch.setattr(study, "table", lambda name: replace(result, cells=cells))
+    found = cost_points(study, "wish-budgets")
     assert list(found["name"]) == ["boxes", "tags + boxes", "tags + boxes, by kind"]
     assert list(found["ap"]) == [21, 25, 26] and list(found["cost"]) == [5004, 5000, 5000]
     assert list(found["images"]) == [417, 2712, 2712]

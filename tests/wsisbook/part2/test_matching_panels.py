@@ -107,7 +107,7 @@ def test_pairs_whose_choice_the_gate_changed(student: WISH) -> None:
         assert nearest != choice.chosen and choice.reasons[nearest] == "low score"
     student_without = replace_gate(student, None)
     assert choices_by_gate(student_without, images, LabelKind.BOX, most=2) == []
-    assert DrawnTeacher.scores[2] < Gate().least * max(DrawnTeacher.scores)
+    assert DrawnTeacher.scores[2] < Gate().min_iou_ratio * max(DrawnTeacher.scores)
 
 
 def replace_gate(student: WISH, gate: Gate | None) -> WISH:

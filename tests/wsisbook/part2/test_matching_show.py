@@ -17,7 +17,7 @@ from wsisbook.part2.matching_show import (
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import prompt_term
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import add_pseudo_labels
 from wsislib.models.wish.targets import wish_targets
 from wsislib.models.wish.wish import WISH
 
@@ -41,13 +41,13 @@ def test_it_is_what_the_model_decides(student: WISH, scene: Sample, kind: LabelK
     mine = trace_match(student, sample, seed=3)
     segmenter = student.segmenter
     framed = segmenter.framing([sample.image], True)
-    said = segmenter.say(framed)
+    said = segmenter.decode(framed)
     prompts = student.predict_prompts(said, framed.originals)
-    complete = taught([sample], None, student.teacher, student.peaks)
+    complete = add_pseudo_labels([sample], None, student.teacher, student.peaks)
     wanted = wish_targets(complete, student.prompt_head, student.teacher, student.gate)
-    term = prompt_term(prompts, wanted.prompts, wanted.targets, student.distance)
+    term = prompt_term(prompts, wanted.prompts, wanted, student.distance)
     generator = torch.Generator().manual_seed(3)
-    theirs = segmenter.match(said, wanted.targets, generator, {"prompt": term})
+    theirs = segmenter.match(said, wanted, generator, {"prompt": term})
     assert torch.equal(mine.matches.query, theirs.query)
     assert torch.equal(mine.matches.candidate, theirs.candidate)
     whole = mine.without(None)

@@ -5,6 +5,7 @@ import torch
 
 from wsisbook.part2 import prompt_learnt as learnt
 from wsisbook.part2.prompt_show import tokens_of
+from wsisbook.reading import open_study
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import Prompts
@@ -52,6 +53,9 @@ def test_tags_have_no_prompt(teacher: Teacher) -> None:
 
 
 def test_a_run_stands_beside_its_one_answer() -> None:
-    found = learnt.prompt_learnt("wish-label-kinds", ["points", "boxes"], count=20)
+    study = open_study()
+    rows = [study["wish-label-kinds", row] for row in ("points", "boxes")]
+    found = learnt.prompt_learnt(rows, count=20)
+    assert list(found.index) == ["points", "boxes"]
     assert set(found.columns) == {"one answer for all", "the prompt head"}
     assert ((found > 0) & (found < 1)).all(axis=None)

@@ -12,7 +12,7 @@ from wsislib.losses.cams import self_loss, self_targets
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.models.wish.builders import wish_lab
-from wsislib.models.wish.live_teacher import taught
+from wsislib.models.wish.label_completion import add_pseudo_labels
 from wsislib.models.wish.pseudo_points import PeakRule
 
 
@@ -38,9 +38,11 @@ def test_the_story_ends_with_the_points_that_training_takes(model, scenes) -> No
     for scene in scenes:
         story = peak_story(model, scene)
         framed = model.segmenter.framing([scene.image], True)
-        cams = model.cam_head(model.segmenter.look(framed), framed.padding)
+        cams = model.cam_head(model.segmenter.extract_features(framed), framed.padding)
         tags = Label(LabelKind.TAG, scene.label.categories.unique())
-        (done,) = taught([Sample(scene.image, 1, tags)], cams, model.teacher, model.peaks)
+        (done,) = add_pseudo_labels(
+            [Sample(scene.image, 1, tags)], cams, model.teacher, model.peaks
+        )
         assert torch.equal(story.points[story.kept], done.label.points)
         assert torch.equal(story.peaks.categories[story.kept], done.label.categories)
         assert all(float(h.min()) >= 0 and float(h.max()) <= 1 for h in story.heights.values())
@@ -73,7 +75,7 @@ def test_who_was_merged_into_whom() -> None:
 
 
 def test_a_higher_threshold_leaves_fewer_points(model, scenes) -> None:
-    rules = {str(least): PeakRule(least=least) for least in (0.1, 0.5, 1.0)}
+    rules = {str(least): PeakRule(threshold=least) for least in (0.1, 0.5, 1.0)}
     before = model.peaks
     frame = quality_by_rule(model, scenes, rules)
     assert list(frame.index) == list(rules) and model.peaks is before
@@ -86,8 +88,8 @@ def test_self_story_is_what_the_loss_compares(model, scenes) -> None:
     assert set(story) == set(scene.label.categories.tolist())
     framed = model.segmenter.framing([scene.image], True)
     with torch.no_grad():
-        maps = model.segmenter.look(framed)
-        said, cams = model.segmenter.say_of(maps, framed), model.cam_head(maps, framed.padding)
+        maps = model.segmenter.extract_features(framed)
+        said, cams = model.segmenter.decode(framed, maps), model.cam_head(maps, framed.padding)
     tags = torch.zeros(1, 5, dtype=torch.bool)
     tags[0, scene.label.categories] = True
     wanted = self_targets(said.classes[-1], said.embeddings[-1], said.features, tags, cams.size)

@@ -15,6 +15,7 @@ from wsisbook.part2.wish_show import (
     moments_of,
     one_of_each,
 )
+from wsisbook.reading import open_study
 from wsislib.atomic import write_json
 from wsislib.data.sample import LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
@@ -59,8 +60,10 @@ def test_moments_are_read_from_the_store(
     (tmp_path / "book" / "study.yml").write_text(STUDY, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WSIS_RESULTS", raising=False)
-    assert moments_of("moments", "one", 0, "smoke") == {}
-    empty = moment_frame("moments", {"a": "one"}, 0, "smoke")
+    study = open_study("smoke")
+    rows = {name: study["moments", name] for name in ("one", "shown", "other")}
+    assert moments_of(rows["one"]) == {}
+    empty = moment_frame({"a": rows["one"]})
     assert len(empty) == 0 and "hits" in empty
     watch = SnapshotRecorder(model, scenes, [3, 1], tmp_path / "work")
     for step in range(1, 4):
@@ -70,9 +73,9 @@ def test_moments_are_read_from_the_store(
     watch.gather().replace(folder / "moments.safetensors")
     write_json(folder / "metrics.json", {"moments": watch.metrics()})
     for row in ("one", "shown"):
-        seen = moments_of("moments", row, 0, "smoke")
+        seen = moments_of(rows[row])
         assert list(seen) == [1, 3] and set(seen[1]) == set(scenes.image_ids)
-    frame = moment_frame("moments", {"a": "one", "b": "shown", "c": "other"}, 0, "smoke")
+    frame = moment_frame({"a": rows["one"], "b": rows["shown"], "c": rows["other"]})
     assert frame["row"].tolist() == ["a", "a", "b", "b"]
     assert frame["step"].tolist() == [1, 3, 1, 3]
     assert (frame["objects"] > 0).all() and frame["AP"].notna().all()

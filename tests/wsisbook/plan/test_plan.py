@@ -12,8 +12,7 @@ from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
 from wsisbook.plan.disk import room, size
 from wsisbook.plan.plan import data_needs, make_plan
 from wsisbook.plan.step_times import ANCHOR, kind_of, match, read_step_times
-from wsisbook.publish.generate import write_pages
-from wsisbook.publish.paper_page import paper_costs
+from wsisbook.publish.pages import paper_costs, write_pages
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study

@@ -9,10 +9,13 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from wsisbook.publish.notebook_inputs import inputs_digest
-from wsisbook.publish.notebook_parameters import check_parameters, notebook_parameters
-from wsisbook.publish.notebook_run import NotebookFailedError, require_executed
-from wsisbook.publish.notebooks import executed_facts, find_notebooks
+from wsisbook.publish.notebook_inputs import check_parameters, inputs_digest, notebook_parameters
+from wsisbook.publish.notebooks import (
+    NotebookFailedError,
+    executed_facts,
+    find_notebooks,
+    require_executed,
+)
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.status import notebook_frame
@@ -62,24 +65,16 @@ def test_a_parameter_that_does_not_fit_is_refused(
         check_parameters(notebook(tmp_path / "a.ipynb"), given)
 
 
-@pytest.mark.parametrize(
-    ("source", "message"),
-    [
-        ("import os", "only `name = literal` may be here"),
-        ("a, b = 1, 2", "only `name = literal` may be here"),
-        ("a = [1, len('x')]", "a is not a literal"),
-        ("a = = 1", "line 1: not Python"),
-    ],
-)
-def test_a_parameters_cell_holds_literals_only(tmp_path: Path, source: str, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+@pytest.mark.parametrize("source", ["a = [1, len('x')]", "a = 1 +"])
+def test_a_parameter_is_a_literal(tmp_path: Path, source: str) -> None:
+    with pytest.raises(ValueError, match=r"a.ipynb: parameter 'a' is not a literal"):
         notebook_parameters(notebook(tmp_path / "a.ipynb", parameters=source))
 
 
 def test_what_is_no_notebook_is_named(tmp_path: Path) -> None:
     file = tmp_path / "broken.ipynb"
     file.write_text("{]")
-    with pytest.raises(ValueError, match="broken.ipynb: not valid JSON"):
+    with pytest.raises(ValueError, match="broken.ipynb: not a notebook .*JSON"):
         notebook_parameters(file)
     file.write_text("[]")
     with pytest.raises(ValueError, match="broken.ipynb: not a notebook"):

@@ -8,14 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsisbook.publish.generate import claims_page, escape, write_pages
+from wsisbook.publish.pages import claims_page, escape, write_pages
 from wsisbook.runs.declared import Column
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
-from wsisbook.tables.claims import counts, judge, judge_claims, pooled_std, worst
+from wsisbook.tables.cells import Cell
+from wsisbook.tables.claims import Verdicts, judge_chain, pooled_std, weakest
+from wsisbook.tables.claims import judge_claims as judge
 from wsisbook.tables.published import Check
-from wsisbook.tables.tables import Cell
+from wsisbook.tables.tables import Results
 
 CLAIMS = """
 - id: high-above-low
@@ -34,13 +36,18 @@ CLAIMS = """
 """
 
 
+def judge_claims(tables: list[str] | None = None) -> Verdicts:
+    """The claims, judged by the runs as they are now."""
+    return judge(Results(load_study(), open_store("lab"), "lab"), tables)
+
+
 def cell(*values: float, state: str = "done") -> Cell:
     column = Column("AP", "AP", "AP")
     return Cell("row", column, values, (), len(values), "done" if values else "not run")
 
 
 def greater(*cells: Cell) -> str:
-    return judge(Check("greater", "t", "AP", ("a", "b")), cells)
+    return judge_chain(Check("greater", "t", "AP", ("a", "b")), cells)
 
 
 def test_pooled_deviation_is_the_formula() -> None:
@@ -75,17 +82,17 @@ def test_a_chain_is_as_good_as_its_weakest_link() -> None:
 
 def test_a_gap_of_a_given_size() -> None:
     check = Check("greater_by", "t", "AP", ("a", "b"), by=4.5)
-    assert judge(check, (cell(1.0, 1.1), cell(6.0, 6.1))) == "reproduced"
-    assert judge(check, (cell(1.0, 1.1), cell(5.4, 5.5))) == "within noise"
-    assert judge(check, (cell(1.0, 1.1), cell(3.0, 3.1))) == "not reproduced"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(6.0, 6.1))) == "reproduced"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(5.4, 5.5))) == "within noise"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(3.0, 3.1))) == "not reproduced"
 
 
 def test_closeness() -> None:
     check = Check("close", "t", "AP", ("a", "b"), within=1.0)
-    assert judge(check, (cell(1.0, 1.1), cell(1.9, 2.0))) == "reproduced"
-    assert judge(check, (cell(1.0, 1.1), cell(2.1, 2.2))) == "within noise"
-    assert judge(check, (cell(1.0, 1.1), cell(4.0, 4.1))) == "not reproduced"
-    assert judge(check, (cell(1.0), cell(1.0))) == "within noise"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(1.9, 2.0))) == "reproduced"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(2.1, 2.2))) == "within noise"
+    assert judge_chain(check, (cell(1.0, 1.1), cell(4.0, 4.1))) == "not reproduced"
+    assert judge_chain(check, (cell(1.0), cell(1.0))) == "within noise"
 
 
 scores = st.lists(st.floats(0, 100), min_size=2, max_size=4)
@@ -97,30 +104,28 @@ def test_an_order_and_its_opposite_are_never_both_reproduced(a: list, b: list) -
     first, second = cell(*a), cell(*b)
     verdicts = {greater(first, second), greater(second, first)}
     assert verdicts in ({"reproduced", "not reproduced"}, {"within noise"})
-    assert counts(first, second) == (greater(first, second) == "reproduced")
 
 
 def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callable) -> None:
     (study_root / "papers/a-paper/claims.yml").write_text(CLAIMS, encoding="utf-8")
-    study, store = load_study(), open_store("lab")
-    assert [j.verdict for j in judge_claims(study, store, "lab")] == ["not run", "not run"]
+    assert [j.verdict for j in judge_claims()] == ["not run", "not run"]
     for row in ("low", "high"):
         for seed in (0, 1):
             execute("tiny", row, seed, "lab")
-    first, later = judge_claims(study, store, "lab")
+    first, later = judge_claims()
     assert (first.verdict, first.notebook, first.stale) == ("reproduced", "part/tiny", False)
     assert "low: 10.1 ± 0.1 (2 of 3 seeds)" in first.ours
     assert later.verdict == "not run" and later.notebook == ""
-    assert judge_claims(study, store, "lab", ["later"]) == [later]
-    assert judge_claims(study, store, "lab", []) == []
+    assert list(judge_claims(["later"])) == [later]
+    assert list(judge_claims([])) == []
 
     change_study("lab: {steps: 10}", "lab: {steps: 11}")
-    assert judge_claims(load_study(), store, "lab")[0].stale
+    assert judge_claims().claims[0].stale
     change_study("[3, 4]", "[3]")
     claims = CLAIMS.replace("[low, high]", "[low, hihg]")
     (study_root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
     with pytest.raises(ValueError, match=r"claims.yml: 'high-above-low': .*no row 'hihg'.*'high'"):
-        judge_claims(load_study(), store, "lab")
+        judge_claims()
 
 
 @pytest.mark.parametrize(
@@ -133,14 +138,14 @@ def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callabl
     ],
 )
 def test_a_claim_is_as_good_as_its_weakest_chain(answers: list, verdict: str) -> None:
-    assert worst(answers) == worst(reversed(answers)) == verdict
+    assert weakest(answers) == weakest(reversed(answers)) == verdict
 
 
 def judged(root: Path, also: str) -> tuple[str, str, bool]:
     """Verdict, numbers and staleness of the first claim with `also` in its check."""
     claims = CLAIMS.replace("chain: [low, high]", f"chain: [low, high], also: {also}")
     (root / "papers/a-paper/claims.yml").write_text(claims, encoding="utf-8")
-    first = judge_claims(load_study(), open_store("lab"), "lab")[0]
+    first = judge_claims().claims[0]
     return first.verdict, first.ours, first.stale
 
 
@@ -179,7 +184,7 @@ def test_the_pages_are_generated(study_root: Path) -> None:
             cells = line.replace("\\|", "").count("|") - 1
             assert cells in (5, 7), line
     assert str(study_root) not in claims + status
-    assert claims == claims_page(judge_claims(study, store, "lab"), "lab")
+    assert claims == claims_page(judge_claims(), "lab")
 
 
 def test_markdown_shows_text_as_it_is() -> None:

@@ -12,10 +12,18 @@ import pytest
 from wsisbook.runs.declared import Column
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
+from wsisbook.runs.state import run_state
 from wsisbook.runs.store import open_store
-from wsisbook.tables.show import history, provenance, run_file, show_table, table_result
-from wsisbook.tables.table_text import plain_text, styled, wide
-from wsisbook.tables.tables import Cell, metric_value, write_tables
+from wsisbook.tables import tables
+from wsisbook.tables.cells import Cell, mean_std, metric_value
+from wsisbook.tables.table_result import TableResult
+from wsisbook.tables.tables import Results, build_table, write_tables
+
+
+def table_result(name: str, scale: str = "lab") -> TableResult:
+    """A table from the runs as they are now."""
+    study = load_study()
+    return build_table(study, open_store(scale, study.root), name, scale)
 
 
 def fill(rows: tuple[str, ...] = ("low", "high"), seeds: tuple[int, ...] = (0, 1, 2)) -> None:
@@ -93,7 +101,7 @@ def test_one_seed_alone_is_never_bold(study_root: Path) -> None:
 def test_the_csv_holds_every_cell_with_its_runs(study_root: Path) -> None:
     fill()
     study = load_study()
-    (file,) = write_tables(study, open_store("lab"), "lab", ["tiny"])
+    (file,) = write_tables(Results(study, open_store("lab"), "lab"), ["tiny"])
     assert file == study_root / "results/tables/tiny.csv"
     frame = pd.read_csv(file).set_index("row")
     assert frame.loc["low", "mean"] == 10.1 and frame.loc["low", "published"] == 12.5
@@ -106,21 +114,21 @@ def test_the_csv_holds_every_cell_with_its_runs(study_root: Path) -> None:
 
 def test_each_number_on_the_page_links_to_its_run(study_root: Path) -> None:
     fill()
-    page = show_table("tiny")._repr_html_().replace("\u00a0", " ")
+    page = table_result("tiny")._repr_html_().replace("\u00a0", " ")
     assert 'class="dataframe"' in page and "<details>" in page
     assert 'href="#runs-tiny-low-seed-0"' in page and 'id="runs-tiny-low-seed-0"' in page
     assert "font-weight: bold" in page
     assert "12.5" in page and "10.1 ± 0.1 (3 seeds)" in page and "not run" in page
     assert str(study_root) not in page
-    frame = provenance("tiny")
+    frame = table_result("tiny").provenance
     assert list(frame["seed"]) == [0, 1, 2] * 3
     assert set(frame["device"]) == {"cpu: fake"}
-    assert styled(table_result("tiny")).to_html() == styled(table_result("tiny")).to_html()
+    assert table_result("tiny").styled().to_html() == table_result("tiny").styled().to_html()
 
 
 def test_the_terminal_shows_the_same(study_root: Path) -> None:
     fill()
-    text = plain_text(table_result("tiny"))
+    text = repr(table_result("tiny"))
     assert "20.1 ± 0.1 (3 seeds) *" in text and "12.5" in text
 
 
@@ -141,24 +149,24 @@ def grouped(study_root: Path, change_study: Callable) -> Callable[[str, str], No
 
 
 def test_rows_stand_under_their_group(grouped: Callable) -> None:
-    assert list(wide(table_result("tiny")).index) == [
+    assert list(table_result("tiny").wide().index) == [
         ("few & far", "T of <b>"), ("few & far", "high"),
         ("many", "size 3"), ("many", "size 4"), ("many", "T of <b>"),
     ]  # fmt: skip
     grouped(
         "        group: few & far\n        change: {value: 20.0}", "        change: {value: 20.0}"
     )
-    assert ("", "high") in wide(table_result("tiny")).index, "a group for some is a column for all"
+    assert ("", "high") in table_result("tiny").wide().index, "a group for some is a column for all"
 
 
 def test_without_groups_there_is_no_column_of_them(study_root: Path) -> None:
-    assert list(wide(table_result("tiny")).index) == ["low", "high", "size 3", "size 4", "shown"]
+    assert list(table_result("tiny").wide().index) == ["low", "high", "size 3", "size 4", "shown"]
 
 
 def test_two_rows_of_one_group_need_two_titles(grouped: Callable) -> None:
     grouped("T of <b>\n        group: many", "size 3\n        group: many")
     with pytest.raises(ValueError, match="table 'tiny': two rows are titled 'size 3'"):
-        wide(table_result("tiny"))
+        table_result("tiny").wide()
 
 
 def test_each_group_has_its_own_best(grouped: Callable) -> None:
@@ -176,7 +184,7 @@ def test_each_group_has_its_own_best(grouped: Callable) -> None:
 
 def test_a_grouped_table_names_each_group_once(grouped: Callable) -> None:
     fill(("low", "high"))
-    page = show_table("tiny")._repr_html_().replace("\u00a0", " ")
+    page = table_result("tiny")._repr_html_().replace("\u00a0", " ")
     assert page.count(">few &amp; far</th>") == 1 and page.count(">many</th>") == 1
     assert page.count(">T of &lt;b&gt;</th>") == 2 and "<b>" not in page
     assert 'rowspan="2">few &amp; far' in page and 'rowspan="3">many' in page
@@ -191,7 +199,7 @@ def test_a_grouped_table_names_each_group_once(grouped: Callable) -> None:
 
 def test_the_terminal_shows_groups_too(grouped: Callable) -> None:
     fill(("low", "high"))
-    lines = plain_text(table_result("tiny")).splitlines()
+    lines = repr(table_result("tiny")).splitlines()
     assert [line.split()[0] for line in lines if line.startswith(("few", "many"))] == [
         "few",
         "many",
@@ -201,16 +209,29 @@ def test_the_terminal_shows_groups_too(grouped: Callable) -> None:
 
 
 def test_a_table_without_groups_says_nothing_of_them(study_root: Path) -> None:
-    assert "of its group" not in styled(table_result("tiny")).to_html()
+    assert "of its group" not in table_result("tiny").styled().to_html()
 
 
-def test_notebooks_find_what_a_run_kept(study_root: Path) -> None:
-    execute("tiny", "low", 1, "lab")
-    assert run_file("tiny", "low", 1, "lab", "examples.json")[0]["image_id"] == 1
-    assert run_file("tiny", "low", 2, "lab", "examples.json") is None
-    found = history("tiny", "low", 1)
-    assert found is not None and list(found.columns) == ["step", "loss"]
-    assert history("tiny", "low", 2) is None
+def test_each_run_is_hashed_once(study_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where several rows show it, as those of table 1 do."""
+    execute("stage-one", "detector", 0, "lab")
+    judged = []
+
+    def counting(study, store, key):
+        judged.append(key)
+        return run_state(study, store, key)
+
+    monkeypatch.setattr(tables, "run_state", counting)
+    results = Results(load_study(), open_store("lab"), "lab")
+    for name in ("tiny", "stage-one", "tiny"):
+        results.table(name)
+    assert len(judged) == len(set(judged)) and "stage-one/detector/seed-0" in map(str, judged)
+    assert results.table("tiny") is results.table("tiny")
+
+
+def test_a_mean_is_written_in_one_way() -> None:
+    assert mean_std([1.0, 2.0]) == "1.5 ± 0.7" and mean_std([0.26], 2) == "0.26"
+    assert mean_std([1.0], sign="+") == "+1.0"
 
 
 @pytest.mark.parametrize("path", ["segm.B", "segm.C.AP", "segm.B.AP.more", "flag", "nothing"])

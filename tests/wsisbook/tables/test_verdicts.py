@@ -8,7 +8,8 @@ import pytest
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
-from wsisbook.tables.verdicts import Verdicts, by_chain, verdicts_on
+from wsisbook.tables.claims import Verdicts, judge_claims
+from wsisbook.tables.tables import Results
 
 CLAIMS = """
 - id: both-ways
@@ -34,7 +35,7 @@ def look(study_root: Path, change_study: Callable) -> Callable[[], Verdicts]:
     change_study("      high:\n", "      high:\n        group: first\n")
 
     def read() -> Verdicts:
-        return verdicts_on(load_study(), open_store("lab"), "lab", ["tiny"])
+        return judge_claims(Results(load_study(), open_store("lab"), "lab"), ["tiny"])
 
     return read
 
@@ -48,8 +49,8 @@ def fill() -> None:
 def test_every_direction_has_its_verdict(look: Callable[[], Verdicts]) -> None:
     fill()
     both, one = look()
-    assert [verdict for verdict, _ in by_chain(both)] == ["reproduced", "not reproduced"]
-    assert [[cell.row for cell in cells] for _, cells in by_chain(both)] == [
+    assert [verdict for verdict, _ in both.chains] == ["reproduced", "not reproduced"]
+    assert [[cell.row for cell in cells] for _, cells in both.chains] == [
         ["low", "high"], ["high", "shown"],
     ]  # fmt: skip
     assert both.verdict == "not reproduced" and one.verdict == "reproduced"

@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 
 from wsislib.losses.points import PointSampling
-from wsislib.models.backbone import ResNetName, SmallResNet, resnet_fpn
-from wsislib.models.mask2former.framing import Preprocess
+from wsislib.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SmallResNet, resnet_fpn
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
+from wsislib.models.mask2former.preprocess import Preprocess
 from wsislib.models.mask2former.query_decoder import QueryDecoder
-from wsislib.models.maskrcnn.builders import IMAGENET_MEAN, IMAGENET_STD
 
 # The authors' weights of matching costs and of losses, which are the same numbers. The engine
 # applies those of the losses: `TrainConfig(loss_weights=LOSS_WEIGHTS)`.
@@ -27,11 +26,8 @@ def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
         category_count: C, "no object" not counted.
         seed: of the initial weights.
     """
-    widths = (32, 64, 96, 128)
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 16)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _small(category_count, widths, queries=16, framing=framing, points=1024)
+    return _small(category_count, seed, framing, (32, 64, 96, 128), queries=16, points=1024)
 
 
 def mask2former_small(
@@ -44,11 +40,8 @@ def mask2former_small(
         seed: of the initial weights.
         image_side: shortest side wanted and longest side allowed, pixels, in training too.
     """
-    widths = (32, 64, 96, 128, 192)
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return _small(category_count, widths, queries=40, framing=framing, points=4096)
+    return _small(category_count, seed, framing, (32, 64, 96, 128, 192), queries=40, points=4096)
 
 
 def mask2former_r50(
@@ -60,8 +53,9 @@ def mask2former_r50(
 ) -> Mask2Former:
     """Mask2Former R-50 as in the authors' instance segmentation configuration.
 
-    Trained on crops of 1024 px from large-scale jitter; `image_side` is for prediction. Pretrained
-    means ImageNet weights with batch norm frozen; nothing else is frozen.
+    100 queries, 9 decoder layers, width 256, 6 rounds of deformable attention. Trained on crops of
+    1024 px from large-scale jitter; `image_side` is for prediction. Pretrained means ImageNet
+    weights with batch norm frozen; nothing else is frozen.
 
     Args:
         category_count: C, "no object" not counted.
@@ -70,32 +64,9 @@ def mask2former_r50(
         image_side: shortest side wanted and longest side allowed, pixels.
         fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
     """
-    return _paper("resnet50", category_count, seed, pretrained, image_side, fetch)
-
-
-def mask2former_r101(
-    category_count: int,
-    seed: int = 0,
-    pretrained: bool = True,
-    image_side: tuple[int, int] = (800, 1333),
-    fetch: bool = True,
-) -> Mask2Former:
-    """Mask2Former R-101; arguments as of `mask2former_r50`."""
-    return _paper("resnet101", category_count, seed, pretrained, image_side, fetch)
-
-
-def _paper(
-    name: ResNetName,
-    category_count: int,
-    seed: int,
-    pretrained: bool,
-    image_side: tuple[int, int],
-    fetch: bool,
-) -> Mask2Former:
-    """100 queries, 9 layers and a first answer, width 256, 6 rounds of deformable attention."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        backbone = resnet_fpn(name, pretrained, fetch).body
+        backbone = resnet_fpn("resnet50", pretrained, fetch).body
         backbone.requires_grad_(True)  # Mask R-CNN's start frozen; the authors' FREEZE_AT is 0
         return Mask2Former(
             Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "predicting"),
@@ -108,14 +79,21 @@ def _paper(
 
 
 def _small(
-    category_count: int, widths: tuple[int, ...], queries: int, framing: Preprocess, points: int
+    category_count: int,
+    seed: int,
+    framing: Preprocess,
+    widths: tuple[int, ...],
+    queries: int,
+    points: int,
 ) -> Mask2Former:
     """Three decoder layers of width 96, mask features at stride 2."""
-    return Mask2Former(
-        framing,
-        SmallResNet(widths),
-        FPNDecoder(widths, 96, 96),
-        QueryDecoder(category_count, queries, 96, 96, layers=3, heads=8, hidden=512),
-        PointSampling(points),
-        COST_WEIGHTS,
-    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Mask2Former(
+            framing,
+            SmallResNet(widths),
+            FPNDecoder(widths, 96, 96),
+            QueryDecoder(category_count, queries, 96, 96, layers=3, heads=8, hidden=512),
+            PointSampling(points),
+            COST_WEIGHTS,
+        )

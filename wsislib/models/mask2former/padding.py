@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-_SEES_NEIGHBOURS = (nn.Conv2d, nn.MaxPool2d)
+_READS_NEIGHBOURS = (nn.Conv2d, nn.MaxPool2d)
 
 
 class Padding:
@@ -21,7 +21,7 @@ class Padding:
     Args:
         sizes: B pairs (height, width) in pixels of the canvas.
         canvas: its (height, width), a multiple of every stride that is asked for.
-        hidden: whether padding is to be kept from the network; if not, it is black image.
+        hidden: whether padding is to be kept from the network; if not, it is image.
     """
 
     def __init__(
@@ -39,8 +39,8 @@ class Padding:
         """
         if not self.matters:
             return [(height, width)] * len(self.sizes)
-        across, along = self.canvas[0] // height, self.canvas[1] // width
-        return [(-(-h // across), -(-w // along)) for h, w in self.sizes]
+        stride_y, stride_x = self.canvas[0] // height, self.canvas[1] // width
+        return [(-(-h // stride_y), -(-w // stride_x)) for h, w in self.sizes]
 
     def valid(self, height: int, width: int, device: torch.device) -> Tensor | None:
         """(B, 1, height, width) bool, True on the images; None where there is nothing to hide."""
@@ -60,11 +60,9 @@ class Padding:
         return x if valid is None else x * valid
 
     def extents(self, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Two parts of the canvas, each (B, 2) float32 xy in 0..1.
+        """What each image covers of the canvas and what losses may look at, each (B, 2) xy in 0..1.
 
-        Returns:
-            What each image covers, and what losses may look at: the same where padding is
-            hidden, else the whole canvas.
+        They are the same where padding is hidden; else losses may look at the whole canvas.
         """
         sizes = torch.tensor(self.sizes, dtype=torch.float32, device=device)
         covered = (sizes / torch.tensor(self.canvas, dtype=torch.float32, device=device)).flip(-1)
@@ -72,10 +70,10 @@ class Padding:
 
     @contextmanager
     def hidden_from(self, module: nn.Module) -> Iterator[None]:
-        """Inside, every layer of `module` that looks at neighbours reads zeros past the images.
+        """Within, every layer of `module` that reads neighbours reads zeros past the images.
 
-        That is what it would read at the border of each image alone. Pooling must then follow a
-        ReLU, as it does in every ResNet.
+        That is what its own zero padding would give at the border of each image alone. Max pooling
+        pads with minus infinity, so it must follow a ReLU, as it does in every ResNet.
         """
         if not self.matters:
             yield
@@ -87,7 +85,7 @@ class Padding:
         hooks = [
             layer.register_forward_pre_hook(clear)
             for layer in module.modules()
-            if isinstance(layer, _SEES_NEIGHBOURS) and layer.kernel_size not in (1, (1, 1))
+            if isinstance(layer, _READS_NEIGHBOURS) and layer.kernel_size not in (1, (1, 1))
         ]
         try:
             yield
@@ -106,10 +104,10 @@ class PaddedGroupNorm(nn.GroupNorm):
         if valid is None:
             return super().forward(x)
         grouped = x.float().unflatten(1, (self.num_groups, -1))  # (B, G, C / G, h, w)
-        seen = valid.unsqueeze(1).float()  # (B, 1, 1, h, w)
-        count = seen.sum((2, 3, 4), keepdim=True) * grouped.shape[2]
-        mean = (grouped * seen).sum((2, 3, 4), keepdim=True) / count
-        variance = ((grouped - mean).square() * seen).sum((2, 3, 4), keepdim=True) / count
+        weight = valid.unsqueeze(1).float()  # (B, 1, 1, h, w)
+        count = weight.sum((2, 3, 4), keepdim=True) * grouped.shape[2]
+        mean = (grouped * weight).sum((2, 3, 4), keepdim=True) / count
+        variance = ((grouped - mean).square() * weight).sum((2, 3, 4), keepdim=True) / count
         normal = ((grouped - mean) * (variance + self.eps).rsqrt()).flatten(1, 2)
         return (normal * self.weight[:, None, None] + self.bias[:, None, None]).to(x.dtype)
 
@@ -120,11 +118,11 @@ def upsample(x: Tensor, size: tuple[int, int], padding: Padding) -> Tensor:
     At an image's end it repeats the last cell, as interpolation does at the border of a map.
     """
 
-    def grow(y: Tensor) -> Tensor:
+    def resize(y: Tensor) -> Tensor:
         return nn.functional.interpolate(y, size=size, mode="bilinear", align_corners=False)
 
     valid = padding.valid(int(x.shape[-2]), int(x.shape[-1]), x.device)
     if valid is None:
-        return grow(x)
-    share = grow(valid.to(x.dtype))
-    return grow(x * valid) / share.clamp(min=1e-6)
+        return resize(x)
+    share = resize(valid.to(x.dtype))  # how much of each value came from the image
+    return resize(x * valid) / share.clamp(min=1e-6)

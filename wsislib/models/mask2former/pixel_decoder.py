@@ -1,4 +1,4 @@
-"""From backbone maps to what the queries look at: three levels and the mask features.
+"""From backbone maps to what the queries attend to: three levels, and the mask features.
 
 `DeformablePixelDecoder` is the paper's (Cheng et al. 2022, section 3.2 and appendix), `FPNDecoder`
 a light one for the lab.
@@ -42,7 +42,7 @@ class DeformablePixelDecoder(nn.Module):
         layers: rounds of attention.
         heads: of the attention.
         hidden: units of the feed-forward layers.
-        points: places that each head looks at on each level.
+        points: locations that each head samples on each level.
     """
 
     levels = 3
@@ -73,7 +73,7 @@ class DeformablePixelDecoder(nn.Module):
     def forward(self, maps: Mapping[str, Tensor], padding: Padding) -> Pixels:
         """Maps of the backbone, finest first, each (B, channels, h, w)."""
         given = list(maps.values())
-        coarse = given[: -self.levels - 1 : -1]
+        coarse = given[: -self.levels - 1 : -1]  # coarsest first
         outputs = self._attend(
             [p(x, padding) for p, x in zip(self.project, coarse, strict=True)], padding
         )
@@ -82,10 +82,8 @@ class DeformablePixelDecoder(nn.Module):
             self.lateral, self.smooth, given[-self.levels - 1 :: -1], strict=True
         ):
             size = (int(x.shape[-2]), int(x.shape[-1]))
-            last = smooth(
-                padding.clear(lateral(x, padding) + upsample(last, size, padding)), padding
-            )
-            last = last.relu()
+            merged = lateral(x, padding) + upsample(last, size, padding)
+            last = smooth(padding.clear(merged), padding).relu()
         return Pixels(tuple(outputs), self.mask(last))
 
     def _attend(self, maps: list[Tensor], padding: Padding) -> list[Tensor]:
@@ -93,11 +91,12 @@ class DeformablePixelDecoder(nn.Module):
         shapes = [(int(m.shape[-2]), int(m.shape[-1])) for m in maps]
         device = maps[0].device
         x = torch.cat([m.flatten(2).transpose(1, 2) for m in maps], 1)  # (B, S, width)
-        place = [
+        # The learnt vector of the level tells cells apart that lie at the same place of two levels.
+        encodings = [
             sine_positions(x.shape[-1], *shape, padding, device) + level
             for shape, level in zip(shapes, self.level, strict=True)
         ]
-        positions = torch.cat(place, 1)  # (B or 1, S, width)
+        positions = torch.cat(encodings, 1)  # (B or 1, S, width)
         masks = [padding.valid(*shape, device) for shape in shapes]
         valid = (
             torch.cat([m.flatten(1) for m in masks if m is not None], 1)
@@ -165,6 +164,7 @@ class _Projected(nn.Module):
         super().__init__()
         self.conv = nn.Conv2d(channels, width, kernel, padding=kernel // 2, bias=bias)
         self.norm = PaddedGroupNorm(32, width)
+        # As in the authors' code: projections like Deformable DETR's, FPN steps like Detectron2's.
         if self.conv.bias is None:
             nn.init.kaiming_uniform_(self.conv.weight, a=1)
         else:

@@ -1,4 +1,4 @@
-"""Sine and cosine embeddings of the place of a map's cells (DETR, section A.4; no parameters)."""
+"""Sine and cosine embeddings of the positions of a map's cells (DETR, section A.4; not learnt)."""
 
 from __future__ import annotations
 
@@ -10,23 +10,16 @@ from torch import Tensor
 from wsislib.models.mask2former.padding import Padding
 
 _TEMPERATURE = 10000.0
-_NO_ZERO = 1e-6
+_EPSILON = 1e-6  # DETR's; part of the published embedding
 
 
 def sine_positions(
     channels: int, height: int, width: int, padding: Padding, device: torch.device
 ) -> Tensor:
-    """Embeddings of the cells of a map; each image's own map runs from 0 to 2 pi on both axes.
+    """Embeddings (B or 1, height * width, channels) float32 of the cells of a map.
 
-    Args:
-        channels: of the embedding, a multiple of 4: the first half says y, the second x.
-        height: of the map, cells.
-        width: of the map, cells.
-        padding: says which part of the map each image covers.
-        device: where to.
-
-    Returns:
-        (B or 1, height * width, channels) float32; 1 where all images cover the whole map.
+    Each image's own map runs from 0 to 2 pi on both axes; where all images cover the whole map
+    there is one for all. `channels` is a multiple of 4: the first half is of y, the second of x.
     """
     cells = padding.cells(height, width) if padding.matters else [(height, width)]
     ends = torch.tensor(cells, device=device)  # (B or 1, 2)
@@ -39,8 +32,9 @@ def sine_positions(
 
 def _waves(cells: int, ends: Tensor, channels: int) -> Tensor:
     """(B, cells, channels): sine and cosine in turn, of wavelengths that grow geometrically."""
-    place = torch.arange(1, cells + 1, device=ends.device, dtype=torch.float32)
-    angle = place / (ends + _NO_ZERO) * (2 * math.pi)  # (B, cells)
+    # From 1, not from a half, as in DETR's code: trained weights depend on it.
+    index = torch.arange(1, cells + 1, device=ends.device, dtype=torch.float32)
+    angle = index / (ends + _EPSILON) * (2 * math.pi)  # (B, cells)
     step = torch.arange(channels // 2, device=ends.device, dtype=torch.float32) * 2 / channels
     phase = angle[..., None] / _TEMPERATURE**step  # (B, cells, channels / 2)
     return torch.stack([phase.sin(), phase.cos()], -1).flatten(-2)

@@ -1,8 +1,8 @@
 """The masked-attention query decoder (Cheng et al. 2022, section 3.2 and figure 2).
 
 A query's mask is linear in the mask features, and so is resizing. So the masks that steer
-attention are computed at the size of the level at hand, and the masks for the losses only where
-they are needed: the large maps of all queries of all layers never exist.
+attention are computed at the size of the level at hand, and the masks of the losses at points only:
+the large maps of all queries of all layers never exist.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from wsislib.models.mask2former.positions import sine_positions
 
 @dataclass(frozen=True)
 class Predictions:
-    """What Q queries say about B images, L times: before the first layer and after each.
+    """What Q queries predict for B images, L times: before the first layer and after each.
 
     Attributes:
         states: (L, B, Q, width), normalised; heads of other models start here.
@@ -81,15 +81,19 @@ class QueryDecoder(nn.Module):
 
     def forward(self, pixels: Pixels, padding: Padding) -> Predictions:
         """All layers' predictions."""
+        # Zero past the images, so that a mask logit there is 0 for every query.
         features = padding.clear(pixels.features)
         levels = [self._level(index, x, features, padding) for index, x in enumerate(pixels.levels)]
         batch = features.shape[0]
         x = self.queries.weight.expand(batch, -1, -1)  # (B, Q, width)
+        # The learnt queries already predict, before they have seen the image: so the first layer
+        # has masks to attend in.
         states = [self.norm(x)]
         embeddings = [self.embed(states[0])]
         for index, layer in enumerate(self.layers):
-            level = levels[index % len(levels)]
-            x = layer(x, self.places.weight, level.keys, level.values, level.inside(embeddings[-1]))
+            level = levels[index % len(levels)]  # coarse to fine, over and over
+            allowed = level.attention_mask(embeddings[-1])
+            x = layer(x, self.places.weight, level.keys, level.values, allowed)
             states.append(self.norm(x))
             embeddings.append(self.embed(states[-1]))
         all_states = torch.stack(states)  # (L, B, Q, width)
@@ -99,38 +103,35 @@ class QueryDecoder(nn.Module):
     def _level(self, index: int, x: Tensor, features: Tensor, padding: Padding) -> _Level:
         size = (int(x.shape[-2]), int(x.shape[-1]))
         values = x.flatten(2).transpose(1, 2) + self.level.weight[index]  # (B, S, width)
-        places = sine_positions(values.shape[-1], *size, padding, x.device)
-        with torch.no_grad():
+        positions = sine_positions(values.shape[-1], *size, padding, x.device)
+        with torch.no_grad():  # a mask that steers attention is a yes or no: nothing to learn from
             small = interpolate(features, size=size, mode="bilinear", align_corners=False)
         valid = padding.valid(*size, x.device)
-        seen = None if valid is None else valid.flatten(2)  # (B, 1, S)
-        return _Level(values + places, values, small.flatten(2), seen)
+        flat = None if valid is None else valid.flatten(2)  # (B, 1, S)
+        return _Level(values + positions, values, small.flatten(2), flat)
 
 
 @dataclass(frozen=True)
 class _Level:
-    """One level as the queries see it.
+    """One level as the queries see it; keys have positions added.
 
-    Attributes:
-        keys: (B, S, width), positions added.
-        values: (B, S, width).
-        features: (B, D, S), the mask features at this level's size.
-        seen: (B, 1, S) bool, False past the images; None where nothing is hidden.
+    `features` (B, D, S) are the mask features at this level's size; `valid` (B, 1, S) bool is False
+    past the images, None where nothing is hidden.
     """
 
     keys: Tensor
     values: Tensor
     features: Tensor
-    seen: Tensor | None
+    valid: Tensor | None
 
     @torch.no_grad()
-    def inside(self, embeddings: Tensor) -> Tensor:
+    def attention_mask(self, embeddings: Tensor) -> Tensor:
         """(B, Q, S) bool: the cells in each query's mask; all cells where its mask is empty."""
         inside = embeddings @ self.features >= 0  # sigmoid >= 0.5
-        if self.seen is not None:
-            inside = inside & self.seen
-        nowhere = ~inside.any(-1, keepdim=True)
-        return inside | (nowhere if self.seen is None else nowhere & self.seen)
+        if self.valid is not None:
+            inside = inside & self.valid
+        empty = ~inside.any(-1, keepdim=True)  # a softmax over no cell would be NaN
+        return inside | (empty if self.valid is None else empty & self.valid)
 
 
 class QueryLayer(nn.Module):
@@ -150,20 +151,18 @@ class QueryLayer(nn.Module):
             nn.init.xavier_uniform_(layer.weight)
 
     def forward(
-        self, x: Tensor, places: Tensor, keys: Tensor, values: Tensor, inside: Tensor
+        self, x: Tensor, positions: Tensor, keys: Tensor, values: Tensor, allowed: Tensor
     ) -> Tensor:
-        """One round.
+        """One round of queries x (B, Q, width) on a level's keys and values (B, S, width).
 
-        Args:
-            x: (B, Q, width) queries.
-            places: (Q, width), added where queries ask and are asked.
-            keys: (B, S, width) of the level.
-            values: (B, S, width) of the level.
-            inside: (B, Q, S) bool, where each query may look.
+        `positions` (Q, width) are learnt and added to queries and keys, never to values. `allowed`
+        (B, Q, S) bool are the cells that each query may attend to.
         """
-        x = self.look_norm(x + self.look(x + places, keys, values, inside))
-        asked = x + places
-        x = self.talk_norm(x + self.talk(asked, asked, x))
+        # Cross-attention before self-attention: learnt queries have nothing to tell each other
+        # before they have seen the image (section 3.2.2).
+        x = self.look_norm(x + self.look(x + positions, keys, values, allowed))
+        placed = x + positions
+        x = self.talk_norm(x + self.talk(placed, placed, x))
         return self.norm(x + self.narrow(self.widen(x).relu()))
 
 
@@ -183,7 +182,7 @@ class Attention(nn.Module):
     def forward(
         self, queries: Tensor, keys: Tensor, values: Tensor, allowed: Tensor | None = None
     ) -> Tensor:
-        """(B, Q, width) from queries and (B, S, width) keys and values.
+        """(B, Q, width) queries, (B, S, width) keys and values -> (B, Q, width).
 
         `allowed` is (B, Q, S) bool, with at least one True for every query.
         """
@@ -194,8 +193,8 @@ class Attention(nn.Module):
             for layer, x in ((self.query, queries), (self.key, keys), (self.value, values))
         )
         mask = None if allowed is None else allowed.unsqueeze(1)
-        written_out = q.device.type == "cpu" and q.dtype == torch.bfloat16
-        attend = _attend if written_out else scaled_dot_product_attention
+        by_hand = q.device.type == "cpu" and q.dtype == torch.bfloat16
+        attend = _attend if by_hand else scaled_dot_product_attention
         return self.out(attend(q, k, v, mask).transpose(1, 2).flatten(2))
 
 

@@ -1,4 +1,4 @@
-"""The two-stage detector under every model of part one: backbone, RPN and box head, no masks.
+"""The two-stage detector of every model of part one: backbone, RPN and box head, no masks.
 
 Faster R-CNN with a feature pyramid, from torchvision's own parts. Models add mask heads to it:
 one (`mask_rcnn.py`) or several side by side (`mask_heads.py`).
@@ -19,7 +19,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from wsislib.data.sample import Detections, LabelKind, Sample
-from wsislib.models.maskrcnn.mask_branch import mask_targets
+from wsislib.models.maskrcnn.mask_branch import crop_mask_targets
 
 Target = dict[str, Tensor]
 Features = OrderedDict[str, Tensor]
@@ -29,7 +29,7 @@ MANY_CATEGORIES = 1000  # from here on a table of proposals x categories is wort
 
 
 class Float32RPNHead(RPNHead):
-    """torchvision's RPN head whose answers leave in float32.
+    """torchvision's RPN head with float32 outputs.
 
     Under bf16 autocast the deltas would otherwise carry 8 bits, too few to place a box.
     """
@@ -50,7 +50,7 @@ class SampledRegions:
         boxes: B tensors (R_b, 4) xyxy in pixels of the padded batch.
         labels: B tensors (R_b,) int64, 0 background, 1..C categories.
         matched: B tensors (R_b,) int64, which instance each region belongs to.
-        targets: what is known about each image.
+        targets: of each image, see `_target`.
     """
 
     features: Features
@@ -76,15 +76,14 @@ class SampledRegions:
             boxes.append(region[keep])
             labels.append(label[keep])
             if keep.any():
-                truth.append(mask_targets(target["masks"], region[keep], match[keep], side))
-        own = torch.cat(labels)
-        cut = torch.cat(truth) if truth else boxes[0].new_zeros(0, side, side)
-        return boxes, own, cut
+                truth.append(crop_mask_targets(target["masks"], region[keep], match[keep], side))
+        crops = torch.cat(truth) if truth else boxes[0].new_zeros(0, side, side)
+        return boxes, torch.cat(labels), crops
 
 
 @dataclass(frozen=True)
 class DetectedRegions:
-    """What the box head found in B images, before any mask.
+    """Detections of B images, before any mask.
 
     Attributes:
         features: name -> (B, channels, H / s, W / s).
@@ -107,7 +106,7 @@ class Detector(nn.Module):
     """Boxes of all categories; its subclasses predict masks for them.
 
     Args:
-        transform: normalises, resizes and pads images; maps answers back.
+        transform: normalises, resizes and pads images; maps results back.
         backbone: (B, 3, H, W) -> ordered dict of feature maps.
         rpn: proposes regions.
         rpn_levels: names of the maps that the RPN looks at.
@@ -132,7 +131,7 @@ class Detector(nn.Module):
     def freeze_detector(self) -> Self:
         """Leave only the masks to learn, as in the paper's stage-wise training.
 
-        The detector then stands still altogether: no gradients, and no batch norm statistics.
+        No gradients for the detector, and no change of its batch norm statistics.
         """
         self.detector_frozen = True
         for part in (self.backbone, self.rpn, self.roi):
@@ -158,13 +157,13 @@ class Detector(nn.Module):
         with torch.set_grad_enabled(not self.detector_frozen):
             features = self.backbone(images.tensors)
             proposals, losses = self._propose(images, features, targets)
-            with torch.no_grad():
+            with torch.no_grad():  # proposals are data: boxes learn from the deltas alone
                 regions, matched, labels, deltas = self.roi.select_training_samples(
                     proposals, targets
                 )
             if not self.detector_frozen:
-                seen = self._look(features, regions, images.image_sizes)
-                class_logits, box_deltas = self._classify(seen)
+                region_features = self._region_features(features, regions, images.image_sizes)
+                class_logits, box_deltas = self._classify(region_features)
                 classifier, box = fastrcnn_loss(class_logits, box_deltas, labels, deltas)
                 losses = {**losses, "loss_classifier": classifier, "loss_box_reg": box}
         sizes = images.image_sizes
@@ -177,20 +176,19 @@ class Detector(nn.Module):
         batch, _ = self.transform(list(images))
         features = self.backbone(batch.tensors)
         proposals, _ = self._propose(batch, features, None)
-        boxes, scores, labels = self._find(features, proposals, batch.image_sizes)
+        boxes, scores, labels = self._detect_boxes(features, proposals, batch.image_sizes)
         return DetectedRegions(features, batch.image_sizes, originals, boxes, scores, labels)
 
-    def paint(self, found: DetectedRegions, logits: Tensor) -> list[Detections]:
+    def paste_masks(self, regions: DetectedRegions, logits: Tensor) -> list[Detections]:
         """Detections at the size of each image, from mask logits (N, M, M) of all regions."""
-        masks = logits.sigmoid().unsqueeze(1).split([len(b) for b in found.boxes])  # (N_b, 1, M, M)
-        entries = [
-            {"boxes": b, "scores": s, "labels": c, "masks": m}
-            for b, s, c, m in zip(found.boxes, found.scores, found.labels, masks, strict=True)
-        ]
-        entries = self.transform.postprocess(entries, found.sizes, found.originals)
+        masks = logits.sigmoid().unsqueeze(1).split([len(b) for b in regions.boxes])
+        parts = zip(regions.boxes, regions.scores, regions.labels, masks, strict=True)
+        entries = [{"boxes": b, "scores": s, "labels": c, "masks": m} for b, s, c, m in parts]
+        # Probabilities are resized, not masks: so 0.5 is crossed between pixels, not cells.
+        entries = self.transform.postprocess(entries, regions.sizes, regions.originals)
         return [
-            Detections(f["boxes"], f["scores"], f["labels"] - 1, f["masks"][:, 0] > 0.5)
-            for f in entries
+            Detections(e["boxes"], e["scores"], e["labels"] - 1, e["masks"][:, 0] > 0.5)
+            for e in entries
         ]
 
     def _propose(
@@ -200,7 +198,7 @@ class Detector(nn.Module):
         levels = OrderedDict((name, features[name]) for name in self.rpn_levels)
         return self.rpn(images, levels, targets)
 
-    def _find(
+    def _detect_boxes(
         self, features: Features, proposals: list[Tensor], sizes: Sizes
     ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
         """Boxes, scores and labels of each image's detections, by torchvision's own steps.
@@ -208,31 +206,31 @@ class Detector(nn.Module):
         They hold a box of every category for every proposal several times over, so with very many
         categories the images take turns.
         """
-        seen = self._look(features, proposals, sizes)  # (R, D)
+        x = self._region_features(features, proposals, sizes)  # (R, D)
         if self.roi.box_predictor.cls_score.out_features <= MANY_CATEGORIES:
-            return self.roi.postprocess_detections(*self._classify(seen), proposals, sizes)
-        found: tuple[list[Tensor], list[Tensor], list[Tensor]] = [], [], []
-        parts = seen.split([len(boxes) for boxes in proposals])
+            return self.roi.postprocess_detections(*self._classify(x), proposals, sizes)
+        detected: tuple[list[Tensor], list[Tensor], list[Tensor]] = [], [], []
+        parts = x.split([len(boxes) for boxes in proposals])
         for part, boxes, size in zip(parts, proposals, sizes, strict=True):
-            answer = self.roi.postprocess_detections(*self._classify(part), [boxes], [size])
-            for whole, own in zip(found, answer, strict=True):
-                whole.extend(own)
-        return found
+            one = self.roi.postprocess_detections(*self._classify(part), [boxes], [size])
+            for all_images, of_image in zip(detected, one, strict=True):
+                all_images.extend(of_image)
+        return detected
 
-    def _look(self, features: Features, regions: list[Tensor], sizes: Sizes) -> Tensor:
-        """What the box head sees in each region, (R, D)."""
+    def _region_features(self, features: Features, regions: list[Tensor], sizes: Sizes) -> Tensor:
+        """(R, D), the box head's features of each region."""
         return self.roi.box_head(self.roi.box_roi_pool(features, regions, sizes))
 
-    def _classify(self, seen: Tensor) -> tuple[Tensor, Tensor]:
+    def _classify(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Class logits (R, C + 1) and box deltas (R, 4 (C + 1)), float32."""
-        logits, deltas = self.roi.box_predictor(seen)
+        logits, deltas = self.roi.box_predictor(x)
         return logits.float(), deltas.float()
 
 
 def _target(sample: Sample) -> Target:
     """Our label as torchvision's target; categories become 1..C, 0 being background.
 
-    Images without any mask get an empty stack, so that nothing is resized for nothing.
+    Images without any mask have no entry "masks", so that nothing is resized in vain.
     """
     label = sample.label
     if label.boxes is None or label.kind < LabelKind.BOX:

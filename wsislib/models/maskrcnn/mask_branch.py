@@ -40,25 +40,17 @@ class MaskPredictor(nn.Module):
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(R, channels, M, M) and labels (R,) in 0..C, 0 background -> logits (R, M, M)."""
         rows = torch.zeros_like(labels) if self.agnostic else labels
-        return own_maps(x, self.weight[rows]).add(self.bias[rows][:, None, None])
+        return conv_per_region(x, self.weight[rows]).add(self.bias[rows][:, None, None])
 
 
-def own_maps(x: Tensor, weight: Tensor) -> Tensor:
-    """A 1 x 1 convolution to one map, with a kernel of its own for every region.
-
-    Args:
-        x: (R, channels, M, M).
-        weight: (R, channels), the kernels.
-
-    Returns:
-        (R, M, M) float32.
-    """
+def conv_per_region(x: Tensor, weight: Tensor) -> Tensor:
+    """A 1 x 1 convolution of (R, channels, M, M) with kernels (R, channels): (R, M, M) float32."""
     flat = torch.bmm(weight.unsqueeze(1).to(x.dtype), x.flatten(2))  # (R, 1, M * M)
     return flat.squeeze(1).float().unflatten(1, x.shape[2:])
 
 
 class MaskBranch(nn.Module):
-    """Pool regions, run the convolutional trunk, predict each region's own map."""
+    """Pool regions, run the convolutional trunk, predict the map of each region's category."""
 
     mlp: nn.Module | None
 
@@ -96,26 +88,23 @@ class MaskBranch(nn.Module):
         image_sizes: Sequence[tuple[int, int]],
         labels: Tensor,
     ) -> Tensor:
-        """Logits of every region's own map.
+        """Logits (R, 28, 28) float32 of every region's map, that of its category.
 
         Args:
             features: name -> (B, channels, H / s, W / s).
             boxes: B tensors (R_b, 4) xyxy in pixels of the padded batch.
             image_sizes: B pairs (height, width) before padding.
             labels: (R,) int64, R = sum of R_b; 0 is background, 1..C categories.
-
-        Returns:
-            (R, 28, 28) float32.
         """
         x = self.pool(features, list(boxes), list(image_sizes))  # (R, channels, 14, 14)
         return self.logits(x, labels)
 
     def logits(self, pooled: Tensor, labels: Tensor) -> Tensor:
         """From pooled regions (R, channels, 14, 14) and labels (R,) to logits (R, 28, 28)."""
-        fcn, mlp = self.apart(pooled, labels)
-        return fcn if mlp is None else fcn + mlp
+        fcn, mlp = self.logit_parts(pooled, labels)
+        return fcn if mlp is None else fcn + mlp  # before the sigmoid, as in the authors' code
 
-    def apart(self, pooled: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
+    def logit_parts(self, pooled: Tensor, labels: Tensor) -> tuple[Tensor, Tensor | None]:
         """As `logits`, before the sum: the convolutional part and, where there is one, the MLP's.
 
         Learning to Segment Every Thing, section 3.4: the fully connected part sees the gist of
@@ -135,16 +124,13 @@ class MaskBranch(nn.Module):
         return self.up.out_channels
 
 
-def mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
-    """Cut each region's true mask out and sample it on a grid.
+def crop_mask_targets(masks: Tensor, boxes: Tensor, matched: Tensor, side: int) -> Tensor:
+    """Each region's mask (R, M, M) in 0..1, cut out of the image and sampled on a grid.
 
     Args:
         masks: (K, H, W) true masks of one image, 0 or 1.
         boxes: (R, 4) xyxy regions in pixels.
         matched: (R,) int64, which of the K masks each region belongs to.
-        side: grid size M.
-
-    Returns:
-        (R, M, M) float32 in 0..1.
+        side: M.
     """
     return project_masks_on_boxes(masks.float(), boxes, matched, side)

@@ -1,9 +1,8 @@
 """Several mask heads side by side on the regions of one frozen detector.
 
 Learning to Segment Every Thing, section 4.2, trains stage by stage: a detector first, then a mask
-head over its frozen features. What such a step spends on features and regions is the same for
-every head, so here they are computed once for all. No head can tell that it has company: its loss
-and its gradient are those that it has alone.
+head over its frozen features. Features and regions of a step are the same for every head, so here
+they are computed once for all. Each head has the loss and the gradient that it has alone.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from wsislib.data.sample import Detections, Sample
-from wsislib.losses.mask import region_mask_loss
+from wsislib.losses.masks import region_mask_loss
 from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
@@ -43,7 +42,7 @@ class MaskHeads(Detector):
         """Take the parts of `detector` over and freeze them.
 
         Args:
-            detector: its own mask branch, where it has one, is left behind.
+            detector: its mask branch, where it has one, is not used.
             heads: name (small letters, digits, "_", "+", "-") -> branch. All pool alike. Weight
                 transfer in them reads the box predictor of `detector`.
             learns: head -> (C,) bool, the categories whose masks it may learn from.
@@ -74,36 +73,37 @@ class MaskHeads(Detector):
         pooled = self._first.pool(regions.features, boxes, regions.sizes)  # (R, channels, 14, 14)
         losses = {}
         for (name, head), learns in zip(self._branches(), self.learns, strict=True):
-            own = learns[labels]  # (R,) bool
-            logits = head.logits(pooled[own], labels[own])
-            losses[f"loss_mask.{name}"] = region_mask_loss(logits, truth[own])
+            learnt = learns[labels]  # (R,) bool
+            logits = head.logits(pooled[learnt], labels[learnt])
+            losses[f"loss_mask.{name}"] = region_mask_loss(logits, truth[learnt])
         return losses
 
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections with the masks of the head `shown`; images as of `MaskRCNN.predict`."""
-        found, pooled = self._regions(images)
-        return self._answer(self.shown, found, pooled)
+        regions, pooled = self._regions(images)
+        return self._detections(self.shown, regions, pooled)
 
     @torch.no_grad()
     def predict_each(self, images: Sequence[Tensor]) -> dict[str, list[Detections]]:
         """Detections with the masks of every head; they differ in nothing but the masks."""
-        found, pooled = self._regions(images)
-        return {name: self._answer(name, found, pooled) for name, _ in self._branches()}
+        regions, pooled = self._regions(images)
+        return {name: self._detections(name, regions, pooled) for name, _ in self._branches()}
 
     def single(self, name: str) -> MaskRCNN:
-        """One head with the detector, as a Mask R-CNN of its own that shares their weights."""
+        """One head with the detector, as a Mask R-CNN that shares their weights."""
         model = MaskRCNN(
             self.transform, self.backbone, self.rpn, self.rpn_levels, self.roi, self._head(name)
         )
         return model.train(self.training).freeze_detector()
 
     def _regions(self, images: Sequence[Tensor]) -> tuple[DetectedRegions, Tensor]:
-        found = self.detect(images)
-        return found, self._first.pool(found.features, found.boxes, found.sizes)
+        regions = self.detect(images)
+        return regions, self._first.pool(regions.features, regions.boxes, regions.sizes)
 
-    def _answer(self, name: str, found: DetectedRegions, pooled: Tensor) -> list[Detections]:
-        return self.paint(found, self._head(name).logits(pooled, torch.cat(found.labels)))
+    def _detections(self, name: str, regions: DetectedRegions, pooled: Tensor) -> list[Detections]:
+        logits = self._head(name).logits(pooled, torch.cat(regions.labels))
+        return self.paste_masks(regions, logits)
 
     def _branches(self) -> list[tuple[str, MaskBranch]]:
         return [(name, cast(MaskBranch, head)) for name, head in self.heads.items()]

@@ -40,6 +40,7 @@ class MaskMLP(nn.Module):
         if pool < 1 or side % pool:
             raise ValueError(f"pool is {pool}; it must divide the mask's side, {side}")
         self.side, self.pool = side, pool
+        # At the paper's size, 256 x 28^2 inputs x 28^2 outputs: 157 M weights in one layer.
         widths = (width * (side // pool) ** 2, *(hidden,) * (layers - 1), side * side)
         self.layers = nn.ModuleList(
             nn.Linear(i, o) for i, o in zip(widths, widths[1:], strict=False)

@@ -3,7 +3,7 @@
 He et al., "Mask R-CNN" (2017), in the partially supervised form of Hu et al., "Learning to
 Segment Every Thing" (2018), section 3: the boxes of all categories train the detector, the mask
 loss sees only instances that carry a mask. With a `TransferPredictor` in its mask branch it is
-Mask^X R-CNN (see `wsislib.models.maskrcnn.builders_maskx`).
+Mask^X R-CNN.
 
 Deliberate deviation from the authors' code: a region learns the mask of the instance that it is
 matched to. Theirs takes the polygon that overlaps the region most among *all* categories, which
@@ -21,7 +21,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from wsislib.data.sample import Detections, Sample
-from wsislib.losses.mask import region_mask_loss
+from wsislib.losses.masks import region_mask_loss
 from wsislib.models.maskrcnn.detector import Detector
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 
@@ -30,12 +30,7 @@ class MaskRCNN(Detector):
     """Two-stage detector with a mask branch, behind the two-method protocol.
 
     Args:
-        transform: normalises, resizes and pads images; maps answers back.
-        backbone: (B, 3, H, W) -> ordered dict of feature maps.
-        rpn: proposes regions.
-        rpn_levels: names of the maps that the RPN looks at.
-        roi: torchvision's box part of the RoI heads (its mask part is unused).
-        mask: the mask branch.
+        mask: the mask branch; the others are those of `Detector`.
     """
 
     def __init__(
@@ -70,9 +65,10 @@ class MaskRCNN(Detector):
     @torch.no_grad()
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""
-        found = self.detect(images)
-        logits = self.mask(found.features, found.boxes, found.sizes, torch.cat(found.labels))
-        return self.paint(found, logits)
+        regions = self.detect(images)
+        labels = torch.cat(regions.labels)
+        logits = self.mask(regions.features, regions.boxes, regions.sizes, labels)
+        return self.paste_masks(regions, logits)
 
     @property
     def mask_side(self) -> int:

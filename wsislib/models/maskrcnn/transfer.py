@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor
 
-from wsislib.models.maskrcnn.mask_branch import own_maps
+from wsislib.models.maskrcnn.mask_branch import conv_per_region
 
 DetectorInput = Literal["cls", "box", "cls+box"]
 Activation = Literal["leaky-relu", "relu", "none"]
@@ -23,8 +23,8 @@ Activation = Literal["leaky-relu", "relu", "none"]
 class ClassWeights:
     """Every category's detection weights, as rows for T.
 
-    A plain object, no module: it only looks at the box predictor, which stays where it is in
-    the model's parameters and is saved once.
+    No module: the box predictor is already one of the model's, and a second owner would save its
+    weights twice.
 
     Attributes:
         count: C + 1, background first.
@@ -51,13 +51,10 @@ class ClassWeights:
         self.width = {"cls": 1, "box": 4, "cls+box": 5}[inputs] * features
 
     def __call__(self, chosen: Tensor | None = None) -> Tensor:
-        """Rows of the `chosen` (n,) categories, all C + 1 if None, with a path to the detector.
-
-        Returns:
-            (n, width) float32.
-        """
+        """(n, width) rows of the `chosen` (n,) categories, of all C + 1 if None, with gradient."""
         cls = self.box_predictor.cls_score.weight  # (C + 1, D)
         box = self.box_predictor.bbox_pred.weight.view(self.count, -1)  # (C + 1, 4 D)
+        # Class scores first, as in the authors' code.
         parts = {"cls": [cls], "box": [box], "cls+box": [cls, box]}[self.inputs]
         if chosen is not None:
             parts = [part[chosen] for part in parts]
@@ -65,12 +62,7 @@ class ClassWeights:
 
 
 class FixedRows(nn.Module):
-    """One fixed vector for each category, saved with the model and never learnt.
-
-    Attributes:
-        count: C + 1, background first.
-        width: D.
-    """
+    """One fixed vector for each category, (C + 1, D) with background first; saved, never learnt."""
 
     rows: Tensor
 
@@ -117,20 +109,16 @@ class WeightTransfer(nn.Module):
 
     def __init__(
         self,
-        inside: int,
-        outside: int,
+        in_features: int,
+        out_features: int,
         layers: int = 2,
         activation: Activation = "leaky-relu",
     ) -> None:
-        """Build `layers` fully connected layers; hidden ones are as wide as the output.
+        """Build `layers` (1 to 3) fully connected layers; hidden ones are as wide as the output.
 
-        Args:
-            inside: width of w_det.
-            outside: width of w_seg, the channels of the mask trunk.
-            layers: 1, 2 or 3.
-            activation: between layers; the leaky one has slope 0.1. None after the last layer.
-
-        Initial weights are normal of variance 2 / outputs (Caffe2's MSRAFill), biases 0.
+        `in_features` is the width of w_det, `out_features` that of w_seg, the channels of the mask
+        trunk. The leaky activation has slope 0.1; none after the last layer. Initial weights are
+        normal of variance 2 / outputs (Caffe2's MSRAFill), biases 0.
 
         Raises:
             ValueError: another number of layers or another activation.
@@ -141,8 +129,8 @@ class WeightTransfer(nn.Module):
         if activation not in get_args(Activation):
             known = ", ".join(repr(name) for name in get_args(Activation))
             raise ValueError(f"activation of weight transfer is {activation!r}; use one of {known}")
-        self.inside, self.outside = inside, outside
-        widths = (inside, *(outside,) * layers)
+        self.in_features, self.out_features = in_features, out_features
+        widths = (in_features, *(out_features,) * layers)
         self.layers = nn.ModuleList(
             nn.Linear(i, o) for i, o in zip(widths, widths[1:], strict=False)
         )
@@ -150,10 +138,11 @@ class WeightTransfer(nn.Module):
             assert isinstance(layer, nn.Linear)
             nn.init.kaiming_normal_(layer.weight, mode="fan_out")
             nn.init.zeros_(layer.bias)
+        # 0.1 in the authors' code, ten times torch's default.
         self.slope = {"leaky-relu": 0.1, "relu": 0.0, "none": 1.0}[activation]
 
     def forward(self, rows: Tensor) -> Tensor:
-        """(rows, inside) -> (rows, outside)."""
+        """(rows, in_features) -> (rows, out_features)."""
         x = self.layers[0](rows)
         for layer in self.layers[1:]:
             x = layer(nn.functional.leaky_relu(x, self.slope))
@@ -184,23 +173,22 @@ class TransferPredictor(nn.Module):
             ValueError: T takes rows of another width.
         """
         super().__init__()
-        if rows.width != transfer.inside:
+        if rows.width != transfer.in_features:
             raise ValueError(
-                f"weight transfer takes rows of {transfer.inside} values, but w_det has "
+                f"weight transfer takes rows of {transfer.in_features} values, but w_det has "
                 f"{rows.width}; build T for this input"
             )
         self.rows, self.transfer, self.stop_gradient = rows, transfer, stop_gradient
 
     def mask_weights(self, chosen: Tensor | None = None) -> Tensor:
-        """w_seg = T(w_det) of the `chosen` (n,) categories, 0 background, 1..C; of all if None.
-
-        Returns:
-            (n, width) float32, n = C + 1 for all.
-        """
+        """w_seg = T(w_det), (n, width) float32, of the `chosen` (n,) categories; of all if None."""
         rows = self.rows(chosen)  # (n, d)
+        # Without the stop, the mask loss would bend w_det of A's categories away from B's, and T
+        # would be used on weights unlike those it learnt on.
         return self.transfer(rows.detach() if self.stop_gradient else rows).float()
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """(R, width, M, M) and labels (R,) in 0..C, 0 background -> logits (R, M, M) float32."""
-        present, own = labels.unique(return_inverse=True)  # (n,), (R,)
-        return own_maps(x, self.mask_weights(present)[own])
+        present, row = labels.unique(return_inverse=True)  # (n,), (R,)
+        # No bias: w_seg is the kernel alone, as in the authors' code.
+        return conv_per_region(x, self.mask_weights(present)[row])

@@ -1,4 +1,4 @@
-"""Prompts for SAM: points or boxes on an image, checked, and what a label gives of them."""
+"""Prompts for SAM: points or boxes on an image, checked, and those of a label."""
 
 from __future__ import annotations
 
@@ -36,11 +36,7 @@ class Prompts:
         return given
 
     def check(self, size: Size, image_id: int | None = None) -> Prompts:
-        """Return self, or raise one clear error.
-
-        Args:
-            size: (H, W) of the image.
-            image_id: named in the error where given.
+        """Return self, or raise one clear error; `size` is (H, W) of the image, the id is named.
 
         Raises:
             ValueError: a point or box has no finite coordinates or lies outside of the image, or
@@ -65,7 +61,7 @@ class Prompts:
 
 
 def prompts_of(label: Label) -> Prompts:
-    """What a label tells SAM: its points or its boxes.
+    """A label's points or boxes as prompts.
 
     Raises:
         ValueError: the label is a tag (pseudo points have to be found first), or only some of its
@@ -76,7 +72,7 @@ def prompts_of(label: Label) -> Prompts:
     mixed = label.kinds is not None and bool((label.kinds != int(LabelKind.POINT)).any())
     if label.kind == LabelKind.POINT and not mixed:
         return Prompts(points=label.points)
-    said = "several kinds of entries" if mixed else "tags only"
+    kinds = "several kinds of entries" if mixed else "tags only"
     raise ValueError(
-        f"a label with {said} is no prompt for SAM; it takes points or boxes, one kind an image"
+        f"a label with {kinds} is no prompt for SAM; it takes points or boxes, one kind an image"
     )

@@ -2,13 +2,12 @@
 
 Kirillov et al., "Segment Anything" (2023); WISH (Kweon and Yoon, 2025) uses it frozen, twice: the
 prompt encoder gives the target of the prompt head, the mask decoder three candidates per label.
-Everything is computed by the `segment_anything` package's own classes; what stands here is the
-translation of our images and labels into what they take, and it is the same for `sam_vit_b` and
-the tiny SAM that ships with the book.
+Everything is computed by the `segment_anything` package's own classes; here our images and labels
+are translated for them, in the same way for `sam_vit_b` and the tiny SAM that ships with the book.
 
-Coordinates: here they are continuous, the centre of pixel j lies at j + 0.5. The package counts
-pixels and adds the half itself. So 0.5 is taken off before its `ResizeLongestSide` scales them,
-and what follows is what `SamPredictor.predict` does with the same pixels.
+Coordinates: here they are continuous, the centre of pixel j lies at j + 0.5. The package takes
+indices of pixels and adds the half itself. So 0.5 is taken off before its `ResizeLongestSide`
+scales them, and the rest is what `SamPredictor.predict` does with the same pixels.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ TOKENS = 2  # a point and the package's padding, or the two corners of a box
 
 
 @dataclass(frozen=True)
-class Candidates:
+class MaskCandidates:
     """Three masks for each of N prompts on one image of (H, W) pixels.
 
     Attributes:
@@ -113,22 +112,17 @@ class Teacher:
 
     @torch.no_grad()
     def prompt_embeddings(self, prompts: Prompts, size: Size) -> Tensor:
-        """Sparse prompt tokens as SAM's prompt encoder gives them; they do not see the image.
+        """Sparse tokens (N, 2, D) float32 of SAM's prompt encoder; they do not see the image.
 
-        Args:
-            prompts: N of them.
-            size: (H, W) of the image that their coordinates refer to.
-
-        Returns:
-            (N, 2, D) float32: for a point its token and the one that the package pads with, for a
-            box its two corners.
+        For a point its token and the one that the package pads with, for a box its two corners.
+        `size` is (H, W) of the image that the coordinates refer to.
         """
         with torch.autocast(self.device.type, enabled=False):
             return self._sparse_and_dense(prompts, size)[0]
 
     @torch.no_grad()
     def embed(self, images: Sequence[Tensor]) -> Embedded:
-        """The image encoder's answer to images (3, H, W) float32 in 0..1, sizes may differ."""
+        """The image encoder's maps of images (3, H, W) float32 in 0..1; sizes may differ."""
         inputs = [self._input(image) for image in images]  # (3, h, w) in 0..255
         with torch.autocast(self.device.type, enabled=False):
             batch = torch.stack([self.sam.preprocess(x) for x in inputs])  # (B, 3, side, side)
@@ -142,15 +136,14 @@ class Teacher:
     @torch.no_grad()
     def candidates(
         self, images: Sequence[Tensor] | Embedded, prompts: Sequence[Prompts]
-    ) -> list[Candidates]:
-        """Three candidate masks and their predicted IoU for every prompt.
+    ) -> list[MaskCandidates]:
+        """Three candidate masks and their predicted IoU for every prompt, for each of B images.
+
+        Equal to `Sam.forward` with `multimask_output=True`.
 
         Args:
             images: B images (3, H, W) float32 in 0..1, or what `embed` made of them.
             prompts: one set for each image, in pixels of the image as given.
-
-        Returns:
-            One `Candidates` for each image; equal to `Sam.forward` with `multimask_output=True`.
         """
         embedded = images if isinstance(images, Embedded) else self.embed(images)
         assert len(embedded) == len(prompts), "one set of prompts for each image"
@@ -163,34 +156,31 @@ class Teacher:
         embedded: Embedded,
         tokens: Sequence[Tensor],
         decoder: MaskDecoder | None = None,
-    ) -> list[Candidates]:
-        """Three candidate masks for prompt tokens that no prompt encoder made.
+    ) -> list[MaskCandidates]:
+        """Three candidate masks, for each of B images, for tokens that no prompt encoder made.
 
         Args:
             embedded: B images.
             tokens: of each image (N, T, D), any number T of tokens a prompt.
             decoder: another mask decoder of the same width; None is the teacher's own.
-
-        Returns:
-            One `Candidates` for each image.
         """
         assert len(embedded) == len(tokens), "one set of tokens for each image"
         with torch.autocast(self.device.type, enabled=False):
             return [
-                self._decoded(embedded, index, own.float(), self.no_mask(len(own)), decoder)
-                for index, own in enumerate(tokens)
+                self._decoded(embedded, index, sparse.float(), self.no_mask(len(sparse)), decoder)
+                for index, sparse in enumerate(tokens)
             ]
 
     def no_mask(self, count: int) -> Tensor:
-        """(N, D, h, w), what the package's prompt encoder says where no mask is given."""
+        """(N, D, h, w), the package's dense embedding where no mask is given."""
         encode = self.sam.prompt_encoder
         dense = encode.no_mask_embed.weight.reshape(1, -1, 1, 1)
         return dense.expand(count, -1, *encode.image_embedding_size)
 
-    def _decode(self, embedded: Embedded, index: int, prompts: Prompts) -> Candidates:
-        """Candidates of one image."""
+    def _decode(self, embedded: Embedded, index: int, prompts: Prompts) -> MaskCandidates:
+        """MaskCandidates of one image."""
         if len(prompts) == 0:
-            return self._nothing(embedded, index)
+            return self._empty(embedded, index)
         sparse, dense = self._sparse_and_dense(prompts, embedded.sizes[index])
         return self._decoded(embedded, index, sparse, dense, None)
 
@@ -201,9 +191,9 @@ class Teacher:
         sparse: Tensor,
         dense: Tensor,
         decoder: MaskDecoder | None,
-    ) -> Candidates:
+    ) -> MaskCandidates:
         if len(sparse) == 0:
-            return self._nothing(embedded, index)
+            return self._empty(embedded, index)
         low, scores = (decoder or self.sam.mask_decoder)(
             image_embeddings=embedded.features[index : index + 1],
             image_pe=self.sam.prompt_encoder.get_dense_pe(),
@@ -212,13 +202,13 @@ class Teacher:
             multimask_output=True,
         )  # (N, 3, 4h, 4w), (N, 3)
         sizes = embedded.input_sizes[index], embedded.sizes[index]
-        return Candidates(self.sam.postprocess_masks(low, *sizes), scores, low)
+        return MaskCandidates(self.sam.postprocess_masks(low, *sizes), scores, low)
 
-    def _nothing(self, embedded: Embedded, index: int) -> Candidates:
-        """The package's decoder cannot reshape nothing."""
+    def _empty(self, embedded: Embedded, index: int) -> MaskCandidates:
+        """For no prompt: the package's decoder cannot reshape empty tensors."""
         grid = self.sam.prompt_encoder.mask_input_size
         shapes = (embedded.sizes[index], (), grid)
-        return Candidates(*(embedded.features.new_zeros(0, CANDIDATES, *one) for one in shapes))
+        return MaskCandidates(*(embedded.features.new_zeros(0, CANDIDATES, *one) for one in shapes))
 
     def _sparse_and_dense(self, prompts: Prompts, size: Size) -> tuple[Tensor, Tensor]:
         """The package's embeddings (N, 2, D) of prompts and (N, D, h, w) of no mask."""
@@ -231,13 +221,14 @@ class Teacher:
         foreground = torch.ones(points.shape[:2], dtype=torch.int, device=self.device)
         return encode(points=(points, foreground), boxes=None, masks=None)
 
-    def _pixels(self, places: Tensor, size: Size) -> Tensor:
-        """Continuous xy of the image as given -> the package's pixel counts of its input."""
-        counted = self._resize.apply_coords(places.cpu().numpy().astype(np.float64) - 0.5, size)
-        return torch.as_tensor(counted, dtype=torch.float, device=self.device)
+    def _pixels(self, points: Tensor, size: Size) -> Tensor:
+        """Continuous xy of the image as given -> the package's pixel indices of its input."""
+        indices = self._resize.apply_coords(points.cpu().numpy().astype(np.float64) - 0.5, size)
+        return torch.as_tensor(indices, dtype=torch.float, device=self.device)
 
     def _input(self, image: Tensor) -> Tensor:
         """(3, H, W) float32 in 0..1 -> (3, h, w) uint8 with the longest side that SAM takes."""
+        # Bytes, because the package resizes through PIL.
         pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)  # (H, W, 3)
         resized = self._resize.apply_image(pixels.cpu().numpy())
         return torch.as_tensor(resized, device=self.device).permute(2, 0, 1).contiguous()

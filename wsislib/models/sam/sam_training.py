@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from wsislib.data.sample import Sample
 from wsislib.losses.candidates import assigned_cost, expected_iou, iou_table, pair_costs
-from wsislib.models.sam.sam_prompts import DrawnPrompts, PromptRule, draw_prompts
+from wsislib.models.sam.drawn_prompts import DrawnPrompts, PromptRule, draw_prompts
 
 # Parts, objects and groups. Labels are of objects, so objects are drawn more often.
 LEVEL_WEIGHT = (1.0, 2.0, 1.0)
@@ -51,8 +51,8 @@ class SamTraining(nn.Module):
         """
         samples = [sample for sample in batch if len(sample.label)]
         if not samples:
-            nothing = torch.stack([p.sum() for p in self.parameters()]).sum() * 0.0
-            return {"mask": nothing, "single": nothing, "iou": nothing}
+            zero = torch.stack([p.sum() for p in self.parameters()]).sum() * 0.0
+            return {"mask": zero, "single": zero, "iou": zero}
         # The engine seeds torch's generator at every step; prompts follow from that.
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
         drawn = [self._draw(sample, generator) for sample in samples]
@@ -60,17 +60,17 @@ class SamTraining(nn.Module):
         low, scores = self._decode(features, drawn)  # (P, 4, 4h, 4w), (P, 4)
         row, column = torch.randint(2, (2,), generator=generator).tolist()
         low, scores = every_second(low.float(), row, column).flatten(2), scores.float()
-        pairs = list(zip(samples, drawn, strict=True))
-        truths = _points_first([_truths(s, d, row, column) for s, d in pairs])
-        valid = _points_first([(d.valid[: len(d.points)], d.valid[len(d.points) :]) for d in drawn])
-        weight = _points_first([_weights(s, d) for s, d in pairs])
+        order, pairs = _points_first(drawn), list(zip(samples, drawn, strict=True))
+        truths = torch.cat([_truths(s, d, row, column) for s, d in pairs])[order]  # (P, 3, S)
+        weight = torch.cat([_weights(s, d) for s, d in pairs])[order]  # (P, 3)
+        valid = torch.cat([d.valid for d in drawn])[order]
         candidates = low[:, 1:]
         with torch.no_grad():
-            hoped = expected_iou(iou_table(candidates, truths), weight * valid)
+            target = expected_iou(iou_table(candidates, truths), weight * valid)
         return {
             "mask": assigned_cost(pair_costs(candidates, truths), valid),
             "single": pair_costs(low[:, :1], truths[:, :1]).mean(),
-            "iou": F.mse_loss(scores[:, 1:], hoped),
+            "iou": F.mse_loss(scores[:, 1:], target),
         }
 
     def _draw(self, sample: Sample, generator: torch.Generator) -> DrawnPrompts:
@@ -89,7 +89,8 @@ class SamTraining(nn.Module):
     def _decode(self, features: Tensor, drawn: Sequence[DrawnPrompts]) -> tuple[Tensor, Tensor]:
         """Low-resolution logits and scores of all prompts, points of all images first."""
         encode = self.sam.prompt_encoder
-        points = torch.cat([d.points for d in drawn])[:, None] - 0.5  # as `Teacher` hands them over
+        # -0.5: the package takes pixel indices and adds the half itself.
+        points = torch.cat([d.points for d in drawn])[:, None] - 0.5
         boxes = torch.cat([d.boxes for d in drawn]) - 0.5
         foreground = torch.ones(points.shape[:2], dtype=torch.int, device=points.device)
         sparse = torch.cat(
@@ -98,7 +99,8 @@ class SamTraining(nn.Module):
                 encode(points=None, boxes=boxes, masks=None)[0],
             ]
         )  # (P, 2, D)
-        image = [i for kind in (0, 1) for i, d in enumerate(drawn) for _ in range(_half(d, kind))]
+        image = torch.cat([torch.full((len(d.truths),), i) for i, d in enumerate(drawn)])
+        image = image.to(features.device)[_points_first(drawn)]
         dense = encode.no_mask_embed.weight[:, :, None, None]  # (1, D, 1, 1)
         positions = encode.get_dense_pe()
         return decode_masks(self.sam.mask_decoder, features[image], positions, sparse, dense)
@@ -107,13 +109,10 @@ class SamTraining(nn.Module):
 def decode_masks(
     decoder: MaskDecoder, features: Tensor, positions: Tensor, sparse: Tensor, dense: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """`MaskDecoder.predict_masks` for prompts of several images at once.
-
-    The package repeats one image for every prompt; here each prompt brings its own. The same
-    modules in the same order otherwise.
+    """`MaskDecoder.predict_masks` for prompts of several images at once: each brings its image.
 
     Args:
-        decoder: the package's.
+        decoder: the package's; its modules are used in the same order.
         features: (P, D, h, w), the image embedding of each prompt.
         positions: (1, D, h, w).
         sparse: (P, 2, D) prompt tokens.
@@ -122,13 +121,12 @@ def decode_masks(
     Returns:
         Logits (P, 4, 4h, 4w), the first for unambiguous prompts, and scores (P, 4).
     """
-    own = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])  # (5, D)
-    tokens = torch.cat([own.expand(len(sparse), -1, -1), sparse], dim=1)  # (P, 7, D)
-    prompts, width, height, breadth = features.shape
+    learnt = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])  # (5, D)
+    tokens = torch.cat([learnt.expand(len(sparse), -1, -1), sparse], dim=1)  # (P, 7, D)
     answers, keys = decoder.transformer(
-        features + dense, positions.expand(prompts, -1, -1, -1), tokens
+        features + dense, positions.expand(len(features), -1, -1, -1), tokens
     )  # (P, 7, D), (P, h w, D)
-    grid = keys.transpose(1, 2).reshape(prompts, width, height, breadth)
+    grid = keys.transpose(1, 2).reshape(features.shape)
     first, norm, act, second, last = decoder.output_upscaling
     fine = last(second(act(channel_norm(norm, first(grid)))))  # (P, D / 8, 4h, 4w)
     heads = enumerate(decoder.output_hypernetworks_mlps)
@@ -139,29 +137,19 @@ def decode_masks(
 
 def channel_norm(norm: LayerNorm2d, x: Tensor) -> Tensor:
     """The package's `LayerNorm2d` in one fused step instead of eight; (B, C, H, W) -> same."""
-    last = x.permute(0, 2, 3, 1)  # (B, H, W, C)
-    done = F.layer_norm(last, (x.shape[1],), norm.weight, norm.bias, norm.eps)
-    return done.permute(0, 3, 1, 2)  # (B, C, H, W)
-
-
-def _half(drawn: DrawnPrompts, kind: int) -> int:
-    return len(drawn.points) if kind == 0 else len(drawn.boxes)
+    normal = F.layer_norm(
+        x.permute(0, 2, 3, 1), (x.shape[1],), norm.weight, norm.bias, norm.eps
+    )  # (B, H, W, C)
+    return normal.permute(0, 3, 1, 2)
 
 
 def every_second(low: Tensor, row: int, column: int) -> Tensor:
-    """Pixels row, row + 2, ... and column, column + 2, ... of logits scaled up twofold.
+    """Pixels row, row + 2, ... and column, column + 2, ... of logits (..., h, w) scaled up twofold.
 
-    A quarter of the pixels for a quarter of the cost, and over the steps all of them. They have to
-    be those of the scaled-up logits: learnt at the decoder's own resolution, masks of the lab's
-    small objects lose 5 % of IoU by the scaling alone.
-
-    Args:
-        low: (..., h, w) float.
-        row: 0 or 1.
-        column: 0 or 1.
-
-    Returns:
-        (..., h, w): `F.interpolate(low, scale_factor=2, mode="bilinear")[..., row::2, column::2]`.
+    `F.interpolate(low, scale_factor=2, mode="bilinear")[..., row::2, column::2]`: a quarter of the
+    pixels for a quarter of the cost, and over the steps all of them. They have to be those of the
+    scaled-up logits: learnt at the decoder's own resolution, masks of the lab's small objects lose
+    5 % of IoU by the scaling alone.
     """
     for dim, odd in ((-2, row), (-1, column)):
         last = low.shape[dim] - 1
@@ -172,21 +160,20 @@ def every_second(low: Tensor, row: int, column: int) -> Tensor:
     return low
 
 
-def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> tuple[Tensor, Tensor]:
-    """Truths (N, 3, S) at the pixels of `every_second`: of points, and of boxes."""
+def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> Tensor:
+    """Truths (N, 3, S) at the pixels of `every_second`."""
     assert sample.label.masks is not None
-    seen = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
-    truths = seen[drawn.truths]
-    return truths[: len(drawn.points)], truths[len(drawn.points) :]
+    masks = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
+    return masks[drawn.truths]
 
 
-def _weights(sample: Sample, drawn: DrawnPrompts) -> tuple[Tensor, Tensor]:
-    """How often each truth (N, 3) would have been the drawn one: of points, and of boxes."""
+def _weights(sample: Sample, drawn: DrawnPrompts) -> Tensor:
+    """(N, 3): how often each truth would have been the drawn one."""
     level = sample.label.categories[drawn.truths]
-    weight = drawn.boxes.new_tensor(LEVEL_WEIGHT)[level]
-    return weight[: len(drawn.points)], weight[len(drawn.points) :]
+    return drawn.boxes.new_tensor(LEVEL_WEIGHT)[level]
 
 
-def _points_first(parts: Sequence[tuple[Tensor, Tensor]]) -> Tensor:
-    """What belongs to points, image by image, then what belongs to boxes."""
-    return torch.cat([part[0] for part in parts] + [part[1] for part in parts])
+def _points_first(drawn: Sequence[DrawnPrompts]) -> Tensor:
+    """(P,) int64, the order of `_decode`: the points of all images, then the boxes."""
+    is_box = [torch.arange(len(d.truths), device=d.truths.device) >= len(d.points) for d in drawn]
+    return torch.cat(is_box).int().argsort(stable=True)

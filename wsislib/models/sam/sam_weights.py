@@ -1,8 +1,7 @@
 """Which SAM: the tiny one of the package, or one of the three published ones from a file.
 
-Checkpoints of Kirillov et al. (2023) as the README of `segment_anything` links them. Their SHA-256
-is not printed there (the six digits in a file's name begin its MD5); the digests below are those
-that many public projects check the files against.
+Checkpoints of Kirillov et al. (2023) as the README of `segment_anything` links them. It does not
+print their SHA-256; the digests below are those that many public projects check the files against.
 """
 
 from __future__ import annotations
@@ -28,14 +27,7 @@ _BLOCK = 1 << 22  # bytes that are hashed at a time
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A published checkpoint.
-
-    Attributes:
-        model: name in the package's registry.
-        file: its name at the publisher's.
-        size: in bytes.
-        sha256: hex digest.
-    """
+    """A published checkpoint: name in the package's registry, file, bytes and SHA-256."""
 
     model: str
     file: str

@@ -28,8 +28,8 @@ WIDTHS = (32, 64, 96, 128)  # of the backbone's stages, at strides 2, 4, 8 and 1
 class TinyImageEncoder(nn.Module):
     """`SmallResNet` with all of its levels brought to stride 8.
 
-    The levels finer than that come down by strided convolutions: what they know of edges has to
-    reach the mask decoder through this one map.
+    The finer levels come down by strided convolutions, which keep edges: the mask decoder sees
+    this one map only.
 
     Attributes:
         img_size: side of the images it takes, pixels; the package's classes read it.
@@ -52,9 +52,9 @@ class TinyImageEncoder(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, side, side) normalised -> (B, width, side / 8, side / 8)."""
         fine, middle, level, coarse = self.body(x).values()  # strides 2, 4, 8, 16
-        joined = self.from_fine(fine) + self.from_middle(middle) + self.from_level(level)
-        joined = joined + F.interpolate(self.from_coarse(coarse), scale_factor=2.0)  # nearest
-        return self.out(joined + self.mix(F.gelu(self.norm(joined))))
+        total = self.from_fine(fine) + self.from_middle(middle) + self.from_level(level)
+        total = total + F.interpolate(self.from_coarse(coarse), scale_factor=2.0)  # nearest
+        return self.out(total + self.mix(F.gelu(self.norm(total))))
 
 
 def tiny_sam(

@@ -15,9 +15,10 @@ from wsislib.models.mask2former.builders import (
     mask2former_small,
 )
 from wsislib.models.mask2former.mask2former import Mask2Former
+from wsislib.models.sam.sam import Teacher
 from wsislib.models.wish.cam import CamHead
 from wsislib.models.wish.candidate_choice import Choice, Gate
-from wsislib.models.wish.prompt_head import PromptHead, PromptTeacher, Sees, Tokens
+from wsislib.models.wish.prompt_head import PromptHead, Sees, Tokens
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.wish import WISH
 
@@ -26,7 +27,7 @@ PROMPT_WEIGHT = 5.0
 
 @dataclass(frozen=True)
 class WishParts:
-    """What may be varied in a WISH model, with the defaults that FACTS and trials speak for.
+    """What may be varied in a WISH model; defaults are the paper's where its public text has them.
 
     Attributes:
         prompt_weight: of the prompt cost; give the same to `wish_loss_weights`.
@@ -63,7 +64,7 @@ def wish_loss_weights(
 
 def wish_lab(
     category_count: int,
-    teacher: PromptTeacher,
+    teacher: Teacher,
     parts: WishParts | None = None,
     cam_warmup: int = 150,
     self_start: int | None = 750,
@@ -83,12 +84,12 @@ def wish_lab(
         seed: of the initial weights.
     """
     segmenter = mask2former_lab(category_count, seed)
-    return _wish(segmenter, category_count, 96, teacher, parts, (cam_warmup, self_start), -2, seed)
+    return _wish(segmenter, 96, -2, category_count, teacher, parts, cam_warmup, self_start, seed)
 
 
 def wish_small(
     category_count: int,
-    teacher: PromptTeacher,
+    teacher: Teacher,
     parts: WishParts | None = None,
     cam_warmup: int = 150,
     self_start: int | None = 750,
@@ -97,12 +98,12 @@ def wish_small(
 ) -> WISH:
     """WISH for photographs on a machine without a GPU, on `mask2former_small`; else `wish_lab`."""
     segmenter = mask2former_small(category_count, seed, image_side)
-    return _wish(segmenter, category_count, 128, teacher, parts, (cam_warmup, self_start), -2, seed)
+    return _wish(segmenter, 128, -2, category_count, teacher, parts, cam_warmup, self_start, seed)
 
 
 def wish_r50(
     category_count: int,
-    teacher: PromptTeacher,
+    teacher: Teacher,
     parts: WishParts | None = None,
     cam_warmup: int = 30_000,
     self_start: int | None = 30_000,
@@ -113,32 +114,22 @@ def wish_r50(
 ) -> WISH:
     """WISH R-50 on `mask2former_r50`, from ImageNet: weights trained on masks would leak them.
 
-    A warm-up of 30,000 steps is for COCO; for VOC it is 3 epochs, about 2,000 steps.
-
-    Args:
-        category_count: C, "no object" not counted.
-        teacher: a frozen SAM; at paper scale ViT-B.
-        parts: what may be varied.
-        cam_warmup: steps before activation maps give pseudo points.
-        self_start: steps before predicted masks teach activation maps; None is never.
-        seed: of the initial weights.
-        pretrained: start from ImageNet weights.
-        image_side: shortest side wanted and longest side allowed, pixels.
-        fetch: False builds the pretrained form without its weights, for a checkpoint to fill.
+    The teacher at paper scale is ViT-B. A warm-up of 30,000 steps is for COCO; for VOC it is 3
+    epochs, about 2,000 steps. Arguments as of `wish_lab` and `mask2former_r50`.
     """
     segmenter = mask2former_r50(category_count, seed, pretrained, image_side, fetch)
-    schedule = (cam_warmup, self_start)
-    return _wish(segmenter, category_count, 2048, teacher, parts, schedule, -1, seed)
+    return _wish(segmenter, 2048, -1, category_count, teacher, parts, cam_warmup, self_start, seed)
 
 
 def _wish(
     segmenter: Mask2Former,
-    category_count: int,
     cam_channels: int,
-    teacher: PromptTeacher,
-    parts: WishParts | None,
-    schedule: tuple[int, int | None],
     cam_level: int,
+    category_count: int,
+    teacher: Teacher,
+    parts: WishParts | None,
+    cam_warmup: int,
+    self_start: int | None,
     seed: int,
 ) -> WISH:
     """WISH on a Mask2Former; the new heads are as wide as its queries."""
@@ -150,17 +141,8 @@ def _wish(
     }
     width = segmenter.query_decoder.queries.embedding_dim
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(seed)  # anew: the segmenter is the same with and without these heads
         prompt_head = PromptHead(width, width, teacher.width, parts.tokens, parts.sees)
         cam_head = CamHead(cam_channels, category_count, cam_level)
-    return WISH(
-        segmenter,
-        prompt_head,
-        cam_head,
-        teacher,
-        parts.distance,
-        parts.gate,
-        parts.peaks,
-        *schedule,
-        choice=parts.choice,
-    )
+    heads = (prompt_head, cam_head, teacher, parts.distance, parts.gate, parts.peaks)
+    return WISH(segmenter, *heads, cam_warmup, self_start, parts.choice)

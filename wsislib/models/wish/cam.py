@@ -1,6 +1,7 @@
 """Class activation maps (WISH's CAM branch): one 1x1 convolution on a map of the backbone.
 
-Learnt from the tags of all images: a tag can be told from a label of any kind.
+Learnt from the tags of all images, as a label of any kind implies the tags (equations 18 and 19 of
+the public summary).
 """
 
 from __future__ import annotations
@@ -17,12 +18,7 @@ from wsislib.models.mask2former.padding import Padding
 
 @dataclass(frozen=True)
 class Cams:
-    """Activation maps of B images on one canvas.
-
-    Attributes:
-        maps: (B, C, h, w) logits.
-        padding: where the images end.
-    """
+    """Activation maps (B, C, h, w), logits, of B images on one canvas, and where the images end."""
 
     maps: Tensor
     padding: Padding
@@ -43,18 +39,12 @@ class Cams:
         return self.maps[index, :, :rows, :columns].detach().float()
 
     def places(self, index: int, cells: Tensor, size: tuple[int, int]) -> Tensor:
-        """Where the centres of cells lie in an image.
+        """(P, 2) float32 xy of the centres of cells (P, 2), row and column, in image `index`.
 
-        Args:
-            index: of the image.
-            cells: (P, 2) int64 row and column.
-            size: (H, W) of the image as given; on the canvas it may have another.
-
-        Returns:
-            (P, 2) float32 xy in pixels of the image as given, within it: the centre of a cell
-            that the image's end cuts is put on the last pixel.
+        In pixels of the image as given, of `size` (H, W); on the canvas it may have another. The
+        centre of a cell that the image's end cuts is put on the last pixel.
         """
-        share = cells.flip(-1).float() + 0.5
+        share = cells.flip(-1).float() + 0.5  # xy of cell centres
         share = share / share.new_tensor([self.size[1], self.size[0]])  # of the canvas
         canvas, inner = self.padding.canvas, self.padding.sizes[index]
         scale = [canvas[1] * size[1] / inner[1], canvas[0] * size[0] / inner[0]]
@@ -63,16 +53,11 @@ class Cams:
 
 
 class CamHead(nn.Module):
-    """A 1x1 convolution without bias.
-
-    Args:
-        channels: of the map it reads.
-        category_count: C.
-        level: which of the backbone's maps, as an index; -1 is the last and coarsest.
-    """
+    """A 1x1 convolution without bias on the backbone's map number `level`; -1 is the coarsest."""
 
     def __init__(self, channels: int, category_count: int, level: int = -1) -> None:
         super().__init__()
+        # No bias: peaks are cells above 0, and a bias would move that line.
         self.classify = nn.Conv2d(channels, category_count, 1, bias=False)
         self.level = level
 

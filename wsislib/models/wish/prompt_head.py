@@ -1,74 +1,39 @@
-"""The prompt head of WISH (Kweon and Yoon 2025): each query says the prompt of its instance.
+"""The prompt head of WISH (Kweon and Yoon 2025): each query predicts the prompt of its instance.
 
-What it is to say, Z, are the tokens that a frozen SAM's prompt encoder has for the instance's
-point or box. The paper's public text leaves the shape of Z open. "mean" is one token: that of the
-point, or the mean of the box's two corners. "both" are the two tokens as the package gives them: a
-point and its padding, or two corners. "by-kind" is ours: the query says two tokens, one for a
-point and one for a box, and an instance is compared with that of its own kind. Tokens of points and
-of boxes lie far apart, and no image shows by which of them it was labelled: where kinds are mixed,
-a single token has to guess. Where they are not, "by-kind" does what "mean" does.
+The target Z (equation 11 of the public summary) are the tokens that a frozen SAM's prompt encoder
+gives for the instance's point or box. That summary leaves the shape of Z open. "mean" is one token:
+that of the point, or the mean of the box's two corners. "both" are the two tokens as the package
+gives them: a point and its padding, or two corners. "by-kind" is ours: the query predicts two
+tokens, one for a point and one for a box, and an instance is compared with that of its own kind.
+Tokens of points and of boxes lie far apart, and no image shows by which of them it was labelled:
+where kinds are mixed, a single token has to guess. Where they are not, "by-kind" does what "mean"
+does.
 
-The paper's head sees the query's state. One that sees "mask" is ours: it is also told what the
-query's own mask would be as a prompt, see `prompts_from_masks.py` for why.
+The paper's head sees the query's state. One that sees "mask" is ours: it also gets what the query's
+mask would be as a prompt, see `prompts_from_masks.py` for why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from wsislib.data.sample import Label, LabelKind
 from wsislib.models.sam.prompts import Prompts, Size
-from wsislib.models.sam.sam import Candidates, Embedded, Teacher
+from wsislib.models.sam.sam import Teacher
 
 Tokens = Literal["mean", "both", "by-kind"]
 Sees = Literal["state", "mask"]
-OWN_TOKENS = 3  # of a query's own mask: a point's and a box's two corners
-
-
-class PromptTeacher(Protocol):
-    """What WISH asks of a teacher; `sam.Teacher` is one.
-
-    It is no part of the model: not trained, not saved with it, not counted. Its answers carry no
-    gradient.
-
-    Attributes:
-        width: D, of a prompt token.
-    """
-
-    width: int
-
-    @property
-    def device(self) -> torch.device:
-        """Where it computes."""
-        ...
-
-    def to(self, device: torch.device | str) -> PromptTeacher:
-        """Move it."""
-        ...
-
-    def prompt_embeddings(self, prompts: Prompts, size: Size) -> Tensor:
-        """(N, 2, D) float32 tokens of N prompts on an image of `size` (H, W)."""
-        ...
-
-    def embed(self, images: Sequence[Tensor]) -> Embedded:
-        """Images (3, H, W), ready for any number of prompts."""
-        ...
-
-    def candidates(
-        self, images: Sequence[Tensor] | Embedded, prompts: Sequence[Prompts]
-    ) -> list[Candidates]:
-        """Candidate masks for each image's prompts."""
-        ...
+MASK_TOKENS = 3  # of a query's mask as a prompt: a point's and a box's two corners
 
 
 class PromptHead(nn.Module):
     """A three-layer MLP on the states of every decoder layer's queries.
 
-    One that sees masks has their tokens beside the state, and a linear way past the MLP.
+    One that sees masks has their tokens beside the state, and a linear skip connection.
 
     Args:
         width: of the states.
@@ -91,41 +56,38 @@ class PromptHead(nn.Module):
             raise ValueError(f"prompt tokens {tokens!r}: use 'mean', 'both' or 'by-kind'")
         self.tokens, self.sees, self.token_width = tokens, sees, token_width
         self.count = 1 if tokens == "mean" else 2
-        own = OWN_TOKENS * token_width if sees == "mask" else 0
+        extra = MASK_TOKENS * token_width if sees == "mask" else 0
         self.layers = nn.Sequential(
-            nn.Linear(width + own, hidden), nn.ReLU(),
+            nn.Linear(width + extra, hidden), nn.ReLU(),
             nn.Linear(hidden, hidden), nn.ReLU(),
             nn.Linear(hidden, self.count * token_width),
         )  # fmt: skip
-        self.past = nn.Linear(own, self.count * token_width) if own else None
+        # Both tokens come from the same encoder: a linear skip can learn to copy.
+        self.past = nn.Linear(extra, self.count * token_width) if extra else None
 
-    def forward(self, states: Tensor, own: Tensor | None = None) -> Tensor:
-        """What the queries say.
+    def forward(self, states: Tensor, mask_tokens: Tensor | None = None) -> Tensor:
+        """Z_hat (L, B, Q, T, D); "by-kind", a point's token, then a box's.
 
         Args:
             states: (L, B, Q, width).
-            own: (L, B, Q, 3, D) of `prompts_from_masks`, for a head that sees masks.
-
-        Returns:
-            (L, B, Q, T, D), Z_hat; "by-kind", a point's token, then a box's.
+            mask_tokens: (L, B, Q, 3, D) of `prompts_from_masks`, for a head that sees masks.
         """
-        assert (own is None) == (self.past is None), "a head that sees masks is told what they say"
-        if own is None or self.past is None:
+        assert (mask_tokens is None) == (self.past is None), (
+            "a head that sees masks is given their tokens"
+        )
+        if mask_tokens is None or self.past is None:
             return self.layers(states).unflatten(-1, (self.count, -1))
-        flat = own.flatten(-2).to(states.dtype)  # (L, B, Q, 3 D)
-        said = self.layers(torch.cat([states, flat], -1)) + self.past(flat)
-        return said.unflatten(-1, (self.count, -1))
+        flat = mask_tokens.flatten(-2).to(states.dtype)  # (L, B, Q, 3 D)
+        tokens = self.layers(torch.cat([states, flat], -1)) + self.past(flat)
+        return tokens.unflatten(-1, (self.count, -1))
 
-    def wanted(self, label: Label, size: Size, teacher: PromptTeacher) -> Tensor:
-        """Z of every entry of a label, from its box where it has one, else from its point.
+    def targets(self, label: Label, size: Size, teacher: Teacher) -> Tensor:
+        """Z (K, T, D) float32 of every entry, from its box where it has one, else from its point.
 
         Args:
             label: K entries, none of them a tag; all on the teacher's device.
             size: (H, W) of the image.
-            teacher: whose tokens.
-
-        Returns:
-            (K, T, D) float32 without gradient; "by-kind" (K, 1, D), see `token_of`.
+            teacher: whose tokens. "by-kind" gives (K, 1, D), see `token_of`.
         """
         sets = entry_prompts(label)
         shaped = [
@@ -135,26 +97,26 @@ class PromptHead(nn.Module):
         return in_place([rows for rows, _ in sets], shaped)
 
     def token_of(self, label: Label) -> Tensor | None:
-        """(K,) int64, which of the tokens said is compared with each entry's; None: all of them."""
+        """(K,) int64, which predicted token is compared with each entry's; None: all of them."""
         return entries_with_box(label).long() if self.tokens == "by-kind" else None
 
-    def of_boxes(self, said: Tensor) -> Tensor:
-        """Of Z_hat (..., T, D) what stands for a box: what a mask decoder is to be given."""
-        return said[..., 1:, :] if self.tokens == "by-kind" else said
+    def of_boxes(self, prompts: Tensor) -> Tensor:
+        """Of Z_hat (..., T, D) the tokens of a box, for a mask decoder."""
+        return prompts[..., 1:, :] if self.tokens == "by-kind" else prompts
 
     def _shaped(self, tokens: Tensor, boxes: bool) -> Tensor:
         """(N, 2, D) -> (N, T, D)."""
         if self.tokens == "both":
             return tokens
+        # The second token of a point is SAM's padding, the same for all: it says nothing.
         return tokens.mean(1, keepdim=True) if boxes else tokens[:, :1]
 
 
 def entry_prompts(label: Label) -> list[tuple[Tensor, Prompts]]:
-    """What a label tells SAM, as one or two sets of prompts.
+    """A label as one or two sets of prompts for SAM: (K,) bool rows and their prompts.
 
-    Returns:
-        (K,) bool rows and their prompts: boxes of the entries of kind BOX or MASK, points of those
-        of kind POINT; tags are in neither. One set where all are alike, and where there are none.
+    Boxes of the entries of kind BOX or MASK, points of those of kind POINT; tags are in neither.
+    One set where all are alike, and where there are none.
     """
     boxed = entries_with_box(label)
     pointed = label.entry_kinds == int(LabelKind.POINT)
@@ -163,14 +125,14 @@ def entry_prompts(label: Label) -> list[tuple[Tensor, Prompts]]:
         sets.append((boxed, Prompts(boxes=label.boxes[boxed])))
     if label.points is not None and bool(pointed.any()):
         sets.append((pointed, Prompts(points=label.points[pointed])))
-    if not sets:  # nothing to ask for
+    if not sets:  # an empty set, so that results have the shape of none
         nowhere = torch.zeros(0, 2, device=label.categories.device)
         sets.append((pointed, Prompts(points=nowhere)))
     return sets
 
 
 def in_place(rows: Sequence[Tensor], parts: Sequence[Tensor]) -> Tensor:
-    """Parts (N_i, ...) put into the rows (K,) bool where they belong: (K, ...), others 0."""
+    """Parts (N_i, ...) at their rows, each (K,) bool: (K, ...), other rows 0."""
     if len(parts) == 1 and len(parts[0]) == len(rows[0]):
         return parts[0]
     whole = parts[0].new_zeros(len(rows[0]), *parts[0].shape[1:])
@@ -185,14 +147,14 @@ def entries_with_box(label: Label) -> Tensor:
 
 
 def check_width(head: PromptHead, teacher: Teacher) -> None:
-    """Refuse a teacher that does not read tokens of the width that a prompt head says.
+    """Refuse a teacher whose tokens have another width than a prompt head's.
 
     Raises:
         ValueError: the widths differ; names both.
     """
     if head.token_width != teacher.width:
         raise ValueError(
-            f"the prompt head says tokens of width {head.token_width}, but teacher "
+            f"the prompt head predicts tokens of width {head.token_width}, but teacher "
             f"{teacher.name!r} reads tokens of width {teacher.width}; take the teacher that this "
             "WISH was trained with"
         )

@@ -1,11 +1,11 @@
 """From tags to points: peaks of activation maps, merged where the teacher sees one object.
 
-WISH (Kweon and Yoon 2025): local maxima of the map of each category in the image, those of low
-confidence dropped, become pseudo points that go the way of annotated ones. Numbers as in the one
-public re-implementation: 3 x 3 maxima above 0.3 of the map's own maximum, at most 32 a category.
-Peaks of one category whose masks overlap are one object's; peaks of different categories are not
-merged, because two objects may share a region. Ours is the contest: maps of like categories rise on
-each other's objects, but a cell shows one of them.
+WISH (Kweon and Yoon 2025; equation 20 of the public summary): local maxima of the map of each
+category in the image, those of low confidence dropped, become pseudo points that are used like
+annotated ones. Numbers as in the one public re-implementation: 3 x 3 maxima above 0.3 of the map's
+own maximum, at most 32 a category. Peaks of one category whose masks overlap are one object's;
+peaks of different categories are not merged, because two objects may share a region. Ours is
+`exclusive`: maps of similar categories rise on each other's objects, but a cell shows one of them.
 """
 
 from __future__ import annotations
@@ -25,25 +25,27 @@ class PeakRule:
     """What a peak is.
 
     Attributes:
-        least: of the activation, as a share of the largest of its category in the image.
+        threshold: of the activation, as a share of the largest of its category in the image.
         window: side of the square in which a peak is the largest, cells; odd.
-        most: peaks a category and image, the strongest.
+        top_k: peaks a category and image, the strongest.
         overlap: peaks of one category whose masks have a larger IoU are merged.
-        contest: a peak counts only where no other category of the image has a higher map, each
+        exclusive: a peak counts only where no other category of the image has a higher map, each
             as a share of its largest. The largest peak of a category always does.
     """
 
-    least: float = 0.3
+    threshold: float = 0.3
     window: int = 3
-    most: int = 32
+    top_k: int = 32
     overlap: float = 0.5
-    contest: bool = True
+    exclusive: bool = True
 
     def __post_init__(self) -> None:
-        if not (0 < self.least <= 1 and 0 <= self.overlap <= 1):
-            raise ValueError(f"peaks: least {self.least} and overlap {self.overlap} lie in 0..1")
-        if self.window < 1 or self.window % 2 == 0 or self.most < 1:
-            raise ValueError(f"peaks: window {self.window} is odd, most {self.most} at least 1")
+        if not (0 < self.threshold <= 1 and 0 <= self.overlap <= 1):
+            raise ValueError(
+                f"peaks: threshold {self.threshold} and overlap {self.overlap} lie in 0..1"
+            )
+        if self.window < 1 or self.window % 2 == 0 or self.top_k < 1:
+            raise ValueError(f"peaks: window {self.window} is odd, top_k {self.top_k} at least 1")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Peaks:
     Attributes:
         categories: (P,) int64.
         cells: (P, 2) int64 row and column.
-        strength: (P,) float32 in `least`..1.
+        strength: (P,) float32 in `threshold`..1.
     """
 
     categories: Tensor
@@ -66,41 +68,33 @@ class Peaks:
 
 @torch.no_grad()
 def find_peaks(maps: Tensor, categories: Tensor, rule: PeakRule) -> Peaks:
-    """Peaks of the categories that an image holds.
+    """Peaks of the categories that an image holds; none of one whose map is nowhere above 0.
 
     Args:
         maps: (C, h, w) float32 activation maps of one image, before any ReLU.
         categories: (T,) int64, each once.
-        rule: what a peak is.
-
-    Returns:
-        None for a category whose map is nowhere above 0. Cells of a plateau are all peaks.
+        rule: what a peak is. Cells of a plateau are all peaks.
     """
     heights = maps[categories].relu()  # (T, h, w)
+    # By its own maximum: maps differ in scale, and every tag names at least one object.
     largest = heights.flatten(1).amax(1)[:, None, None]
     heights = heights / torch.where(largest > 0, largest, 1.0)
     around = max_pool2d(heights[:, None], rule.window, 1, rule.window // 2)[:, 0]
-    found = (heights == around) & (heights >= rule.least)
-    if rule.contest and len(heights):
-        found &= heights >= heights.amax(0)
-    strength = torch.where(found, heights, 0.0).flatten(1)  # (T, h w)
-    strength, place = strength.sort(dim=1, descending=True, stable=True)
-    strength, place = strength[:, : rule.most], place[:, : rule.most]
+    is_peak = (heights == around) & (heights >= rule.threshold)
+    if rule.exclusive and len(heights):
+        is_peak &= heights >= heights.amax(0)  # at a category's maximum both are 1: it stays
+    strength = torch.where(is_peak, heights, 0.0).flatten(1)  # (T, h w)
+    strength, cell = strength.sort(dim=1, descending=True, stable=True)
+    strength, cell = strength[:, : rule.top_k], cell[:, : rule.top_k]
     row, rank = (strength > 0).nonzero(as_tuple=True)
-    place, width = place[row, rank], maps.shape[-1]
-    cells = torch.stack([place // width, place % width], 1)
+    cell, width = cell[row, rank], maps.shape[-1]
+    cells = torch.stack([cell // width, cell % width], 1)
     return Peaks(categories[row], cells, strength[row, rank])
 
 
 @dataclass(frozen=True)
 class PseudoPoints:
-    """P points of one image with what the teacher makes of them.
-
-    Attributes:
-        points: (P, 2) float32 xy in pixels.
-        categories: (P,) int64.
-        candidates: P entries.
-    """
+    """P points (P, 2) xy in pixels of one image with categories and the teacher's candidates."""
 
     points: Tensor
     categories: Tensor
@@ -114,24 +108,22 @@ class PseudoPoints:
 def mask_nms(
     points: Tensor, categories: Tensor, ask: Callable[[Tensor], Candidates], overlap: float
 ) -> PseudoPoints:
-    """One point an object: of points whose masks overlap, the one that the teacher trusts most.
+    """One point an object: of points whose masks overlap, that of the highest predicted IoU.
 
-    A point's mask is its candidate of the highest predicted IoU. Points are taken from the best
-    predicted IoU down; one is dropped if a point of its category that was taken has a mask whose
-    IoU with its own is above `overlap`, or if its mask is empty.
+    A point's mask is its candidate of the highest predicted IoU. Points are kept from the best
+    predicted IoU down; one is dropped if a kept point of its category has a mask whose IoU with its
+    mask is above `overlap`, or if its mask is empty. The order given is kept.
 
     Args:
         points: (P, 2) float32 xy in pixels.
         categories: (P,) int64.
         ask: the teacher: points -> candidates.
         overlap: IoU in 0..1.
-
-    Returns:
-        Those kept, in the order given.
     """
     offered = ask(points)
     quality, best = offered.quality.max(1)  # (P,)
     masks = offered.masks[torch.arange(len(best), device=best.device), best].flatten(1).float()
+    # Not `pairwise_mask_iou`: training calls this under autocast, and committed runs counted so.
     both = masks @ masks.t()
     area = both.diagonal()
     iou = both / (area[:, None] + area - both).clamp(min=1)

@@ -1,4 +1,4 @@
-"""Prompts to train and to judge a SAM with, drawn from true masks."""
+"""Prompts to train and to evaluate a SAM with, drawn from true masks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_TRUTHS = 3  # as many as there are candidates
 
 @dataclass(frozen=True)
 class DrawnPrompts:
-    """N prompts on one image with every mask that each of them may mean.
+    """N prompts on one image, each with the masks that it may mean.
 
     Attributes:
         points: (N_p, 2) float32 xy, the first N_p prompts.
@@ -59,7 +59,7 @@ def draw_prompts(
         boxes: (M, 4) float32 xyxy, tight.
         weight: (M,) float above 0: how often a mask is drawn.
         rule: how many, and how.
-        generator: all randomness; a CPU generator, as masks are expected there.
+        generator: a CPU generator, as masks are expected there.
     """
     drawn = torch.multinomial(weight, rule.count, replacement=True, generator=generator)
     half = (rule.count + 1) // 2
@@ -69,7 +69,7 @@ def draw_prompts(
     fits = box_iou(boxes[drawn[half:]], boxes) >= rule.least_fit  # (N - half, M)
     truths, valid = _likeliest(torch.cat([hit, fits]), drawn, weight)
     width = masks.shape[2]
-    points = torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5
+    points = torch.stack([pixels % width, pixels // width], dim=1).float() + 0.5  # pixel centres
     given = jitter_boxes(boxes[drawn[half:]], rule.jitter, masks.shape[1:], generator)
     return DrawnPrompts(points, given, truths, valid)
 
@@ -99,8 +99,8 @@ def _likeliest(meant: Tensor, drawn: Tensor, weight: Tensor) -> tuple[Tensor, Te
     """The drawn mask and the two heaviest others of those meant, (N, M) bool."""
     order = meant * weight  # (N, M)
     order.scatter_(1, drawn[:, None], torch.inf)
-    found = order.topk(min(MOST_TRUTHS, order.shape[1]), dim=1)
-    missing = MOST_TRUTHS - found.indices.shape[1]
-    truths = torch.cat([found.indices, drawn[:, None].expand(-1, missing)], dim=1)
-    valid = torch.cat([found.values > 0, meant.new_zeros(len(drawn), missing)], dim=1)
+    top = order.topk(min(MOST_TRUTHS, order.shape[1]), dim=1)
+    missing = MOST_TRUTHS - top.indices.shape[1]
+    truths = torch.cat([top.indices, drawn[:, None].expand(-1, missing)], dim=1)
+    valid = torch.cat([top.values > 0, meant.new_zeros(len(drawn), missing)], dim=1)
     return torch.where(valid, truths, drawn[:, None]), valid

@@ -1,4 +1,4 @@
-"""Images of any size onto one canvas: normalised, resized where asked, padded."""
+"""Images of any size on one canvas: normalised, resized where asked, padded."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class Preprocess(nn.Module):
         std: likewise.
         divisor: the canvas is a multiple of it: the coarsest stride of the network.
         side: shortest side wanted and longest side allowed, pixels; as torchvision's detectors.
-        resize: when images are brought to `side`. "predicting" trusts that training images come
-            at the size to train on, as large-scale jitter gives them.
+        resize: when images are brought to `side`. "predicting" leaves training images at the size
+            that large-scale jitter gave them.
         hide_padding: see `Padding`.
     """
 
@@ -61,7 +61,7 @@ class Preprocess(nn.Module):
         self.hide_padding = hide_padding
 
     def forward(self, images: Sequence[Tensor], training: bool) -> ImageBatch:
-        """Frame B images, each (3, h, w) float32 in 0..1."""
+        """B images, each (3, h, w) float32 in 0..1, as one batch."""
         originals = tuple((int(i.shape[-2]), int(i.shape[-1])) for i in images)
         if self.resize == "always" or (self.resize == "predicting" and not training):
             images = [self._resized(image) for image in images]
@@ -71,6 +71,7 @@ class Preprocess(nn.Module):
         pixels = images[0].new_zeros(len(images), 3, height, width)
         pixels = pixels.contiguous(memory_format=torch.channels_last)  # convolutions prefer it
         for canvas, image, (h, w) in zip(pixels, images, sizes, strict=True):
+            # After normalising, so that padding is 0 = the mean colour, not black.
             canvas[:, :h, :w] = (image - self.mean) / self.std
         return ImageBatch(pixels, Padding(sizes, (height, width), self.hide_padding), originals)
 
@@ -81,9 +82,9 @@ class Preprocess(nn.Module):
         """(3, h, w) at the wanted shortest side, or less where the longest would be too long."""
         size = (int(image.shape[-2]), int(image.shape[-1]))
         scale = min(self.side[0] / min(size), self.side[1] / max(size))
-        wanted = tuple(max(1, round(s * scale)) for s in size)
-        if wanted == size:
+        new = tuple(max(1, round(s * scale)) for s in size)
+        if new == size:
             return image
         return nn.functional.interpolate(
-            image[None], size=wanted, mode="bilinear", align_corners=False
+            image[None], size=new, mode="bilinear", align_corners=False
         )[0]

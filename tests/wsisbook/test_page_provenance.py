@@ -2,7 +2,7 @@ import importlib.metadata
 import subprocess
 from pathlib import Path
 
-from wsisbook.publish.origin import notebook_provenance
+from wsisbook.reading import notebook_provenance
 from wsisbook.runs.environment import code_version
 from wsisbook.runs.paths import repository_root
 from wsisbook.runs.spec import load_study

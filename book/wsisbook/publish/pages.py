@@ -1,0 +1,236 @@
+"""The book's generated pages: claims, the status of runs and notebooks, costs at paper scale."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from wsisbook.plan.costs import Work
+from wsisbook.plan.data_sources import DataFile
+from wsisbook.plan.disk import size
+from wsisbook.plan.part_costs import gpu_hours, part_costs, part_rows
+from wsisbook.plan.plan import Plan, data_needs, make_plan
+from wsisbook.plan.step_times import StepTime, read_step_times
+from wsisbook.runs.declared import Study
+from wsisbook.runs.paths import data_folder
+from wsisbook.runs.status import notebook_frame, status_frame
+from wsisbook.runs.stopwatch import duration
+from wsisbook.runs.store import RunStore, open_store
+from wsisbook.tables.claims import FORMULA, VERDICTS, Verdicts, judge_claims
+from wsisbook.tables.tables import Results
+from wsislib.atomic import atomic_write
+
+PAPER_PAGE = "part1_transfer/paper_costs.inc"
+GPUS = 8  # the authors'
+
+
+def write_pages(
+    study: Study, store: RunStore, scale: str, executed: Path, book: Path
+) -> list[Path]:
+    """Write `claims.md` and `status.md` into the folder `book`; the files that were written.
+
+    A study with a paper scale gets the part of `part1_transfer/paper_scale.md` that says what
+    its runs take. `executed` is the folder of executed notebooks.
+    """
+    pages = {
+        "claims.md": claims_page(judge_claims(Results(study, store, scale)), scale),
+        "status.md": status_page(study, store, scale, executed),
+    }
+    if "paper" in study.scales:
+        pages[PAPER_PAGE] = paper_costs(study)
+    for name, text in pages.items():
+        atomic_write(book / name, text)
+    return [book / name for name in pages]
+
+
+def claims_page(judged: Verdicts, scale: str) -> str:
+    """The claims board in Markdown."""
+    counts = Counter[str](item.verdict for item in judged)
+    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
+    lines = [
+        "# The claims board",
+        "",
+        "Every claim of the papers for which there is a source, and what our runs say to it "
+        f"(scale: {scale}). This page is generated from `papers/*/claims.yml` and the runs.",
+        "",
+        f"{len(judged)} claims: {tally}.",
+        "",
+        "A gap counts when it is larger than two pooled standard deviations, that is 2 s with "
+        f"{FORMULA}. *Within noise* means that no gap counts against the claim, and not every "
+        "gap that it needs counts for it. At lab scale data, model and schedule are not the "
+        "paper's: orders can be compared, absolute values cannot.",
+    ]
+    for paper in dict.fromkeys(item.claim.paper for item in judged):
+        lines += ["", f"## {_title(paper)}", ""]
+        rows = [
+            (
+                escape(item.claim.statement) + f" *[{escape(item.claim.source)}]*",
+                escape(item.published) or "an order, no numbers",
+                escape(item.ours) or "–",
+                f"**{item.verdict}**" + (" (stale)" if item.stale else ""),
+                f"[notebook]({item.notebook}.ipynb)" if item.notebook else "no table yet",
+            )
+            for item in judged
+            if item.claim.paper == paper
+        ]
+        lines += markdown_table(("claim", "published", "ours", "verdict", "shown in"), rows)
+    return "\n".join(lines) + "\n"
+
+
+def _title(paper: str) -> str:
+    words = paper.replace("-", " ")
+    return words.upper() if len(words) <= 4 else words.capitalize()
+
+
+def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> str:
+    """The status of runs and notebooks in Markdown."""
+    runs, notebooks = status_frame(study, store, scale), notebook_frame(executed)
+    counts = runs["state"].value_counts()
+    tally = ", ".join(f"{count} {state}" for state, count in counts.items())
+    lines = [
+        "# Status",
+        "",
+        f"Which runs this book stands on (scale: {scale}) and how its pages were executed. This "
+        "page is generated.",
+        "",
+        "## Runs",
+        "",
+        f"{len(runs)} runs: {tally or 'none'}; "
+        f"{duration(float(runs['seconds'].fillna(0).sum()))} of work in all.",
+        "",
+        *markdown_table(
+            ("part", "runs", "done", "time of those done", "time of the rest, expected"),
+            part_rows(part_costs(study, store, scale, runs)),
+        ),
+        "",
+        "Times are of one worker, which has one core; *N* workers share them.",
+        "",
+    ]
+    lines += markdown_table(
+        ("run", "state", "time", "peak memory (MiB)", "device", "commit", "date"),
+        [
+            (
+                f"{line['table']}/{line['row']}/seed-{line['seed']}",
+                line["state"] + (f": {escape(line['why'])}" if line["why"] else ""),
+                _shown(line["seconds"], duration),
+                _shown(line["peak_memory_mib"], "{:.0f}".format),
+                escape(line["device"]),
+                line["commit"],
+                line["date"],
+            )
+            for line in runs.to_dict("records")
+        ],
+    )
+    lines += ["", "## Notebooks", ""]
+    lines += markdown_table(
+        ("notebook", "state", "time", "scale", "date", "machine", "versions"),
+        [
+            (
+                line["notebook"],
+                line["state"],
+                _shown(line["seconds"], duration),
+                *(_shown(line[key], escape) for key in ("scale", "date", "machine", "versions")),
+            )
+            for line in notebooks.to_dict("records")
+        ],
+    )
+    return "\n".join(lines) + "\n"
+
+
+def paper_costs(study: Study) -> str:
+    """Tables of all runs at paper scale, whether they were done or not, and of their files."""
+    plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
+    works = [job.work for job in plan.jobs if job.work is not None]
+    head = ("steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights")
+    kept, training = plan.disk
+    parts = gpu_hours(study, plan).items()
+    lines = [
+        *markdown_table(
+            ("run", *head, "disk while it trains"),
+            [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs],
+        ),
+        "",
+        f"All {len(plan.jobs)} runs: {plan.gpu_seconds / 3600:,.0f} GPU hours, that is "
+        f"{duration(plan.gpu_seconds / GPUS)} on {GPUS} GPUs, one run after the other. "
+        f"{size(kept)} of weights stay, and {size(training)} more are needed while a run trains.",
+        "",
+        *markdown_table(
+            ("part", "runs with measured steps", "GPU hours"),
+            [(part, str(n), f"{hours:,.0f}") for part, (n, hours) in parts],
+        ),
+        *_unmeasured(plan),
+        "",
+        *_sources(works, read_step_times(study.root)),
+        "",
+        *_files(study, data_needs(study, plan)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(work: Work | None) -> tuple[str, ...]:
+    if work is None:
+        return ("–",) * 6
+    return (
+        f"{work.steps:,} x {work.images}",
+        _shown(work.gpu_seconds, lambda seconds: f"{seconds / 3600:,.0f}"),
+        _shown(work.gpu_seconds, lambda seconds: duration(seconds / GPUS)),
+        _shown(work.core_seconds, duration),
+        size(work.room.weights),
+        size(work.room.training),
+    )
+
+
+def _unmeasured(plan: Plan) -> list[str]:
+    """What a reader must know about rows whose own steps were not measured."""
+    missing = ", ".join(str(job.key) for job in plan.jobs if job.work is None)
+    without = f"Without training, or without a step that was measured: {escape(missing)}."
+    notes = [without] if missing else []
+    for job in plan.jobs:
+        if job.work is not None and job.work.differs:
+            near, what = escape(job.work.measured), ", ".join(job.work.differs)
+            notes.append(f"{escape(str(job.key))} by {near}: it differs in {what}.")
+    return ["", " ".join(notes)] if notes else []
+
+
+def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
+    """Where the times come from."""
+    machines = dict.fromkeys((step.machine, step.date) for step in steps)
+    sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
+    return [
+        *(f"- Measured on {date}: {escape(machine)}." for machine, date in machines),
+        *(f"- Time on a GPU, roughly: {escape(source)}." for source in sources),
+    ]
+
+
+def _files(study: Study, files: list[DataFile]) -> list[str]:
+    """The files that the runs read, with names as a reader has to lay them."""
+    folder, rows = data_folder(study.root), []
+    for file in files:
+        inside = file.path.is_relative_to(folder)
+        name = str(file.path.relative_to(folder)) if inside else f"torch's cache: {file.path.name}"
+        of = file.source
+        where = ("–", "–") if of is None else (size(of.unpacked), f"<{of.address}>")
+        rows.append((escape(name), *where))
+    return markdown_table(("file or folder", "on disk", "from"), rows)
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table; cells are Markdown already."""
+    body = [f"| {' | '.join(row)} |" for row in rows]
+    if not body:
+        return ["None."]
+    return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *body]
+
+
+def escape(text: str) -> str:
+    """`text` so that Markdown shows it as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|$^~" else letter for letter in text)
+
+
+def _shown(value: Any, form: Callable[[Any], str]) -> str:
+    """`form(value)`, or a dash where there is no value."""
+    return "–" if value is None or value == "" or pd.isna(value) else form(value)
