@@ -28,8 +28,7 @@ from record import RESULTS, record
 from shaken_boxes import shaken
 from torch import nn
 
-from wsisbook.plan.dry_run import DryRun, dry_runs
-from wsisbook.plan.dry_run_settings import DryRunOptions
+from wsisbook.plan.dry_run import DryRun, DryRunOptions, dry_runs
 from wsisbook.plan.step_times import StepTime, kind_of, read_step_times
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import Run, keys_of, resolve

@@ -31,6 +31,7 @@ from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import now, open_store
 from wsisbook.tables.cells import mean_std, metric_value
 from wsisbook.tables.claims import Verdicts, judge_claims
+from wsisbook.tables.plots import ap_against_cost, seed_dots
 from wsisbook.tables.tables import Results
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
 
     from wsislib.data.sample import Dataset
     from wsislib.labels.splits import Split
+
+__all__ = [
+    "RowResults", "StudyResults", "ap_against_cost", "notebook_provenance", "open_study",
+    "seed_dots",
+]  # fmt: skip
 
 # A notebook imports this module in its first cell, so that its clock is the notebook's.
 _OPENED = time.monotonic()

@@ -9,7 +9,7 @@ from tests.annotate.folder import make_folder
 from wsislib.annotate.assistant import SamAssistant, entry_of
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
-from wsislib.annotate.outlines import outline_of, outline_of_segmentation
+from wsislib.annotate.messages import outline_of, outline_of_segmentation
 from wsislib.data.images import read_image
 from wsislib.data.rle import decode_segmentation, encode_mask
 from wsislib.models.sam.sam_weights import load_tiny_sam

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.annotate.folder import SIZE, make_folder
+from wsislib.annotate.image_labels import ImageLabels
 from wsislib.annotate.label_file import LabelFile
-from wsislib.annotate.work import Work
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.sample import LabelKind
 
@@ -26,7 +26,7 @@ def opened(images: Path, names=NAMES) -> LabelFile:
     return LabelFile(images.parent / "labels.json", images, names)
 
 
-def boxed(labels: LabelFile, name: str, **more) -> Work:
+def boxed(labels: LabelFile, name: str, **more) -> ImageLabels:
     entry = {"id": labels.next_entry_id(), "category_id": 1, "bbox": [5, 6, 20, 10], **more}
     return labels.change(labels.work(name).with_entry(entry))
 

@@ -11,7 +11,6 @@ from wsislib.data.transforms import (
     horizontal_flip,
     large_scale_jitter,
     random_flip,
-    resize_short_side,
     resize_to,
     tight_boxes,
 )
@@ -138,21 +137,6 @@ def test_what_vanishes_is_dropped() -> None:
     assert small.label.categories.tolist() == [8]
     tags = Sample(torch.zeros(3, 40, 40), 1, Label(LabelKind.TAG, torch.tensor([7])))
     assert crop(tags, 30, 30, 5, 5).label.categories.tolist() == [7]
-
-
-@pytest.mark.parametrize(
-    ("size", "short", "longest", "wanted"),
-    [
-        ((480, 640), 800, 1333, (800, 1067)),
-        ((480, 960), 800, 1333, (667, 1333)),
-        ((960, 480), 800, 1333, (1333, 667)),
-        ((1000, 1000), 500, 400, (400, 400)),
-        ((1, 3000), 10, 30, (1, 30)),
-    ],
-)
-def test_short_side(size: tuple, short: int, longest: int, wanted: tuple) -> None:
-    sample = Sample(torch.zeros(3, *size), 1, Label(LabelKind.TAG, torch.tensor([0])))
-    assert tuple(resize_short_side(sample, short, longest).image.shape[1:]) == wanted
 
 
 @QUICK

@@ -1,4 +1,4 @@
-"""What each process of a team does in the test: torchrun ... team_run.py FOLDER CONFIG."""
+"""What each process of a group does in the test: torchrun ... team_run.py FOLDER CONFIG."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ from conftest import TinyDataset, tiny_model
 from wsislib.data.sample import Sample
 from wsislib.engine.batches import batches
 from wsislib.engine.config import TrainConfig
-from wsislib.engine.distributed import join_team
+from wsislib.engine.distributed import join_process_group
 from wsislib.engine.errors import NonFiniteLoss
 from wsislib.engine.train import fit
 
@@ -22,10 +22,10 @@ def main() -> None:
     torch.set_num_threads(1)
     said = {}
 
-    team = join_team(CPU)
+    group = join_process_group(CPU)
     model = tiny_model(norm=False, dropout=0.0)
-    batch = next(batches(TinyDataset(), config, rank=team.rank, world=team.world))
-    losses = team.wrap(model)
+    batch = next(batches(TinyDataset(), config, rank=group.rank, world=group.world))
+    losses = group.wrap(model)
     sum(losses(batch).values()).backward()
     said["gradients"] = {name: p.grad for name, p in model.named_parameters()}
     said["image_ids"] = [sample.image_id for sample in batch]
@@ -46,7 +46,7 @@ def main() -> None:
         )  # fmt: skip
     except NonFiniteLoss as error:
         said["error"] = (error.step, error.image_ids)
-    torch.save(said, folder / f"rank-{team.rank}.pt")
+    torch.save(said, folder / f"rank-{group.rank}.pt")
 
 
 if __name__ == "__main__":

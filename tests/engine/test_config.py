@@ -35,7 +35,7 @@ def test_digest_sees_what_matters_and_nothing_else() -> None:
     ("change", "message"),
     [
         ({"lr": 0.1}, "unknown key 'lr'"),
-        ({"learning_rte": 0.1}, "did you mean learning_rate"),
+        ({"learning_rte": 0.1}, "did you mean 'learning_rate'"),
         ({"batch_size": 0}, "batch_size is 0; use a whole number from 1"),
         ({"batch_size": 2.0}, "batch_size is 2.0"),
         ({"batch_size": True}, "batch_size is True"),

@@ -13,7 +13,7 @@ def test_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WSIS_DEVICE", "cpu")
     assert pick_device("auto") == torch.device("cpu")
     monkeypatch.setenv("WSIS_DEVICE", "tpu")
-    with pytest.raises(ValueError, match=r"WSIS_DEVICE 'tpu' is not to be had.*cpu"):
+    with pytest.raises(ValueError, match=r"WSIS_DEVICE 'tpu' is not available.*cpu"):
         pick_device()
     assert pick_device(torch.device("cpu")) == torch.device("cpu")
 

@@ -13,7 +13,7 @@ import torch
 from tests.numeric import close
 from wsislib.engine.batches import batches
 from wsislib.engine.config import TrainConfig
-from wsislib.engine.distributed import join_team
+from wsislib.engine.distributed import join_process_group
 from wsislib.engine.train import fit
 
 CONFIG = {"steps": 6, "batch_size": 4, "precision": "float32", "log_every": 1}
@@ -78,8 +78,8 @@ def test_one_process_writes_and_all_stop_together(said: tuple[Path, list[dict]])
 
 
 def test_alone_without_torchrun() -> None:
-    team = join_team(torch.device("cpu"))
-    assert (team.rank, team.world, team.leads) == (0, 1, True)
-    assert team.any(True)
-    assert not team.any(False)
-    assert team.gather("x") == ["x"]
+    group = join_process_group(torch.device("cpu"))
+    assert (group.rank, group.world, group.is_main) == (0, 1, True)
+    assert group.any(True)
+    assert not group.any(False)
+    assert group.gather("x") == ["x"]

@@ -11,14 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsislib.engine.evaluate import (
-    ApResult,
-    coco_ap,
-    coco_ap_reference,
-    export_results,
-    perfect_results,
-)
-from wsislib.engine.predict import encode_masks
+from tests.engine.coco_reference import coco_ap_reference, perfect_results
+from wsislib.engine.evaluate import ApResult, coco_ap
+from wsislib.engine.predict import encode_masks, export_results
 
 SIDE = 130  # large enough for all three sizes
 
@@ -184,7 +179,7 @@ def test_wrong_choices_are_refused() -> None:
         with pytest.raises(ValueError, match=r"indices 0\.\.4"):
             coco_ap(truth, results, categories=choice)
     for images in ([], [3]):
-        with pytest.raises(ValueError, match="images to judge"):
+        with pytest.raises(ValueError, match="images to evaluate"):
             coco_ap(truth, results, image_ids=images)
     with pytest.raises(ValueError, match="iou_type"):
         coco_ap(truth, results, iou_type="mask")  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from pathlib import Path
 def voc() -> dict[str, float | str]:
     """Labels and truth of both lists of the miniature that dry runs use."""
     from tests.golden.golden_numbers import exact
-    from wsisbook.plan.dry_run_voc import write_voc
+    from wsisbook.plan.dry_run_data import write_voc
     from wsislib.data.photographs.voc import VocDataset
 
     numbers: dict[str, float | str] = {}

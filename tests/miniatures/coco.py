@@ -10,6 +10,8 @@ import numpy as np
 from PIL import Image
 from pycocotools import mask as mask_api
 
+from wsisbook.plan.dry_run_data import coco_document, smooth_image
+
 HEIGHT, WIDTH = 32, 40
 CATEGORIES = ((3, "cat"), (17, "dog"), (90, "toothbrush"))
 # image id -> file; ids have gaps and are not in order.
@@ -83,38 +85,20 @@ def document() -> dict:
         33: (43, 3, [rectangle_polygon(10, 10, 11, 11)]),
         34: (44, 90, [rectangle_polygon(0, 0, 20, 16)]),
     }
-    annotations = []
+    annotations = {}
     for number, (image_id, category_id, segmentation) in shapes.items():
         rows, columns = np.nonzero(masks[number])
         x, y = int(columns.min()), int(rows.min())
-        box = [x, y, int(columns.max()) + 1 - x, int(rows.max()) + 1 - y]
-        annotations.append(
-            {
-                "id": number,
-                "image_id": image_id,
-                "category_id": category_id,
-                "iscrowd": int(number == 21),
-                "bbox": [float(value) for value in box],
-                "area": int(masks[number].sum()),
-                "segmentation": segmentation,
-            }
-        )
-    return {
-        "images": [
-            {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT}
-            for number, name in FILES.items()
-        ],
-        "annotations": annotations,
-        "categories": [{"id": number, "name": name} for number, name in CATEGORIES],
-    }
+        box = [float(x), float(y), float(columns.max() + 1 - x), float(rows.max() + 1 - y)]
+        area = int(masks[number].sum())
+        crowd = int(number == 21)
+        annotations[number] = (image_id, category_id, crowd, box, area, segmentation)
+    return coco_document(FILES, (WIDTH, HEIGHT), annotations, CATEGORIES)
 
 
 def pixels(image_id: int) -> np.ndarray:
     """The (H, W, 3) uint8 content that every image is made from."""
-    generator = np.random.default_rng(image_id)
-    # Smooth, so that JPEG keeps it nearly.
-    corners = generator.integers(0, 256, (3, 3, 3), dtype=np.uint8)
-    return np.array(Image.fromarray(corners).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR))
+    return np.array(smooth_image(np.random.default_rng(image_id), (WIDTH, HEIGHT), (3, 3)))
 
 
 def write_images(root: Path) -> None:

@@ -3,13 +3,13 @@
 Six COCO categories stand for the 80; `NAMES` are theirs. Boxes are known numbers.
 """
 
-import copy
 import json
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from wsisbook.plan.dry_run_data import genome_images, genome_objects
 from wsislib.data.visual_genome.dataset import VisualGenome
 
 NAMES = ("person", "tv", "dog", "traffic light", "hair drier", "orange")
@@ -85,40 +85,12 @@ LAYOUT = (*COCO, "dog.n.03", "orange.n.02", "sky.n.01", "tree.n.01")
 
 
 def image_data() -> list[dict]:
-    return [
-        {
-            "image_id": image_id,
-            "url": f"https://cs.stanford.edu/people/rak248/{folder}/{image_id}.png",
-            "width": WIDTH,
-            "height": HEIGHT,
-            "coco_id": coco_id,
-            "flickr_id": None,
-        }
-        for image_id, (folder, coco_id) in IMAGES.items()
-    ]
+    files = {image: (f"{folder}/{image}.png", coco) for image, (folder, coco) in IMAGES.items()}
+    return genome_images(files, (WIDTH, HEIGHT))
 
 
 def objects() -> list[dict]:
-    number = 100
-    records = []
-    for image_id, members in OBJECTS.items():
-        entries = []
-        for synsets, x, y, w, h in members:
-            number += 1
-            entries.append(
-                {
-                    "object_id": number,
-                    "x": x,
-                    "y": y,
-                    "w": w,
-                    "h": h,
-                    "names": [synset.split(".")[0] for synset in synsets],
-                    "synsets": copy.copy(synsets),
-                    "merged_object_ids": [],
-                }
-            )
-        records.append({"image_id": image_id, "objects": entries})
-    return records
+    return genome_objects(OBJECTS, first=101)
 
 
 def pixels(image_id: int) -> np.ndarray:

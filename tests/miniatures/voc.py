@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+
+from wsisbook.plan.dry_run_data import smooth_image, write_voc_image, write_voc_list
 
 HEIGHT, WIDTH = 30, 36
 SPLITS = {
@@ -43,31 +44,16 @@ def pictures(name: str) -> tuple[np.ndarray, np.ndarray]:
     return numbers, classes
 
 
-def save_index_picture(picture: np.ndarray, path: Path) -> None:
-    palette = np.random.default_rng(0).integers(0, 256, 768).tolist()
-    image = Image.frombytes("P", picture.shape[::-1], picture.tobytes())
-    image.putpalette(palette)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
-
-
 def write(root: Path, aug: bool = True) -> Path:
     """Write the devkit layout under `root`; returns the VOC2012 folder."""
     folder = root / "VOCdevkit" / "VOC2012"
-    lists = folder / "ImageSets" / "Segmentation"
-    lists.mkdir(parents=True)
-    (folder / "JPEGImages").mkdir()
     for split, names in SPLITS.items():
         if split == "trainaug" and not aug:
             continue
-        (lists / f"{split}.txt").write_text("\n".join(names) + "\n")
+        write_voc_list(folder, split, names)
         for name in names:
             generator = np.random.default_rng(int(name.replace("_", "")))
-            corners = generator.integers(0, 256, (3, 3, 3), dtype=np.uint8)
-            image = Image.fromarray(corners).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
-            image.save(folder / "JPEGImages" / f"{name}.jpg")
-            numbers, classes = pictures(name)
-            end = "Aug" if name == "2010_000100" else ""
-            save_index_picture(numbers, folder / f"SegmentationObject{end}" / f"{name}.png")
-            save_index_picture(classes, folder / f"SegmentationClass{end}" / f"{name}.png")
+            image = smooth_image(generator, (WIDTH, HEIGHT), (3, 3))
+            ending = "Aug" if name == "2010_000100" else ""
+            write_voc_image(folder, name, image, *pictures(name), ending)
     return folder

@@ -12,13 +12,13 @@ from wsisbook.cli import main
 from wsislib.engine.weights import read_meta, read_tensors
 from wsislib.models.assets import assets_folder, read_asset
 from wsislib.recipes.lab_backbone_recipe import mean_average_precision
-from wsislib.recipes.package_weights import NAMES, install, write_package_weights
+from wsislib.recipes.package_weights import NAMES, install_weights, write_package_weights
 
 
 def test_weights_are_written_installed_and_read_back(tmp_path: Path) -> None:
     model = nn.Linear(3, 2)
     path = write_package_weights(tmp_path / "run", "toy", model, {"recipe": {"steps": 3}})
-    install(tmp_path / "run", "toy", tmp_path / "package")
+    install_weights(tmp_path / "run", "toy", tmp_path / "package")
     tensors, manifest = read_asset("toy", tmp_path / "package")
     assert torch.equal(tensors["weight"], model.weight)
     assert manifest["recipe"] == {"steps": 3}
@@ -28,11 +28,11 @@ def test_weights_are_written_installed_and_read_back(tmp_path: Path) -> None:
 
 def test_what_is_not_there_or_damaged_is_not_installed(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"toy.safetensors is not there: training .* not ended"):
-        install(tmp_path, "toy", tmp_path / "package")
+        install_weights(tmp_path, "toy", tmp_path / "package")
     path = write_package_weights(tmp_path, "toy", nn.Linear(3, 2), {})
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"toy.safetensors: cut short or altered"):
-        install(tmp_path, "toy", tmp_path / "package")
+        install_weights(tmp_path, "toy", tmp_path / "package")
     assert not (tmp_path / "package").exists()
 
 

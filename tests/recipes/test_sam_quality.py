@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from wsisbook.part2.teacher_show import deepest, heads_table, meanings_table, quality_table
+from wsisbook.part2.teacher_show import heads_table, meanings_table, quality_table
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import MaskCandidates
-from wsislib.recipes.sam_quality import mask_iou, measure_teacher
+from wsislib.recipes.sam_quality import candidate_iou, measure_teacher
 
 
 def scene() -> Sample:
@@ -74,24 +74,16 @@ def test_meanings_tell_equal_candidates_from_different_ones() -> None:
     assert both["2"]["alike"] == pytest.approx((1 + 2 * 160 / 416) / 3, abs=1e-4)
 
 
-def test_mask_iou_is_intersection_over_union() -> None:
+def test_candidate_iou_is_intersection_over_union() -> None:
     masks = scene().label.masks
-    table = mask_iou(masks[None], masks)[0]  # (5, 5)
+    table = candidate_iou(masks[None], masks)[0]  # (5, 5)
     for i, one in enumerate(masks):
         for j, other in enumerate(masks):
             wanted = float((one & other).sum()) / float((one | other).sum())
             assert float(table[i, j]) == pytest.approx(wanted)
-    within = mask_iou(masks[None], masks[None])
+    within = candidate_iou(masks[None], masks[None])
     assert torch.equal(within[0], table)
-    assert float(mask_iou(torch.zeros(1, 1, 4, 4) > 0, torch.zeros(1, 4, 4) > 0)) == 0.0
-
-
-def test_the_deepest_pixel_is_inside_and_deep() -> None:
-    mask = torch.zeros(20, 30, dtype=torch.bool)
-    mask[3:10, 5:12] = True
-    assert deepest(mask).tolist() == [8.5, 6.5]
-    mask = torch.ones(5, 9, dtype=torch.bool)  # the image's edge is outside as well
-    assert deepest(mask)[1] == 2.5
+    assert float(candidate_iou(torch.zeros(1, 1, 4, 4) > 0, torch.zeros(1, 4, 4) > 0)) == 0.0
 
 
 def test_tables_hold_what_was_measured() -> None:

@@ -4,13 +4,11 @@ import errno
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
 from wsislib.viz import figure as figure_module
-from wsislib.viz.curves import Series, ap_against_cost, curves, history_curves, seed_dots
+from wsislib.viz.curves import Series, curves, history_curves
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, png_bytes, save_figure
 
 
@@ -45,33 +43,6 @@ def test_series_of_unequal_length_are_refused() -> None:
         curves([], "x", "y")
 
 
-def test_ap_against_cost_orders_points_by_cost() -> None:
-    points = pd.DataFrame(
-        {"name": ["boxes", "tags", "boxes"], "cost": [24, 5, 12], "ap": [40.0, 20.0, 30.0]}
-    )
-    figure = ap_against_cost(points)
-    drawn = [(list(c[0].get_xdata()), list(c[0].get_ydata())) for c in figure.axes[0].containers]
-    assert drawn == [([12, 24], [30, 40]), ([5], [20])]
-    assert figure.axes[0].get_xscale() == "log"
-    near = pd.DataFrame({"name": ["tags", "boxes"], "cost": [4998, 5004], "ap": [20.0, 30.0]})
-    assert ap_against_cost(near).axes[0].get_xlim() == (2499, 10008), "one budget looks like one"
-    with pytest.raises(ValueError, match=r"lack the columns \['ap'\]"):
-        ap_against_cost(points.drop(columns="ap"))
-
-
-def test_ap_is_drawn_against_images_too() -> None:
-    points = pd.DataFrame(
-        {"name": ["boxes"] * 3, "cost": [9, 12, 24], "images": [3, 1, 2], "ap": [30.0, 40.0, 20.0]}
-    )
-    axes = ap_against_cost(points, x="images").axes[0]
-    assert [list(c[0].get_xdata()) for c in axes.containers] == [[1, 2, 3]]
-    assert axes.get_xlabel() == "labelled images"
-    with pytest.raises(ValueError, match="x is 'hours'; it must be one of"):
-        ap_against_cost(points, x="hours")
-    with pytest.raises(ValueError, match=r"lack the columns \['images'\]"):
-        ap_against_cost(points.drop(columns="images"), x="images")
-
-
 def test_history_is_smoothed_by_the_mean_of_the_rows_before() -> None:
     rows = [{"step": step, "loss": float(step % 2)} for step in range(6)]
     assert lines_of(history_curves(rows, ["loss"]))["loss"][1] == [0, 1, 0, 1, 0, 1]
@@ -87,31 +58,6 @@ def test_history_is_smoothed_by_the_mean_of_the_rows_before() -> None:
         history_curves(rows, ["loss_mask"])
     with pytest.raises(ValueError, match="smooth is 0"):
         history_curves(rows, ["loss"], smooth=0)
-
-
-def test_every_seed_is_a_dot_and_a_row_without_runs_says_so() -> None:
-    figure = seed_dots({"agnostic": {"A": [20, 22], "B": [10, 14, 18]}, "specific": {}})
-    axes = figure.axes[0]
-    dots = [c.get_offsets() for c in axes.collections if len(c.get_offsets())]
-    assert sorted(len(offsets) for offsets in dots) == [2, 3]
-    means = sorted(one.get_xdata()[0] for one in axes.get_lines())
-    assert means == [14, 21]
-    assert [text.get_text() for text in axes.texts] == ["not run"]
-    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["agnostic", "specific"]
-    with pytest.raises(ValueError, match="no row has a metric"):
-        seed_dots({"specific": {}})
-
-
-def test_the_legend_of_seeds_stays_within_its_figure() -> None:
-    families = ("one token", "two tokens", "from the mask", "true prompt")
-    rows = {f"{'a rather long name of a row ' * 2}{f}": {f: [1.0, 2.0]} for f in families}
-    figure = seed_dots(rows)
-    figure.draw_without_rendering()
-    (legend,) = figure.legends
-    assert [text.get_text() for text in legend.get_texts()] == list(families)
-    box, page = legend.get_window_extent(), figure.bbox
-    assert page.x0 <= box.x0 and box.x1 <= page.x1 and box.y1 <= page.y1
-    assert box.y0 >= figure.axes[0].get_window_extent().y1 - 1
 
 
 def test_the_same_figure_is_saved_as_the_same_bytes(tmp_path: Path) -> None:
@@ -144,6 +90,6 @@ def test_a_full_disk_leaves_no_half_a_picture(tmp_path: Path, monkeypatch) -> No
 
 def test_nothing_is_left_open_and_no_setting_is_changed() -> None:
     before = dict(plt.rcParams)
-    png_bytes(seed_dots({"a": {"AP": np.arange(3.0).tolist()}}))
+    png_bytes(curves([Series("a", [1, 2], [3, 4])], "x", "y"))
     assert plt.get_fignums() == []
     assert dict(plt.rcParams) == before

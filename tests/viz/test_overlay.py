@@ -135,7 +135,7 @@ def test_weak_detections_are_left_out() -> None:
 
 def test_truth_stands_in_a_second_panel() -> None:
     figure = overlay(IMAGE, label(LabelKind.BOX), NAMES, truth=label(LabelKind.MASK))
-    assert [axes.get_title() for axes in figure.axes] == ["found", "truth"]
+    assert [axes.get_title() for axes in figure.axes] == ["prediction", "ground truth"]
     assert len(overlay(IMAGE, None, NAMES).axes) == 1
 
 

@@ -131,6 +131,6 @@ def student():
 @pytest.fixture(scope="module")
 def scene(student):
     """A scene of three objects in the student's categories."""
-    from wsisbook.part2.matching_show import scene_with, scenes_for
+    from wsisbook.part2.matching_trace import scene_with, scenes_for
 
     return scene_with(scenes_for(student, 7, 20), 3)

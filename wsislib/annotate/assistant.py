@@ -1,7 +1,7 @@
-"""A SAM beside the annotator: a click or a box becomes masks to choose from.
+"""A SAM for the annotator: a click or a box becomes masks to choose from.
 
-Kirillov et al., "Segment Anything" (2023), the use that the model was made for. What is chosen is
-a MASK for the file; whoever reads it should know that a SAM drew it, so the entry says so.
+Kirillov et al., "Segment Anything" (2023), the use that the model was made for. The chosen mask
+goes into the file with the note that a SAM drew it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from wsislib.data.rle import encode_mask, rle_area, rle_box
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Embedded, Teacher
 
-SAME = 0.95  # IoU above which two candidates are one to the eye
+SAME = 0.95  # IoU above which two candidates look alike
 
 
 @dataclass(frozen=True)
@@ -35,11 +35,11 @@ class Offer:
 
 
 class SamAssistant:
-    """A teacher that remembers the image that it looked at last."""
+    """A teacher that keeps the embedding of the last image."""
 
     def __init__(self, teacher: Teacher) -> None:
         self.teacher = teacher
-        self._looked_at: tuple[object, Embedded] | None = None
+        self._last: tuple[object, Embedded] | None = None
 
     def offers(
         self,
@@ -49,45 +49,44 @@ class SamAssistant:
         point: tuple[float, float] | None = None,
         box: tuple[float, float, float, float] | None = None,
     ) -> list[Offer]:
-        """Masks for a point or a box, the one that SAM trusts most first.
+        """Masks for a point (xy) or a box (xyxy) in pixels, the highest predicted IoU first.
 
         Args:
             image: (H, W, 3) uint8.
-            key: names the image; the same key again saves looking at it again.
+            key: names the image; the same key again reuses its embedding.
             point: xy in pixels.
             box: xyxy in pixels.
 
         Returns:
-            At most three, without empty ones and near twins.
+            At most three, without empty ones and near duplicates.
 
         Raises:
             ValueError: the prompt lies outside of the image or the box is empty.
         """
-        size = (image.shape[0], image.shape[1])
         if box is not None:
             prompts = Prompts(boxes=torch.tensor([box], dtype=torch.float32))
         else:
             prompts = Prompts(points=torch.tensor([point], dtype=torch.float32))
-        prompts.check(size)
+        prompts.check((image.shape[0], image.shape[1]))
         embedded = self._embedded(image, key)
-        found = self.teacher.candidates(embedded, [prompts])[0]
-        masks, scores = found.masks[0].cpu().numpy(), found.scores[0].tolist()
-        kept: list[Offer] = []
+        candidates = self.teacher.candidates(embedded, [prompts])[0]
+        masks, scores = candidates.masks[0].cpu().numpy(), candidates.scores[0].tolist()
+        offers: list[Offer] = []
         for index in np.argsort(scores)[::-1]:
             mask = masks[index]
-            if mask.any() and all(_iou(mask, other.mask) < SAME for other in kept):
-                kept.append(Offer(mask, float(scores[index])))
-        return kept
+            if mask.any() and all(_iou(mask, other.mask) < SAME for other in offers):
+                offers.append(Offer(mask, float(scores[index])))
+        return offers
 
     def _embedded(self, image: NDArray[np.uint8], key: object) -> Embedded:
-        if self._looked_at is None or self._looked_at[0] != key:
+        if self._last is None or self._last[0] != key:
             tensor = image_tensor(image).to(self.teacher.device)
-            self._looked_at = (key, self.teacher.embed([tensor]))
-        return self._looked_at[1]
+            self._last = (key, self.teacher.embed([tensor]))
+        return self._last[1]
 
 
 def entry_of(offer: Offer, teacher: str) -> dict[str, Any]:
-    """What a chosen offer puts into an entry: `segmentation`, `bbox`, `area` and who drew it."""
+    """Fields of an entry for a chosen offer: `segmentation`, `bbox`, `area`, `drawn_by`."""
     rle = encode_mask(offer.mask)
     box = list(rle_box(rle))
     return {"segmentation": rle, "bbox": box, "area": rle_area(rle), "drawn_by": f"SAM {teacher}"}

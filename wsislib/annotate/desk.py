@@ -1,9 +1,9 @@
-"""What happens at a labelling page, without the page: messages in, a picture and a view out."""
+"""A labelling page without the page: messages in, a picture and a view out."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,21 +12,24 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from wsislib.annotate.assistant import Offer, SamAssistant, entry_of
+from wsislib.annotate.image_labels import ImageLabels
 from wsislib.annotate.label_file import LabelFile
-from wsislib.annotate.messages import place_of, seconds_of, shown, with_time
-from wsislib.annotate.outlines import outline_of
-from wsislib.annotate.work import Work
+from wsislib.annotate.messages import geometry_of, outline_of, seconds_of, shown, with_time
 from wsislib.data.images import read_image, resolve_image
 from wsislib.data.photographs.coco_labels import clip_box, numbers
 from wsislib.viz.palette import colour
 
+ACTIONS = (
+    *("add", "ask", "choose", "remove", "rename", "finish", "reopen"),
+    *("undo", "redo", "go", "category"),
+)
 SHOWN_SIDE = 1600  # pixels; a larger picture is sent scaled down, its coordinates are not
 
 
 class Desk:
-    """One file of labels and the image that lies on the desk.
+    """One file of labels and the current image.
 
-    Every message is a mapping with `do` and what that needs; `seconds` says how long the
+    Every message is a mapping with `do` and what that needs, and `seconds`, the time that the
     annotator worked since the last one:
 
     | do | needs | |
@@ -35,60 +38,46 @@ class Desk:
     | ask | point or box | asks SAM; `view` has the offers |
     | choose | category, offer (index) | an offer becomes an entry |
     | remove, rename | entry; rename: category | |
-    | finish, reopen | | the image is, is not labelled to the end |
+    | finish, reopen | | the image is, is not completely labelled |
     | undo, redo | | |
     | go | to: file name, or "next", "previous", "unfinished" | |
     | category | name | one more |
 
-    What goes wrong stands in the view as `message`, and nothing has changed then.
+    After an error the view has it as `message`, and nothing has changed.
     """
 
     def __init__(self, labels: LabelFile, assistant: SamAssistant | None = None) -> None:
-        """Lay the first unfinished image on the desk."""
+        """Begin with the first unfinished image."""
         self.labels, self.assistant = labels, assistant
         self.message = ""
         self._offers: list[Offer] = []
         self._unreadable: dict[str, str] = {}
         self._index = 0
         self._pixels: NDArray[np.uint8] | None = None
-        self._actions: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "add": self._add,
-            "ask": self._ask,
-            "choose": self._choose,
-            "remove": self._remove,
-            "rename": self._rename,
-            "finish": self._finish,
-            "reopen": self._reopen,
-            "undo": self._undo,
-            "redo": self._redo,
-            "go": self._go,
-            "category": self._category,
-        }
-        self._lay(self._unfinished_from(0) or 0)
+        self._show(self._unfinished_from(0) or 0)
 
     @property
     def file_name(self) -> str:
-        """Of the image on the desk."""
+        """Of the current image."""
         return self.labels.files[self._index]
 
     def receive(self, message: Mapping[str, Any]) -> None:
-        """Do what a message says; what goes wrong is said in `view()`."""
+        """Act on a message; an error becomes the `message` of `view()`."""
         self.message = ""
         try:
-            action = self._actions.get(str(message.get("do")))
-            if action is None:
-                known = ", ".join(self._actions)
+            if message.get("do") not in ACTIONS:
+                known = ", ".join(ACTIONS)
                 raise ValueError(f"the page asked for {message.get('do')!r}; known are {known}")
-            action(message)
+            getattr(self, f"_{message['do']}")(message)
         except (ValueError, OSError) as error:
             self.message = str(error)
         except (KeyError, TypeError) as error:
             self.message = f"the page sent {dict(message)!r:.200}, which lacks or misuses {error}"
 
     def picture(self) -> bytes:
-        """The image on the desk as JPEG, at most `SHOWN_SIDE` pixels a side; empty if unreadable.
+        """The current image as JPEG, at most `SHOWN_SIDE` pixels a side; empty if unreadable.
 
-        Its pixels are upright as they are stored, which is what COCO's coordinates refer to.
+        EXIF orientation is not applied, as COCO's coordinates refer to the stored pixels.
         """
         if self._pixels is None:
             return b""
@@ -127,9 +116,9 @@ class Desk:
             "message": self.message or self._unreadable.get(self.file_name, ""),
         }
 
-    def _work(self) -> Work:
+    def _work(self) -> ImageLabels:
         if self._pixels is None:
-            raise ValueError(self._unreadable.get(self.file_name, "no image lies on the desk"))
+            raise ValueError(self._unreadable.get(self.file_name, "there is no current image"))
         high, wide = self._pixels.shape[:2]
         return self.labels.work(self.file_name, (wide, high))
 
@@ -138,7 +127,7 @@ class Desk:
         places = [key for key in ("point", "box", "polygons") if message.get(key)]
         if len(places) > 1:
             raise ValueError(f"an entry has one place, the page sent {' and '.join(places)}")
-        entry = {**self._head(message), **place_of(message, work)}
+        entry = {**self._head(message), **geometry_of(message, work)}
         self.labels.change(work.with_entry(entry))
         self._offers = []
 
@@ -181,7 +170,7 @@ class Desk:
     def _finish(self, message: Mapping[str, Any]) -> None:
         self.labels.change(with_time(replace(self._work(), finished=True), message))
         following = self._unfinished_from(self._index + 1)
-        self._lay(self._index if following is None else following)
+        self._show(self._index if following is None else following)
 
     def _reopen(self, message: Mapping[str, Any]) -> None:
         self.labels.change(with_time(replace(self._work(), finished=False), message))
@@ -195,14 +184,14 @@ class Desk:
     def _go(self, message: Mapping[str, Any]) -> None:
         count, to = len(self.labels.files), message["to"]
         if to == "unfinished":
-            found = self._unfinished_from(self._index + 1)
-            if found is None:
+            following = self._unfinished_from(self._index + 1)
+            if following is None:
                 raise ValueError("every image is labelled")
-            self._lay(found)
+            self._show(following)
         elif to in ("next", "previous"):
-            self._lay((self._index + (1 if to == "next" else -1)) % count)
+            self._show((self._index + (1 if to == "next" else -1)) % count)
         elif to in self.labels.files:
-            self._lay(self.labels.files.index(to))
+            self._show(self.labels.files.index(to))
         else:
             raise ValueError(f"there is no image {to!r}")
 
@@ -210,9 +199,9 @@ class Desk:
         self.labels.add_category(str(message["name"]))
 
     def _follow(self, file_name: str | None) -> None:
-        """Lay the image on the desk in which something was changed."""
+        """Show the image in which something was changed."""
         if file_name is not None:
-            self._lay(self.labels.files.index(file_name))
+            self._show(self.labels.files.index(file_name))
 
     def _head(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Of a new entry: number, category and time."""
@@ -221,20 +210,20 @@ class Desk:
         return {**head, "seconds": seconds_of(message)}
 
     def _known(self, category_id: object) -> int:
-        for category in self.labels.categories:
-            if category.id == category_id:
-                return category.id
-        raise ValueError("choose a category first")
+        ids = [category.id for category in self.labels.categories]
+        if category_id not in ids:
+            raise ValueError("choose a category first")
+        return ids[ids.index(category_id)]  # type: ignore[arg-type]
 
     def _unfinished_from(self, start: int) -> int | None:
-        """The first image at or after `start`, round the end, that is not labelled to the end."""
+        """The first unfinished image at or after `start`, cyclically; None if all are finished."""
         files, count = self.labels.files, len(self.labels.files)
         order = [(start + step) % count for step in range(count)]
         waiting = (i for i in order if not self.labels.finished(files[i]))
         return next((i for i in waiting if files[i] not in self._unreadable), None)
 
-    def _lay(self, index: int) -> None:
-        """Take another image; one that cannot be read lies there with the reason."""
+    def _show(self, index: int) -> None:
+        """Take another image; of one that cannot be read the view has the reason."""
         self._index, self._offers, self._pixels = index, [], None
         name = self.file_name
         try:

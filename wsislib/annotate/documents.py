@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wsislib.annotate.work import Entry, Work
+from wsislib.annotate.image_labels import Entry, ImageLabels
 from wsislib.data.photographs.coco_labels import numbers
-from wsislib.data.photographs.validate_report import Report
+from wsislib.data.photographs.validate_report import Report, require_trainable
 from wsislib.data.photographs.validate_structure import check_structure, read_document
 from wsislib.data.rle import checked_rle
 
@@ -16,19 +16,14 @@ _IMAGE_KEYS = ("id", "file_name", "width", "height", "seconds")
 
 
 def read_labels(path: Path) -> dict[str, Any]:
-    """The document at `path`, with its drafts as good as its labels.
-
-    Raises:
-        ValueError: it is broken; lists every fault.
-    """
+    """The document at `path`; raises ValueError listing every fault, also of its drafts."""
     document, problems = read_document(path)
     if document is not None:
         drafts = document.get("drafts", [])
         whole = {**document, **_with_drafts(document, drafts)} if _are_drafts(drafts) else document
         problems = [p for p in check_structure(whole, path) if p.code != "no-images"]
-    report = Report.of(str(path), problems)
-    if document is None or not report.may_train:
-        raise ValueError(report.text())
+    require_trainable(Report.of(str(path), problems))
+    assert document is not None  # else there is a problem
     if not _are_drafts(document.get("drafts", [])):
         raise ValueError(
             f"{path}: 'drafts' must be a list of image records, each with a list of 'annotations'; "
@@ -39,7 +34,7 @@ def read_labels(path: Path) -> dict[str, Any]:
     return document
 
 
-def _require_places(work: Work, path: Path) -> None:
+def _require_places(work: ImageLabels, path: Path) -> None:
     """Raise ValueError, naming the entry, where the place of one cannot be drawn."""
     for entry in work.entries:
         try:
@@ -55,7 +50,7 @@ def _require_places(work: Work, path: Path) -> None:
             ) from None
 
 
-def works_of(document: dict[str, Any]) -> dict[str, Work]:
+def works_of(document: dict[str, Any]) -> dict[str, ImageLabels]:
     """What a sound document says of each image."""
     by_image: dict[int, list[Entry]] = {}
     for annotation in document.get("annotations", []):
@@ -66,7 +61,9 @@ def works_of(document: dict[str, Any]) -> dict[str, Work]:
     return {work.file_name: work for work in works}
 
 
-def document_of(works: Sequence[Work], categories: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def document_of(
+    works: Sequence[ImageLabels], categories: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     """The COCO document of `works`: finished ones as images, the others as drafts."""
     done = [work for work in works if work.finished]
     drafts = [
@@ -103,10 +100,10 @@ def _with_drafts(document: dict[str, Any], drafts: list[dict[str, Any]]) -> dict
     return {"images": [*images, *drafts], "annotations": [*annotations, *more]}
 
 
-def _work(record: dict[str, Any], entries: Sequence[Entry], finished: bool) -> Work:
+def _work(record: dict[str, Any], entries: Sequence[Entry], finished: bool) -> ImageLabels:
     other = {k: v for k, v in record.items() if k not in (*_IMAGE_KEYS, "annotations")}
     seconds = record.get("seconds", 0.0)
-    return Work(
+    return ImageLabels(
         file_name=record["file_name"],
         width=record["width"],
         height=record["height"],
@@ -118,6 +115,6 @@ def _work(record: dict[str, Any], entries: Sequence[Entry], finished: bool) -> W
     )
 
 
-def _record(work: Work) -> dict[str, Any]:
+def _record(work: ImageLabels) -> dict[str, Any]:
     facts = {"id": work.id, "file_name": work.file_name, "width": work.width, "height": work.height}
     return {**facts, **work.record, **({"seconds": work.seconds} if work.seconds else {})}

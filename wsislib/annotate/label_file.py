@@ -1,8 +1,8 @@
-"""The COCO file that is being labelled: written wholly after every change, each change undoable.
+"""The COCO file that is being labelled: written atomically after every change, with undo.
 
-Only finished images stand under `images` and `annotations`, since a model learns from an image
-there that it holds nothing but what is labelled. What is labelled of the others waits under
-`drafts`, which other readers of COCO files leave alone.
+Only finished images stand under `images` and `annotations`, since a model learns that such an
+image holds nothing else. The labels of the others are under `drafts`, which other readers of COCO
+files ignore.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from wsislib.annotate.documents import document_of, read_labels, works_of
-from wsislib.annotate.work import Work
+from wsislib.annotate.image_labels import ImageLabels
 from wsislib.atomic import atomic_write
 from wsislib.data.folder import find_images
 from wsislib.data.images import probe_image, resolve_image
 from wsislib.data.sample import Category
+
+Change = tuple[ImageLabels, ImageLabels]  # of one image: before and after
 
 
 class LabelFile:
@@ -29,15 +31,14 @@ class LabelFile:
         path: of the COCO file.
         image_root: the folder of images.
         categories: what can be labelled, in the order of the file.
-        files: images that lie in the folder, by name, then others that the file names; each as
-            `file_name` says it.
+        files: `file_name` of the images in the folder, sorted, then others that the file has.
     """
 
     def __init__(self, path: str | Path, image_root: str | Path, names: Sequence[str] = ()) -> None:
-        """Open the file, or begin one; nothing is written before the first change.
+        """Open the file, which need not exist; nothing is written before the first change.
 
         Args:
-            path: of the COCO file, which need not exist.
+            path: of the COCO file.
             image_root: the folder that `file_name` is relative to.
             names: of categories; those that the file lacks are added.
 
@@ -58,31 +59,27 @@ class LabelFile:
         self._works = works_of(document)
         inside = [found.name for found in find_images([self.image_root])]
         self.files = tuple(dict.fromkeys([*inside, *self._works]))
-        self._past: list[tuple[Work, Work]] = []
-        self._undone: list[tuple[Work, Work]] = []
+        self._past: list[Change] = []
+        self._undone: list[Change] = []
 
     @property
     def categories(self) -> tuple[Category, ...]:
         """What can be labelled."""
         return tuple(Category(record["id"], record["name"]) for record in self._category_records)
 
-    def work(self, file_name: str, size: tuple[int, int] | None = None) -> Work:
-        """What is labelled of an image so far.
-
-        Args:
-            file_name: of the image.
-            size: (width, height) of it in pixels, where that is known; None reads the image.
+    def work(self, file_name: str, size: tuple[int, int] | None = None) -> ImageLabels:
+        """The labels of an image so far; `size` is (width, height), None reads the image.
 
         Raises:
             ValueError: the name leads out of the folder, the image cannot be read, or it is not
-                of the size that the file says.
+                of the size that the file has.
         """
         if size is None:
             facts = probe_image(resolve_image(self.image_root, file_name))
             size = facts.width, facts.height
         known = self._works.get(file_name)
         if known is None:
-            return Work(file_name, *size)
+            return ImageLabels(file_name, *size)
         if (known.width, known.height) != size:
             raise ValueError(
                 f"{self.path}, image {known.id}: {file_name} has {size[0]} x {size[1]} pixels, its "
@@ -92,63 +89,60 @@ class LabelFile:
         return known
 
     def finished(self, file_name: str) -> bool:
-        """Whether an image is labelled to the end."""
+        """Whether an image is completely labelled."""
         known = self._works.get(file_name)
         return known is not None and known.finished
 
     def begun(self, file_name: str) -> bool:
-        """Whether anything is labelled of an image, or known about it."""
+        """Whether the file has an image, finished or not."""
         return file_name in self._works
 
-    def all_works(self) -> list[Work]:
+    def all_works(self) -> list[ImageLabels]:
         """Every image of the file, finished or not, in the order of their numbers."""
         return sorted(self._works.values(), key=lambda work: work.id)
 
     def next_entry_id(self) -> int:
         """A number that no entry has had since the file was opened."""
-        seen = [*self._works.values(), *(work for pair in self._past for work in pair)]
-        seen += [work for pair in self._undone for work in pair]
+        undoable = [work for pair in (*self._past, *self._undone) for work in pair]
+        seen = [*self._works.values(), *undoable]
         return 1 + max((entry["id"] for work in seen for entry in work.entries), default=0)
 
-    def change(self, work: Work) -> Work:
-        """Put what is labelled of an image in the place of what was, and write the file.
-
-        Returns:
-            The same, numbered.
+    def change(self, work: ImageLabels) -> ImageLabels:
+        """Replace the labels of an image, and write the file; returns them, numbered.
 
         Raises:
             OSError: the file cannot be written; everything stays as it was.
-            ValueError: someone else has written the file since it was read.
+            ValueError: another program has written the file since it was read.
         """
         old = self._works.get(work.file_name)
         number = 1 + max((known.id for known in self._works.values()), default=0)
         new = replace(work, id=work.id or (old.id if old else number))
-        before = old or Work(work.file_name, work.width, work.height, id=new.id)
+        before = old or ImageLabels(work.file_name, work.width, work.height, id=new.id)
         self._put(new)
         self._past.append((before, new))
         self._undone.clear()
         return new
 
     def undo(self) -> str | None:
-        """Take back the last change; the name of its image, None where there is none."""
+        """Undo the last change; the name of its image, None where there is none."""
         return self._step(self._past, self._undone, 0)
 
     def redo(self) -> str | None:
-        """Do again what was taken back; the name of its image, None where there is nothing."""
+        """Redo what was undone; the name of its image, None where there is nothing."""
         return self._step(self._undone, self._past, 1)
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is a change to take back."""
+        """Whether there is a change to undo."""
         return bool(self._past)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is a change to do again."""
+        """Whether there is a change to redo."""
         return bool(self._undone)
 
     def add_category(self, name: str) -> Category:
-        """One category more, and write the file.
+        """Add a category, and write the file.
 
         Raises:
             OSError, ValueError: as `change`; the name is empty or taken.
@@ -165,7 +159,10 @@ class LabelFile:
         return self.categories[-1]
 
     def _step(
-        self, source: list[tuple[Work, Work]], target: list[tuple[Work, Work]], side: int
+        self,
+        source: list[Change],
+        target: list[Change],
+        side: int,
     ) -> str | None:
         if not source:
             return None
@@ -174,12 +171,12 @@ class LabelFile:
         target.append(source.pop())
         return pair[side].file_name
 
-    def _put(self, work: Work) -> None:
+    def _put(self, work: ImageLabels) -> None:
         """Keep `work` and write the file; where that fails, neither."""
         before = dict(self._works)
         self._works[work.file_name] = work
         if not (work.entries or work.finished or work.seconds):
-            del self._works[work.file_name]  # as if it had never been looked at
+            del self._works[work.file_name]  # as if it had never been opened
         try:
             self._write()
         except (OSError, ValueError):
@@ -215,7 +212,4 @@ class LabelFile:
 
 def _digest(path: Path) -> str:
     """Of the file's bytes; empty where there is none."""
-    try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
-    except FileNotFoundError:
-        return ""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else ""

@@ -1,4 +1,4 @@
-"""What labelling cost the one who labelled: seconds, and prices from them."""
+"""Measured labelling times, and prices from them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from wsislib.labels.prices import Prices
 def measured_seconds(labels: LabelFile) -> pd.DataFrame:
     """Seconds that each kind of label took, over the finished images.
 
-    An image that was labelled in one kind only counts, with all the time that was spent on it:
-    looking and correcting belong to the price. Images without a measured time are left out.
+    Only images with one kind of label count, with all time spent on them: looking and correcting
+    belong to the price. Images without a measured time are left out.
 
     Returns:
         One row for each kind that was measured, index its name: `images`, `entries`, `seconds`

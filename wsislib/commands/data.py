@@ -39,13 +39,13 @@ def check(
             report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
-    from wsislib.data.photographs.mend import curable
+    from wsislib.data.photographs.repair import repairable
 
     report = _report(path, images, kind, least, split)
     if mend is not None:
         report = _mended(report, mend, path, images, kind, least)
     print(report.to_json() if json else report.text())
-    if mend is None and report.source.endswith(".json") and curable(report):
+    if mend is None and report.source.endswith(".json") and repairable(report):
         print("--mend COPY.json writes a copy without the faulty annotations", file=sys.stderr)
     return 0 if report.may_train else 1
 
@@ -78,17 +78,17 @@ def _mended(
     report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
 ) -> Report:
     """Write the mended copy and report on it; the same report where nothing can be mended."""
-    from wsislib.data.photographs.mend import curable, write_mended
+    from wsislib.data.photographs.repair import repairable, write_repaired
 
     if not report.source.endswith(".json"):
         raise ValueError(f"{path}: --mend is for a COCO JSON file")
     source = Path(report.source)
-    left_out = write_mended(source, report, target)
+    left_out = write_repaired(source, report, target)
     if left_out == 0:
         print(f"{source}: no annotation to leave out; {target} was not written", file=sys.stderr)
         return report
-    for problem in curable(report):
-        print(f"left out: {problem.place()}: {problem.message}", file=sys.stderr)
+    for problem in repairable(report):
+        print(f"left out: {problem.where()}: {problem.message}", file=sys.stderr)
     print(f"{target}: written without {left_out} annotations", file=sys.stderr)
     return _report(target, images or source.parent / "images", kind, least, None)
 

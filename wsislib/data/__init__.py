@@ -1,4 +1,9 @@
-"""From files or a seed to samples."""
+"""From files or a seed to samples.
+
+`sample` holds the data contract; `transforms` moves a sample, `images` and `folder` read
+photographs, `rle` reads and writes masks. Data sets are in `world` (drawn), `photographs` (COCO,
+PASCAL VOC) and `visual_genome`.
+"""
 
 from wsislib.data.sample import Category, Dataset, Detections, Label, LabelKind, Model, Sample
 

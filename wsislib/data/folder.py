@@ -18,10 +18,10 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     Raises:
         ValueError: a place does not exist, a folder holds no image, or nothing is left.
     """
-    found = [file for place in places for file in _images_at(place)]
-    if not found:
+    files = [file for place in places for file in _images_at(place)]
+    if not files:
         raise ValueError("no image was named; give image files or folders of them")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
 def _images_at(place: Path) -> Iterator[Path]:
@@ -39,12 +39,9 @@ def _images_at(place: Path) -> Iterator[Path]:
 
 
 class ImageFolder:
-    """Unlabelled images behind the data set protocol; every label is an empty TAG label.
+    """Unlabelled image files as a data set; every label is an empty TAG label.
 
-    Args:
-        files: image files.
-        categories: of the model that will look at them.
-        ids: image id per file; 1, 2, ... where not given.
+    `categories` are those of the model, `ids` the image id per file (1, 2, ... if not given).
     """
 
     def __init__(

@@ -25,7 +25,7 @@ class ImageReadError(ValueError):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What a photograph turned out to be: stored size in pixels and EXIF orientation 1..8."""
+    """Stored size of a photograph in pixels and its EXIF orientation 1..8."""
 
     width: int
     height: int
@@ -33,11 +33,7 @@ class ImageFacts:
 
 
 def resolve_image(root: Path, file_name: object) -> Path:
-    """Where an image lies, for a `file_name` that is not trusted.
-
-    Args:
-        root: the image folder.
-        file_name: what the annotation file says, relative to `root`.
+    """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
     Raises:
         ValueError: `file_name` is no text, or leads out of `root` (by `..`, an absolute path or
@@ -58,14 +54,11 @@ def resolve_image(root: Path, file_name: object) -> Path:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Pixels of a photograph as they are stored.
+    """Pixels of a photograph as they are stored, (H, W, 3) uint8 RGB.
 
     EXIF orientation is not applied: the sizes and coordinates of COCO and VOC annotations refer
     to the stored pixels. Grey, palette and CMYK become RGB, alpha is dropped, 16-bit grey keeps
     its upper 8 bits.
-
-    Returns:
-        (H, W, 3) uint8 RGB.
 
     Raises:
         ImageReadError: missing, no image, truncated, too large, or in a mode without a plain
@@ -75,11 +68,7 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
 
 def probe_image(path: Path) -> ImageFacts:
-    """Read a whole photograph, so that a truncated one is found, and say its size.
-
-    Raises:
-        ImageReadError: see `read_image`.
-    """
+    """Size and orientation of a photograph, read completely; raises as `read_image`."""
     array, orientation = _read(path)
     return ImageFacts(width=array.shape[1], height=array.shape[0], orientation=orientation)
 

@@ -1,10 +1,9 @@
-"""Moves of an image together with its label, as pure functions.
+"""Transforms of an image together with its label, as pure functions.
 
 Coordinates are continuous: pixel (i, j) covers [j, j+1) x [i, i+1), its centre lies at +0.5.
 Randomness comes from the generator that the caller passes. An entry whose mask, box or point
-vanishes under a move is dropped with all its fields; tags are never dropped, since a tag says
-nothing about where its object lies. A teacher's candidates move exactly as masks do; one that
-becomes empty stays, since it is no truth.
+vanishes is dropped with all its fields; tags, which have no location, never are. A teacher's
+candidates are transformed as masks are; one that becomes empty stays, since it is no ground truth.
 """
 
 from __future__ import annotations
@@ -75,16 +74,6 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     candidates = _moved(label.candidates, lambda masks: masks[:, :, rows][..., columns])
     moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
     return replace(sample, image=image, label=_without_vanished(moved))
-
-
-def resize_short_side(sample: Sample, short: int, longest: int) -> Sample:
-    """Scale so that the short side has `short` pixels, the long one at most `longest`.
-
-    Aspect ratio is kept up to rounding; the rule of Detectron's `SCALES` and `MAX_SIZE`.
-    """
-    height, width = sample.image.shape[1:]
-    factor = min(short / min(height, width), longest / max(height, width))
-    return resize_to(sample, *_scaled(height, width, factor))
 
 
 def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample:
@@ -159,14 +148,7 @@ def large_scale_jitter(
 
 
 def tight_boxes(masks: Tensor) -> Tensor:
-    """Boxes around masks, in pixel edges.
-
-    Args:
-        masks: (K, H, W) bool.
-
-    Returns:
-        (K, 4) float32 xyxy; all 0 where a mask is empty.
-    """
+    """Boxes around masks (K, H, W), in pixel edges: (K, 4) float32 xyxy, all 0 if empty."""
     sides = []
     for filled in (masks.any(dim=1), masks.any(dim=2)):  # (K, W), (K, H)
         size = filled.shape[1]
@@ -198,7 +180,7 @@ def _is(label: Label, kind: LabelKind) -> Tensor:
 
 
 def _reaches(label: Label, kind: LabelKind) -> Tensor:
-    """(K,) bool: which entries are of `kind` or dearer."""
+    """(K,) bool: which entries are of `kind` or more expensive."""
     return label.entry_kinds >= int(kind)
 
 

@@ -1,4 +1,4 @@
-"""Everything a training run needs to go on: written whole, kept twice, checked when read.
+"""Checkpoints: all that a training run needs to resume, written atomically, checked when read.
 
 A checkpoint is `step-<n>.safetensors` (model and optimiser tensors) with `step-<n>.json` (step,
 config, data, clock, checksums). Generators and the sampler need no place in it: they follow from
@@ -35,7 +35,7 @@ from wsislib.engine.weights import (
 __all__ = ["Progress", "load_newest", "load_weights", "save_checkpoint", "save_weights"]
 
 _NAME = re.compile(r"step-(\d+)\.(?:safetensors|json)")
-_KEPT = 2
+_CHECKPOINTS = 2  # that stay on disk
 
 
 @dataclass
@@ -77,15 +77,10 @@ def save_checkpoint(
 ) -> Path:
     """Write a checkpoint into `folder`, then drop all but the newest two.
 
-    Args:
-        folder: the run's `checkpoints` folder.
-        model: its whole state dict is kept, buffers included.
-        optimiser: its state is kept by parameter name.
-        progress: kept as it stands.
-        run: what must be the same to go on (config, data); compared entry by entry on loading.
+    `run` holds what must be the same to resume (config, data), compared entry by entry on loading.
 
     Raises:
-        OSError: names the file; the checkpoints that were there before stay good.
+        OSError: names the file; earlier checkpoints stay good.
     """
     path = folder / f"step-{progress.step}.safetensors"
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
@@ -111,10 +106,8 @@ def load_newest(
 ) -> Progress | None:
     """Put the newest good checkpoint of `folder` into `model` and `optimiser`.
 
-    A damaged or unfinished checkpoint is passed over with a `CheckpointWarning` that names it.
-
-    Returns:
-        How far the run had come; None where there is no good checkpoint.
+    A damaged or unfinished checkpoint is skipped with a `CheckpointWarning` that names it. Returns
+    how far the run had come; None where there is no good checkpoint.
 
     Raises:
         ValueError: a checkpoint is good but belongs to another model or another `run`; names the
@@ -166,7 +159,7 @@ def _optimiser_state(model: nn.Module, optimiser: torch.optim.Optimizer) -> dict
 
 
 def _names(model: nn.Module, optimiser: torch.optim.Optimizer) -> list[str]:
-    """The model's names of the optimiser's parameters, in the order of its state dict."""
+    """Names of the optimiser's parameters, in the order of its state dict."""
     by_identity = {id(parameter): name for name, parameter in model.named_parameters()}
     return [by_identity[id(p)] for group in optimiser.param_groups for p in group["params"]]
 
@@ -196,10 +189,10 @@ def _steps(folder: Path) -> set[int]:
 
 
 def _prune(folder: Path, newest: int) -> None:
-    """Keep the newest two checkpoints; what is newer than the one just written is a dead branch."""
+    """Keep the newest two checkpoints; newer ones than that just written are of an older run."""
     good = [s for s in _steps(folder) if s <= newest and sidecar(_tensors(folder, s)).exists()]
-    kept = set(sorted(good)[-_KEPT:])
-    for step in _steps(folder) - kept:
+    newest_good = set(sorted(good)[-_CHECKPOINTS:])
+    for step in _steps(folder) - newest_good:
         with contextlib.suppress(OSError):
             sidecar(_tensors(folder, step)).unlink(missing_ok=True)
             _tensors(folder, step).unlink(missing_ok=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
+
+from wsislib.strict import did_you_mean
 
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["step", "cosine"]
@@ -17,25 +18,7 @@ Precision = Literal["bf16", "float32"]
 # These change how often something is written or how the work is spread, never a weight.
 _WITHOUT_EFFECT = ("checkpoint_every", "workers")
 _MAY_BE_ZERO = ("steps", "warmup_steps", "workers", "seed")
-_COUNTS = (
-    "steps",
-    "batch_size",
-    "warmup_steps",
-    "seed",
-    "checkpoint_every",
-    "log_every",
-    "workers",
-)
-_NUMBERS = (
-    "learning_rate",
-    "momentum",
-    "weight_decay",
-    "bias_lr_factor",
-    "warmup_factor",
-    "decay_factor",
-    "clip_norm",
-)
-_CHOICES = {"optimiser": Optimiser, "schedule": Schedule, "precision": Precision}
+_CHOICES = {"Optimiser": Optimiser, "Schedule": Schedule, "Precision": Precision}
 
 
 @dataclass(frozen=True)
@@ -98,24 +81,22 @@ class TrainConfig:
     lr_factors: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            _check_count(name, getattr(self, name))
-        for name in _NUMBERS:
-            _check_number(name, getattr(self, name))
-        for name, choice in _CHOICES.items():
-            if getattr(self, name) not in get_args(choice):
-                allowed = " or ".join(repr(value) for value in get_args(choice))
-                raise ValueError(f"train config: {name} is {getattr(self, name)!r}; use {allowed}")
-        for name in ("flip", "decay_norms"):
-            if not isinstance(getattr(self, name), bool):
-                value = getattr(self, name)
+        for entry in fields(self):  # their types are text, as annotations are not evaluated here
+            name, value = entry.name, getattr(self, entry.name)
+            if entry.type == "int":
+                _check_count(name, value)
+            elif entry.type == "float":
+                _check_number(name, value)
+            elif entry.type == "bool" and not isinstance(value, bool):
                 raise ValueError(f"train config: {name} is {value!r}; use true or false")
+            elif entry.type in _CHOICES and value not in get_args(_CHOICES[str(entry.type)]):
+                allowed = " or ".join(map(repr, get_args(_CHOICES[str(entry.type)])))
+                raise ValueError(f"train config: {name} is {value!r}; use {allowed}")
         for step in self.decay_steps:
             _check_count("decay_steps", step)
-        for name, weight in self.loss_weights.items():
-            _check_number(f"loss_weights[{name!r}]", weight)
-        for prefix, factor in self.lr_factors.items():
-            _check_number(f"lr_factors[{prefix!r}]", factor)
+        for name in ("loss_weights", "lr_factors"):
+            for key, value in getattr(self, name).items():
+                _check_number(f"{name}[{key!r}]", value)
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> TrainConfig:
@@ -128,17 +109,11 @@ class TrainConfig:
         known = [entry.name for entry in fields(cls)]
         for key in mapping:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=3)
-                hint = (
-                    f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
-                )
-                raise ValueError(f"train config: unknown key {key!r}; {hint}")
+                raise ValueError(f"train config: unknown key {key!r}{did_you_mean(key, known)}")
         if "steps" not in mapping:
             raise ValueError("train config: 'steps' is missing; say how many steps to train")
-        values = dict(mapping)
-        if isinstance(values.get("decay_steps"), list):
-            values["decay_steps"] = tuple(values["decay_steps"])
-        return cls(**values)
+        decay_steps = tuple(mapping.get("decay_steps", ()))  # YAML has lists only
+        return cls(**{**mapping, "decay_steps": decay_steps})
 
     def to_dict(self) -> dict[str, Any]:
         """The config as JSON-ready values; `from_dict` gives it back."""
@@ -165,9 +140,9 @@ class TrainConfig:
 
 
 def _check_count(name: str, value: object) -> None:
-    least = 0 if name in _MAY_BE_ZERO else 1
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"train config: {name} is {value!r}; use a whole number from {least}")
+    minimum = 0 if name in _MAY_BE_ZERO else 1
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ValueError(f"train config: {name} is {value!r}; use a whole number from {minimum}")
 
 
 def _check_number(name: str, value: object) -> None:

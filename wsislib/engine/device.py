@@ -23,25 +23,25 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
     Raises:
         ValueError: no such device here; says which there are.
     """
-    source, wanted = "device", str(name)
-    if wanted == "auto":
-        source, wanted = "WSIS_DEVICE", os.environ.get("WSIS_DEVICE", "").strip() or "auto"
-    if wanted == "auto":
-        wanted = available_devices()[0]
+    source, chosen = "device", str(name)
+    if chosen == "auto":
+        source, chosen = "WSIS_DEVICE", os.environ.get("WSIS_DEVICE", "").strip() or "auto"
+    if chosen == "auto":
+        chosen = available_devices()[0]
     try:
-        device = torch.device(wanted)
+        device = torch.device(chosen)
     except RuntimeError:
         device = torch.device("meta")  # no such name: refused below with the others
     if device.type not in available_devices():
         raise ValueError(
-            f"{source} {wanted!r} is not to be had here; available: "
+            f"{source} {chosen!r} is not available here; there is: "
             f"{', '.join(available_devices())} (or auto)"
         )
-    if wanted == "cuda":
+    if chosen == "cuda":
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     if device.type == "cuda" and device.index >= torch.cuda.device_count():
         raise ValueError(
-            f"{source} {wanted!r}: this machine has {torch.cuda.device_count()} GPU(s), "
+            f"{source} {chosen!r}: this machine has {torch.cuda.device_count()} GPU(s), "
             "counted from 0; start fewer processes or choose another GPU"
         )
     return device
@@ -49,12 +49,8 @@ def pick_device(name: str | torch.device = "auto") -> torch.device:
 
 def available_devices() -> list[str]:
     """Device types of this machine, fastest first; "cpu" is always the last."""
-    found = []
-    if torch.cuda.is_available():
-        found.append("cuda")
-    if torch.backends.mps.is_available():
-        found.append("mps")
-    return [*found, "cpu"]
+    cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
+    return [name for name, there in (("cuda", cuda), ("mps", mps)) if there] + ["cpu"]
 
 
 def describe_device(device: torch.device) -> str:

@@ -3,14 +3,13 @@
     torchrun --nproc-per-node 2 --no-python wsis train ...
 
 Every process runs the same script; `fit` sees from the environment (WORLD_SIZE, RANK) that it is
-one of a team. A global batch is dealt out evenly, gradients are averaged over processes, and only
+one of a group. A global batch is split evenly, gradients are averaged over processes, and only
 process 0 writes. DistributedDataParallel was taken over lightning-fabric and accelerate because
 it leaves the loop, the optimiser and the checkpoints as they are for one process.
 
-What holds: the gradient is the mean over processes of each process's gradient. Where a loss is a
-mean over images it equals, up to rounding, the gradient of one process that holds the whole
-batch. A loss that is normalised by something else (mask losses: by foreground regions) is a mean
-of means instead, as in every detector trained this way.
+Where a loss is a mean over images, the averaged gradient equals, up to rounding, the gradient of
+one process with the whole batch. A loss that is normalised by something else (mask losses: by
+foreground regions) is a mean of means instead, as in every detector trained this way.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from wsislib.engine.runfolder import run_folder
 
 
 class LossModule(nn.Module):
-    """A model whose forward pass is its losses, so that hooks on forward and backward fire."""
+    """A model whose forward pass is its losses, so that the wrapper's hooks fire."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
@@ -58,12 +57,12 @@ class ProcessGroup:
     device: torch.device
 
     @property
-    def leads(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this process is the one that writes."""
         return self.rank == 0
 
     def wrap(self, model: Model) -> nn.Module:
-        """The module to call for losses; averages gradients over the team on backward."""
+        """The module to call for losses; averages gradients over the group on backward."""
         module = LossModule(model)
         if self.world == 1:
             return module
@@ -90,17 +89,17 @@ class ProcessGroup:
         dist.all_gather_object(gathered, value)
         return gathered
 
-    def wait(self) -> None:
-        """Until every process is here, so that none reads what process 0 still writes."""
+    def barrier(self) -> None:
+        """Wait until every process is here, so that none reads what process 0 still writes."""
         self.gather(None)
 
-    def hold(self, folder: Path) -> AbstractContextManager[Path]:
-        """Process 0 locks the run's folder for the team."""
-        return run_folder(folder) if self.leads else nullcontext(folder)
+    def locked(self, folder: Path) -> AbstractContextManager[Path]:
+        """The run's folder, locked by process 0 for the whole group."""
+        return run_folder(folder) if self.is_main else nullcontext(folder)
 
 
-def join_team(device: torch.device) -> ProcessGroup:
-    """This process's team: the one that torchrun started, or itself alone.
+def join_process_group(device: torch.device) -> ProcessGroup:
+    """This process's group: the one that torchrun started, or itself alone.
 
     The processes stay connected until they end, so that one script may train several times.
     """

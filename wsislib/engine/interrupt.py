@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a polite request: finish the step, save, then stop."""
+"""Ctrl-C and SIGTERM as a request: finish the step, save, then stop."""
 
 from __future__ import annotations
 

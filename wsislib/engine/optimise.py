@@ -28,17 +28,17 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
                 f"lr_factors: no parameter that learns begins with {prefix!r}; they are called "
                 f"{learnt[0][0]!r} and so on"
             )
-    apart = config.bias_lr_factor != 1.0
-    flat = set() if config.decay_norms else _of_norms_and_embeddings(model)
+    biases_apart = config.bias_lr_factor != 1.0
+    undecayed = set() if config.decay_norms else _of_norms_and_embeddings(model)
     groups: dict[tuple[bool, float], dict[str, Any]] = {}
     # Weights before biases, so that the optimiser's state has one order whatever the factors.
-    for name, parameter in sorted(learnt, key=lambda item: apart and _is_bias(item[0])):
-        bias = apart and _is_bias(name)
+    for name, parameter in sorted(learnt, key=lambda item: biases_apart and _is_bias(item[0])):
+        bias = biases_apart and _is_bias(name)
         factor = _factor(name, config) * (config.bias_lr_factor if bias else 1.0)
-        bare = bias or id(parameter) in flat
-        decay = 0.0 if bare else config.weight_decay
+        no_decay = bias or id(parameter) in undecayed
+        decay = 0.0 if no_decay else config.weight_decay
         group = groups.setdefault(
-            (bare, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
+            (no_decay, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
         )
         group["params"].append(parameter)
     if config.optimiser == "adamw":

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,6 +17,7 @@ from wsislib.atomic import atomic_write
 from wsislib.data.sample import Category, Dataset, Detections, Model
 from wsislib.engine.config import Precision
 from wsislib.engine.device import autocast, pick_device
+from wsislib.engine.side_effects import preserve_modes
 
 Result = dict[str, Any]
 
@@ -45,20 +45,19 @@ def predict_all(
     place = pick_device(device)
     model.to(place)
     results: list[Result] = []
-    with _eval_mode(model), torch.inference_mode(), autocast(place, precision):
-        bar = tqdm(total=len(dataset), disable=not progress, unit="image", desc="predict")
-        with bar:
-            for start in range(0, len(dataset), batch_size):
-                samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-                found = cast(Model, model).predict([s.image.to(place) for s in samples])
-                if len(found) != len(samples):
-                    raise ValueError(
-                        f"predict() gave {len(found)} answers for {len(samples)} images; "
-                        "it must give one for each"
-                    )
-                for sample, detections in zip(samples, found, strict=True):
-                    results += as_results(detections, sample.image_id, dataset.categories)
-                bar.update(len(samples))
+    bar = tqdm(total=len(dataset), disable=not progress, unit="image", desc="predict")
+    with bar, preserve_modes(model, False), torch.inference_mode(), autocast(place, precision):
+        for start in range(0, len(dataset), batch_size):
+            samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
+            predictions = cast(Model, model).predict([s.image.to(place) for s in samples])
+            if len(predictions) != len(samples):
+                raise ValueError(
+                    f"predict() gave {len(predictions)} answers for {len(samples)} images; "
+                    "it must give one for each"
+                )
+            for sample, detections in zip(samples, predictions, strict=True):
+                results += as_results(detections, sample.image_id, dataset.categories)
+            bar.update(len(samples))
     return results
 
 
@@ -113,15 +112,3 @@ def export_results(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
         OSError: names the file and the way out.
     """
     atomic_write(path, json.dumps(list(results), separators=(",", ":"), allow_nan=False))
-
-
-@contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Every module in eval mode inside, in the mode it was in after."""
-    before = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, mode in before:
-            module.training = mode

@@ -1,9 +1,8 @@
-"""What a run writes as it goes: history rows, checkpoints, the final weights."""
+"""What a run writes: history rows, checkpoints, the final weights."""
 
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,10 +17,11 @@ from wsislib.engine.checkpoint import Progress, load_newest, save_checkpoint, sa
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.distributed import ProcessGroup
 from wsislib.engine.history import Row, read_history, write_history
+from wsislib.engine.memory import peak_memory_mib
 
 
 class Record:
-    """The written side of one training run, in `folder`; process 0 alone writes.
+    """History, checkpoints and weights of one training run, in `folder`; process 0 alone writes.
 
     Attributes:
         done: how far the run has come.
@@ -36,24 +36,24 @@ class Record:
         optimiser: torch.optim.Optimizer,
         dataset: Dataset,
         config: TrainConfig,
-        team: ProcessGroup,
+        group: ProcessGroup,
     ) -> None:
         self.folder = folder
         self.model = model
         self.optimiser = optimiser
         self.config = config
-        self.team = team
-        self.run = describe_run(model, dataset, config, team.world)
+        self.group = group
+        self.run = describe_run(model, dataset, config, group.world)
         self.done = self._resume()
         self.rows: list[Row] = read_history(folder / "history.csv", upto=self.done.step)
         self.images_per_second = 0.0
-        if team.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(team.device)
+        if group.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(group.device)
         self._clock = time.perf_counter()
 
     @contextmanager
     def clock_stopped(self) -> Iterator[None]:
-        """What is done inside takes no time of the training."""
+        """Time spent inside does not count as training."""
         before = time.perf_counter()
         yield
         self._clock += time.perf_counter() - before
@@ -61,7 +61,7 @@ class Record:
     def step_done(self, values: Mapping[str, float], rate: float) -> None:
         """Count one step; write a history row and a checkpoint where they are due."""
         now = time.perf_counter()
-        self.done.advance(values, now - self._clock, peak_memory_mib(self.team.device))
+        self.done.advance(values, now - self._clock, peak_memory_mib(self.group.device) or 0.0)
         self._clock = now
         self.images_per_second = self.done.window.speed(self.config.batch_size)
         last = self.done.step == self.config.steps
@@ -69,32 +69,32 @@ class Record:
         # round it would be missing for good.
         if last or self.done.step % self.config.log_every == 0:
             self.rows.append(self.done.close_window(rate, self.config.batch_size))
-            if self.team.leads:
+            if self.group.is_main:
                 write_history(self.folder / "history.csv", self.rows)
         if last or self.done.step % self.config.checkpoint_every == 0:
             self.save()
 
     def save(self) -> None:
         """Write a checkpoint of the present step."""
-        if self.team.leads:
+        if self.group.is_main:
             folder = self.folder / "checkpoints"
             save_checkpoint(folder, self.model, self.optimiser, self.done, self.run)
-        self.team.wait()
+        self.group.barrier()
 
     def finish(self) -> None:
         """Write the trained weights."""
         meta = {"step": self.done.step, "config": self.config.to_dict(), "run": self.run}
-        if self.team.leads:
+        if self.group.is_main:
             save_weights(self.folder / "checkpoints" / "final.safetensors", self.model, meta)
-        self.team.wait()
+        self.group.barrier()
 
     def _resume(self) -> Progress:
         folder = self.folder / "checkpoints"
         done = load_newest(folder, self.model, self.optimiser, self.run) or Progress()
-        found = self.team.gather(done.step)
-        if len(set(found)) > 1:
+        steps = self.group.gather(done.step)
+        if len(set(steps)) > 1:
             raise ValueError(
-                f"{folder}: the processes found checkpoints of different steps ({found}); "
+                f"{folder}: the processes found checkpoints of different steps ({steps}); "
                 "put the run's folder where every node can read it"
             )
         if done.step > self.config.steps:
@@ -126,18 +126,6 @@ def describe_run(
         "processes": world,
         "trained_parameters": f"{share}, {_short_digest(repr(trained))}",
     }
-
-
-def peak_memory_mib(device: torch.device) -> float:
-    """Most memory used so far in MiB: of the GPU, else of this process (NaN on Windows)."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        import resource
-    except ImportError:
-        return float("nan")
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 def _short_digest(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The folder of one run: who may work in it, and whether it can be written at all."""
+"""The folder of one run: locked for one process, and checked to be writable."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ LOCK_NAME = "run.lock"
 
 @contextmanager
 def run_folder(folder: Path) -> Iterator[Path]:
-    """Hold `folder` (made where missing) for this process alone.
-
-    The lock is the operating system's: it ends with the process, however that ends.
+    """Lock `folder` (made where missing) for this process; the lock ends with the process.
 
     Raises:
-        OSError: the folder cannot be written; names it and the way out. Nothing was started.
-        RunBusy: another process holds it.
+        OSError: the folder cannot be written; names it and the way out.
+        RunBusy: another process has it.
     """
     _require_writable(folder)
     lock = FileLock(folder / LOCK_NAME)

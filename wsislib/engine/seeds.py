@@ -6,8 +6,6 @@ numbers whether or not steps 1 to 699 were done by this process.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import IntEnum
 
 import numpy as np
@@ -31,17 +29,3 @@ def derive_seed(seed: int, purpose: Purpose, *counters: int) -> int:
 def generator_for(seed: int, purpose: Purpose, *counters: int) -> torch.Generator:
     """A CPU generator seeded by `derive_seed`."""
     return torch.Generator().manual_seed(derive_seed(seed, purpose, *counters))
-
-
-@contextmanager
-def preserve_rng(device: torch.device) -> Iterator[None]:
-    """Leave torch's global generators (CPU and `device`) as they were found.
-
-    Models may draw from them (torchvision's samplers do), so training reseeds them at each step.
-    """
-    if device.type == "cpu":
-        with torch.random.fork_rng(devices=[]):
-            yield
-        return
-    with torch.random.fork_rng(devices=[device], device_type=device.type):
-        yield

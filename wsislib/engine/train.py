@@ -7,8 +7,8 @@ model and every kind of label is trained by these lines.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -22,11 +22,10 @@ from wsislib.data.transforms import random_flip
 from wsislib.engine.batches import Augment, batches
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import autocast, pick_device
-from wsislib.engine.distributed import ProcessGroup, join_team
+from wsislib.engine.distributed import ProcessGroup, join_process_group
 from wsislib.engine.errors import Interrupted, NonFiniteLoss
 from wsislib.engine.history import Row, median_speed
 from wsislib.engine.interrupt import stop_on_signal
-from wsislib.engine.looking import AfterStep, preserve_modes, side_effect_free
 from wsislib.engine.optimise import (
     build_optimiser,
     clip_gradient,
@@ -34,12 +33,18 @@ from wsislib.engine.optimise import (
     set_learning_rate,
 )
 from wsislib.engine.record import Record
-from wsislib.engine.seeds import Purpose, derive_seed, preserve_rng
+from wsislib.engine.seeds import Purpose, derive_seed
+from wsislib.engine.side_effects import (
+    AfterStep,
+    preserve_modes,
+    preserve_rng,
+    side_effect_free,
+)
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a training run came to.
+    """The outcome of a training run.
 
     Attributes:
         steps: optimiser steps done in all.
@@ -69,8 +74,8 @@ def fit(
 ) -> FitResult:
     """Train `model`, which obeys the `Model` protocol, on `dataset`.
 
-    Goes on by itself from the newest good checkpoint in `folder`/checkpoints; an interrupted run
-    ends with the same weights, bit for bit on a CPU, as one that was left in peace. Started by
+    Resumes from the newest good checkpoint in `folder`/checkpoints; an interrupted run
+    ends with the same weights, bit for bit on a CPU, as an uninterrupted one. Started by
     torchrun it is one of several processes, see distributed.py.
 
     Args:
@@ -82,11 +87,9 @@ def fit(
         augment: changes each sample before `config.flip` does; all its randomness comes from the
             generator it is given.
         progress: show a progress bar.
-        after_step: called with the number of steps done after each of them, to look at the model;
-            it must not change weights. Modes and torch's generators are put back, its time is not
-            training's. It is called before the step is saved, so a run that was killed calls it
-            again for some steps, and for none too few: what it writes, it must write anew. In a
-            team the process that writes calls it alone.
+        after_step: called with the number of steps done after each of them; it must not change
+            weights. Modes, generators and the clock are preserved. A run that was killed calls it
+            again for some steps, so what it writes, it must write anew; see side_effects.py.
 
     Raises:
         Interrupted: Ctrl-C or SIGTERM; the step was finished and saved.
@@ -96,15 +99,15 @@ def fit(
         ValueError: the newest checkpoint belongs to another model, config or data set.
     """
     chosen = pick_device(device or "auto")
-    team = join_team(chosen)
+    group = join_process_group(chosen)
     with ExitStack() as stack:
-        stack.enter_context(team.hold(Path(folder)))
+        stack.enter_context(group.locked(Path(folder)))
         stack.enter_context(preserve_rng(chosen))
-        stack.enter_context(_train_mode(model))
+        stack.enter_context(preserve_modes(model, training=True))
         optimiser = build_optimiser(model.to(chosen), config)
-        record = Record(Path(folder), model, optimiser, dataset, config, team)
-        look = side_effect_free(after_step, model, record)
-        _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress, look)
+        record = Record(Path(folder), model, optimiser, dataset, config, group)
+        after = side_effect_free(after_step, model, record)
+        _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress, after)
         record.finish()
     done = record.done
     speed = median_speed(record.rows)
@@ -118,28 +121,28 @@ def _loop(
     record: Record,
     augment: Augment | None,
     progress: bool,
-    look: AfterStep,
+    after: AfterStep,
 ) -> None:
     """Do the steps that are left."""
-    config, team, done = record.config, record.team, record.done
-    losses = team.wrap(cast(Model, model))
-    feed = batches(dataset, config, done.step, augment, team.rank, team.world)
-    with stop_on_signal() as stop, _bar(config, done.step, progress and team.leads) as bar:
+    config, group, done = record.config, record.group, record.done
+    losses = group.wrap(cast(Model, model))
+    feed = batches(dataset, config, done.step, augment, group.rank, group.world)
+    with stop_on_signal() as stop, _bar(config, done.step, progress and group.is_main) as bar:
         for batch in feed:
-            torch.manual_seed(derive_seed(config.seed, Purpose.MODEL, done.step, team.rank))
+            torch.manual_seed(derive_seed(config.seed, Purpose.MODEL, done.step, group.rank))
             rate = learning_rate(config, done.step)
             set_learning_rate(optimiser, rate)
-            values = _backward(losses, optimiser, batch, config, team)
+            values = _backward(losses, optimiser, batch, config, group)
             _require_finite(values, batch, record)
             optimiser.step()
             logged = {**_statistics(model), **values}
-            look(done.step + 1)
+            after(done.step + 1)
             record.step_done(logged, rate)
             bar.set_postfix_str(
                 f"loss {values['total']:.3f}, {record.images_per_second:.1f} images/s", False
             )
             bar.update()
-            if team.any(stop.made):
+            if group.any(stop.made):
                 record.save()
                 raise Interrupted(done.step, config.steps, record.folder)
 
@@ -149,7 +152,7 @@ def _backward(
     optimiser: torch.optim.Optimizer,
     batch: Sequence[Sample],
     config: TrainConfig,
-    team: ProcessGroup,
+    group: ProcessGroup,
 ) -> dict[str, float]:
     """Leave the clipped gradient of the weighted loss of `batch` in the parameters.
 
@@ -157,8 +160,8 @@ def _backward(
         Mean over processes of each loss, of "total" (weighted) and of "gradient_norm".
     """
     optimiser.zero_grad()
-    with autocast(team.device, config.precision):
-        terms: dict[str, Tensor] = losses([sample.to(team.device) for sample in batch])
+    with autocast(group.device, config.precision):
+        terms: dict[str, Tensor] = losses([sample.to(group.device) for sample in batch])
     _check_names(terms, config.loss_weights)
     weighted = [config.loss_weights.get(name, 1.0) * loss.float() for name, loss in terms.items()]
     total = torch.stack(weighted).sum()
@@ -169,25 +172,24 @@ def _backward(
     numbers = torch.stack(
         [*(loss.detach().float() for loss in terms.values()), total.detach(), norm]
     )
-    return dict(zip([*terms, "total", "gradient_norm"], team.mean(numbers).tolist(), strict=True))
+    return dict(zip([*terms, "total", "gradient_norm"], group.mean(numbers).tolist(), strict=True))
 
 
 def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record: Record) -> None:
     """Stop before the optimiser spreads a NaN into the weights; all processes stop together."""
     if all(math.isfinite(value) for value in values.values()):
         return
-    ids = record.team.gather([sample.image_id for sample in batch])
+    ids = record.group.gather([sample.image_id for sample in batch])
     image_ids = [image_id for part in ids for image_id in part]
     raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
 
 
 def _statistics(model: nn.Module) -> dict[str, float]:
-    """What a model that has `statistics()` says of its last step: logged, and no part of the loss.
+    """The `statistics()` of a model that has them, of its last step: logged, no part of the loss.
 
-    In a team it is what the process that writes saw; no number goes round.
+    In a process group they are the main process's own; no number is averaged.
     """
-    say = getattr(model, "statistics", None)
-    return {} if say is None else say()
+    return model.statistics() if hasattr(model, "statistics") else {}  # type: ignore[operator]
 
 
 def _check_names(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
@@ -212,14 +214,6 @@ def _with_flip(augment: Augment | None, config: TrainConfig) -> Augment | None:
         return random_flip(augment(sample, generator), generator)
 
     return both
-
-
-@contextmanager
-def _train_mode(model: nn.Module) -> Iterator[None]:
-    """Every module in train mode inside, in the mode it was in after."""
-    with preserve_modes(model):
-        model.train()
-        yield
 
 
 def _bar(config: TrainConfig, done: int, shown: bool) -> tqdm:

@@ -1,4 +1,4 @@
-"""Tensors on disk: a safetensors file and, beside it, a JSON sidecar that vouches for it.
+"""Tensors on disk: a safetensors file and, beside it, a JSON sidecar with its checksums.
 
 The sidecar holds the SHA-256 of the tensors and of itself, and is written last: tensors without
 a sidecar were never finished. Nothing is ever unpickled.
@@ -97,19 +97,16 @@ def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Modul
     Raises:
         ValueError: names the file, up to three differences and the way out.
     """
-    wanted = model.state_dict()
-    differences = [f"{name} is only in the file" for name in sorted(held.keys() - wanted.keys())]
-    differences += [f"{name} is only in the model" for name in sorted(wanted.keys() - held.keys())]
-    for name in sorted(held.keys() & wanted.keys()):
-        if held[name].shape != wanted[name].shape:
-            shapes = (
-                f"{tuple(held[name].shape)} in the file, {tuple(wanted[name].shape)} in the model"
-            )
+    target = model.state_dict()
+    differences = [f"{name} is only in the file" for name in sorted(held.keys() - target.keys())]
+    differences += [f"{name} is only in the model" for name in sorted(target.keys() - held.keys())]
+    for name in sorted(held.keys() & target.keys()):
+        ours, theirs = target[name], held[name]
+        shapes = f"{tuple(theirs.shape)} in the file, {tuple(ours.shape)} in the model"
+        if theirs.shape != ours.shape:
             differences.append(f"{name} is {shapes}")
-        elif held[name].dtype != wanted[name].dtype:
-            differences.append(
-                f"{name} is {held[name].dtype} in the file, {wanted[name].dtype} here"
-            )
+        elif theirs.dtype != ours.dtype:
+            differences.append(f"{name} is {theirs.dtype} in the file, {ours.dtype} here")
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise ValueError(
@@ -128,16 +125,10 @@ def save_weights(path: Path, model: nn.Module, meta: Mapping[str, Any]) -> None:
 
 
 def load_weights(path: Path, model: nn.Module, skip: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Put the weights of `path` into `model` (which stays on its device).
+    """Put the weights of `path` into `model`, in place; returns their sidecar.
 
-    Args:
-        path: the .safetensors file.
-        model: filled in place.
-        skip: names that begin with one of these keep the model's values, and the file may hold
-            anything or nothing for them.
-
-    Returns:
-        The `meta` they were saved with, and the checksums.
+    Parameters whose names begin with one of `skip` keep the model's values, whatever the file
+    holds for them.
 
     Raises:
         ValueError: the file or its sidecar is missing or damaged, or belongs to another model.
@@ -145,9 +136,9 @@ def load_weights(path: Path, model: nn.Module, skip: tuple[str, ...] = ()) -> di
     meta = read_meta(path)
     read = read_tensors(path, meta)
     tensors = {name: value for name, value in read.items() if not name.startswith(skip)}
-    own = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
-    require_same_tensors(path, {**tensors, **own}, model)
-    model.load_state_dict({**tensors, **own})
+    skipped = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
+    require_same_tensors(path, {**tensors, **skipped}, model)
+    model.load_state_dict({**tensors, **skipped})
     return meta
 
 

@@ -1,1 +1,5 @@
-"""How the weights that the package ships were trained, packed and measured."""
+"""How the weights that the package ships were trained, packed and measured.
+
+`LabBackboneRecipe` with `train_lab_backbone` and `TinySamRecipe` with `train_tiny_sam` train them,
+`measure_teacher` evaluates a SAM, `install_weights` puts files into the package.
+"""

@@ -1,8 +1,9 @@
-"""Trained weights on their way into the package: written with a manifest, then installed."""
+"""A recipe for weights of the package: trained, written with a manifest, then installed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from torch import nn
 
 from wsislib.atomic import atomic_write
+from wsislib.data.sample import Dataset
 from wsislib.data.world.spec import WORLD_VERSION
+from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import describe_device
-from wsislib.engine.train import FitResult
+from wsislib.engine.train import FitResult, fit
 from wsislib.engine.weights import read_meta, read_tensors, save_weights, sidecar
 from wsislib.models.assets import LAB_BACKBONE, TINY_SAM, assets_folder
 
@@ -20,17 +23,67 @@ NAMES = (TINY_SAM, LAB_BACKBONE)
 _POINTS = 40  # of the training curve that a manifest keeps
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightsRecipe:
+    """What decides the weights, whatever the model.
+
+    Attributes:
+        steps, batch_size, learning_rate, weight_decay, warmup_steps: of the training; AdamW,
+            cosine, bfloat16.
+        categories: of the world that the scenes are drawn from.
+        scenes: how many different ones.
+        scene_seed, held_out_seed: of scenes to train on and to evaluate on.
+        held_out: how many scenes to evaluate on.
+        seed: of weights and order.
+    """
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float = 0.02
+    warmup_steps: int
+    categories: int = 80
+    scenes: int = 96_000
+    scene_seed: int
+    held_out_seed: int
+    held_out: int
+    seed: int = 0
+
+    def train_config(self, **more: Any) -> TrainConfig:
+        """The training loop's settings, `more` added."""
+        same = ("steps", "batch_size", "learning_rate", "weight_decay", "warmup_steps", "seed")
+        return TrainConfig(
+            **{name: getattr(self, name) for name in same},
+            optimiser="adamw",
+            warmup_factor=0.01,
+            schedule="cosine",
+            checkpoint_every=100,
+            log_every=50,
+            **more,
+        )
+
+
+def train_by_recipe(
+    recipe: WeightsRecipe,
+    model: nn.Module,
+    scenes: Dataset,
+    folder: Path,
+    device: torch.device,
+    progress: bool,
+) -> dict[str, Any]:
+    """Train `model` on `scenes`; resumes where it was stopped. Returns facts for the manifest."""
+    fitted = fit(model, scenes, recipe.train_config(), folder, device=device, progress=progress)
+    return {
+        "recipe": asdict(recipe),
+        "scenes_sha256": scenes.fingerprint(),
+        **_training_curve(fitted),
+    }
+
+
 def write_package_weights(
     folder: Path, name: str, model: nn.Module, facts: Mapping[str, Any]
 ) -> Path:
-    """Write `model` as `folder`/`name`.safetensors, with its manifest.
-
-    Args:
-        folder: where to.
-        name: the asset's.
-        model: what is saved.
-        facts: recipe, quality and whatever else the manifest says.
-    """
+    """Write `model` as `folder`/`name`.safetensors, and its manifest, which holds `facts`."""
     path = folder / f"{name}.safetensors"
     device = torch.device(next(model.parameters()).device)
     manifest = {
@@ -44,7 +97,7 @@ def write_package_weights(
     return path
 
 
-def install(folder: Path, name: str, target: Path | None = None) -> Path:
+def install_weights(folder: Path, name: str, target: Path | None = None) -> Path:
     """Copy checked weights and their manifest from a training's folder into the package.
 
     Raises:
@@ -65,8 +118,8 @@ def install(folder: Path, name: str, target: Path | None = None) -> Path:
     return goal
 
 
-def course(fitted: FitResult) -> dict[str, Any]:
-    """What a manifest keeps of a training: how long it took, and its curve, thinned."""
+def _training_curve(fitted: FitResult) -> dict[str, Any]:
+    """How long the training took, and at most `_POINTS` rows of its history."""
     rows = fitted.history
     every = max(1, -(-len(rows) // _POINTS))
     kept = rows[len(rows) - 1 :: -every][::-1] if rows else []

@@ -1,37 +1,40 @@
-"""How good a teacher is: IoU of its candidates with true masks that it has not seen."""
+"""How good a teacher is: IoU of its candidates with ground truth that it has not seen."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchvision.ops import box_iou
 
-from wsislib.data.sample import Label, Sample
+from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LEVEL_NAMES
 from wsislib.models.sam.drawn_prompts import PromptRule, random_pixels
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import CANDIDATES, Teacher
 
-Kind = Literal["box", "point"]
-KINDS: tuple[Kind, ...] = ("box", "point")
+KINDS = ("box", "point")
 
 
-@dataclass
-class Tally:
-    """What was measured so far; lists of IoU, one entry a prompt."""
+@dataclass(frozen=True)
+class _Answer:
+    """What was measured of one prompt; the fields as `measure_teacher` explains them."""
 
-    best: dict[tuple[Kind, int], list[float]] = field(default_factory=dict)
-    chosen: dict[tuple[Kind, int], list[float]] = field(default_factory=dict)
-    predicted_error: list[float] = field(default_factory=list)
-    heads: list[list[float]] = field(default_factory=lambda: [[] for _ in range(CANDIDATES)])
-    picked: list[int] = field(default_factory=lambda: [0] * CANDIDATES)
-    meanings: dict[int, list[float]] = field(default_factory=dict)
-    agreement: dict[int, list[float]] = field(default_factory=dict)
+    kind: str
+    level: int
+    best: float
+    chosen: float
+    score_error: float
+    picked: int
+    heads: list[float]
+
+
+Meanings = dict[int, list[tuple[float, float]]]  # masks that a point may mean -> covered, alike
 
 
 @torch.no_grad()
@@ -41,7 +44,7 @@ def measure_teacher(
     """Prompt a teacher with the tight box of every mask and with one random pixel of it.
 
     Args:
-        teacher: to judge.
+        teacher: to measure.
         scenes: with a mask and its level (the category) per entry, as `LevelScenes` gives them.
         generator: draws the points.
 
@@ -53,15 +56,23 @@ def measure_teacher(
         the best candidate for each, and the mean IoU of the candidates with one another.
         `score_error`: mean distance of predicted from true IoU of the chosen candidate.
     """
-    tally = Tally()
+    answers: list[_Answer] = []
+    meanings: Meanings = defaultdict(list)
     for sample in scenes:
         if len(sample.label):
-            _one_scene(teacher, sample, generator, tally)
-    return _summary(tally)
+            _one_scene(teacher, sample, generator, answers, meanings)
+    return _summary(answers, meanings)
 
 
-def _one_scene(teacher: Teacher, sample: Sample, generator: torch.Generator, tally: Tally) -> None:
-    masks, boxes = _masks_and_boxes(sample.label)
+def _one_scene(
+    teacher: Teacher,
+    sample: Sample,
+    generator: torch.Generator,
+    answers: list[_Answer],
+    meanings: Meanings,
+) -> None:
+    masks, boxes = sample.label.masks, sample.label.boxes
+    assert masks is not None and boxes is not None
     pixels = random_pixels(masks.flatten(1), generator)
     width = masks.shape[2]
     points = torch.stack([pixels % width, pixels // width], dim=1) + 0.5
@@ -71,47 +82,39 @@ def _one_scene(teacher: Teacher, sample: Sample, generator: torch.Generator, tal
         "point": masks.flatten(1)[:, pixels].T,
     }  # (M, M): prompt, mask
     prompts = {"box": Prompts(boxes=boxes), "point": Prompts(points=points)}
+    each = torch.arange(len(masks))
     for kind in KINDS:
-        (found,) = teacher.candidates(embedded, [prompts[kind]])
-        table = mask_iou(found.masks, masks)  # (M, 3, M)
-        own = table[torch.arange(len(masks)), :, torch.arange(len(masks))]  # (M, 3)
-        pick = found.scores.argmax(1)
-        chosen = own.gather(1, pick[:, None])[:, 0]
-        for level, best, one in zip(
-            sample.label.categories.tolist(), own.amax(1).tolist(), chosen.tolist(), strict=True
-        ):
-            tally.best.setdefault((kind, level), []).append(best)
-            tally.chosen.setdefault((kind, level), []).append(one)
+        (offered,) = teacher.candidates(embedded, [prompts[kind]])
+        table = candidate_iou(offered.masks, masks)  # (M, 3, M)
+        target = table[each, :, each]  # (M, 3): with the mask that the prompt was drawn from
+        picked = offered.scores.argmax(1)
+        chosen = target[each, picked]
         nearest = table.masked_fill(~meant[kind][:, None], 0).amax(2)  # (M, 3)
-        likely = found.scores.gather(1, pick[:, None])[:, 0]
-        tally.predicted_error += (likely - chosen).abs().tolist()
-        for head in range(CANDIDATES):
-            tally.heads[head] += nearest[:, head].tolist()
-            tally.picked[head] += int((pick == head).sum())
+        error = (offered.scores[each, picked] - chosen).abs()
+        columns = (sample.label.categories, target.amax(1), chosen, error, picked, nearest)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        answers += [_Answer(kind, *row) for row in rows]
         if kind == "point":
-            _meanings(found.masks, table, meant[kind], tally)
+            _add_meanings(offered.masks, table, meant[kind], meanings)
 
 
-def _meanings(candidates: Tensor, table: Tensor, meant: Tensor, tally: Tally) -> None:
+def _add_meanings(candidates: Tensor, table: Tensor, meant: Tensor, meanings: Meanings) -> None:
     """How well the candidates cover everything that a point may mean, and how much they differ."""
     covered = table.amax(1)  # (M, M): prompt, mask
-    between = mask_iou(candidates, candidates)  # (M, 3, 3) of one prompt's candidates
+    between = candidate_iou(candidates, candidates)  # (M, 3, 3) of one prompt's candidates
     for prompt, others in enumerate(meant):
-        count = int(others.sum())
-        tally.meanings.setdefault(count, []).append(float(covered[prompt][others].mean()))
         alike = between[prompt].triu(1).sum() / (CANDIDATES * (CANDIDATES - 1) / 2)
-        tally.agreement.setdefault(count, []).append(float(alike))
+        row = float(covered[prompt][others].mean()), float(alike)
+        meanings[int(others.sum())].append(row)
 
 
-def mask_iou(found: Tensor, masks: Tensor) -> Tensor:
-    """IoU of (P, C, H, W) bool candidates with masks.
+def candidate_iou(candidates: Tensor, masks: Tensor) -> Tensor:
+    """IoU of (P, C, H, W) bool candidates of P prompts with masks.
 
-    Args:
-        found: candidates of P prompts.
-        masks: (M, H, W) bool, compared with every candidate, giving (P, C, M); or (P, C, H, W),
-            compared within each prompt, giving (P, C, C).
+    Masks of (M, H, W) are compared with every candidate, giving (P, C, M); masks of (P, C, H, W)
+    within each prompt, giving (P, C, C).
     """
-    one = found.flatten(2).float()  # (P, C, S)
+    one = candidates.flatten(2).float()  # (P, C, S)
     other = masks.flatten(1).float() if masks.dim() == 3 else masks.flatten(2).float()
     both = one @ other.transpose(-1, -2)
     sizes = other.sum(-1)
@@ -119,39 +122,31 @@ def mask_iou(found: Tensor, masks: Tensor) -> Tensor:
     return both / either.clamp(min=1)
 
 
-def _masks_and_boxes(label: Label) -> tuple[Tensor, Tensor]:
-    assert label.masks is not None and label.boxes is not None
-    return label.masks, label.boxes
-
-
-def _summary(tally: Tally) -> dict[str, Any]:
-    levels: dict[str, Any] = {
-        kind: {
-            LEVEL_NAMES[level]: {
-                "best": _mean(tally.best[kind, level]),
-                "chosen": _mean(tally.chosen[kind, level]),
-                "masks": len(tally.best[kind, level]),
-            }
-            for level in range(len(LEVEL_NAMES))
-            if (kind, level) in tally.best
+def _summary(answers: list[_Answer], meanings: Meanings) -> dict[str, Any]:
+    summary: dict[str, Any] = {kind: {} for kind in KINDS}
+    for kind in KINDS:
+        for level, name in enumerate(LEVEL_NAMES):
+            rows = [a for a in answers if a.kind == kind and a.level == level]
+            if rows:
+                best, chosen = (_mean([getattr(a, of) for a in rows]) for of in ("best", "chosen"))
+                summary[kind][name] = {"best": best, "chosen": chosen, "masks": len(rows)}
+    summary["heads"] = [
+        {
+            "iou": _mean([a.heads[head] for a in answers]),
+            "chosen": round(sum(a.picked == head for a in answers) / max(len(answers), 1), 4),
         }
-        for kind in KINDS
-    }
-    prompts = max(sum(tally.picked), 1)
-    heads = [
-        {"iou": _mean(values), "chosen": round(picked / prompts, 4)}
-        for values, picked in zip(tally.heads, tally.picked, strict=True)
+        for head in range(CANDIDATES)
     ]
-    meanings = {
+    summary["meanings"] = {
         str(count): {
-            "covered": _mean(tally.meanings[count]),
-            "alike": _mean(tally.agreement[count]),
-            "points": len(tally.meanings[count]),
+            "covered": _mean([covered for covered, _ in rows]),
+            "alike": _mean([alike for _, alike in rows]),
+            "points": len(rows),
         }
-        for count in sorted(tally.meanings)
+        for count, rows in sorted(meanings.items())
     }
-    error = _mean(tally.predicted_error)
-    return {**levels, "heads": heads, "meanings": meanings, "score_error": error}
+    summary["score_error"] = _mean([a.score_error for a in answers])
+    return summary
 
 
 def _mean(values: list[float]) -> float:

@@ -1,4 +1,4 @@
-"""Numbers as pictures: training curves, AP against cost, and every seed of every row."""
+"""Curves: lines with their spread, and the history of a run."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, colour, line, marker
-
-ROOM = 2.0  # a cost axis spans at least its square
-AMOUNTS = {"cost": "cost of the labels (tags of one image = 1)", "images": "labelled images"}
 
 
 @dataclass(frozen=True)
@@ -72,7 +69,7 @@ def curves(
         axes.xaxis.set_minor_formatter(NullFormatter())
     elif dots:
         _tick_whole_numbers(axes, series)
-    _label(axes, x_label, y_label, legend=len(series) > 1)
+    label_axes(axes, x_label, y_label, legend=len(series) > 1)
     return figure
 
 
@@ -81,39 +78,6 @@ def _tick_whole_numbers(axes: Axes, series: Sequence[Series]) -> None:
     places = sorted({x for one in series for x in one.x})
     if len(places) <= 8 and all(float(x).is_integer() for x in places):
         axes.set_xticks(places, [f"{x:,.0f}" for x in places])
-
-
-def ap_against_cost(
-    points: pd.DataFrame, *, x: str = "cost", y_label: str = "mask AP", log_x: bool = True
-) -> Figure:
-    """Return AP against what the labels cost or how many images they are of, one line per method.
-
-    Args:
-        points: columns `name`, `ap`, the one that `x` names and, if there is one, `std`; one line
-            per point.
-        x: the column on the x axis: "cost" (tags of one image = 1) or "images" (labelled ones).
-        y_label: what `ap` holds.
-        log_x: logarithmic x axis.
-
-    Raises:
-        ValueError: a column is missing, or `x` is neither.
-    """
-    if x not in AMOUNTS:
-        raise ValueError(f"x is {x!r}; it must be one of {sorted(AMOUNTS)}")
-    missing = sorted({"name", x, "ap"} - set(points.columns))
-    if missing:
-        raise ValueError(f"points lack the columns {missing}")
-    series = []
-    for name, group in points.groupby("name", sort=False):
-        ordered = group.sort_values(x)
-        spread = ordered["std"].tolist() if "std" in ordered else None
-        series.append(Series(str(name), ordered[x].tolist(), ordered["ap"].tolist(), spread))
-    figure = curves(series, AMOUNTS[x], y_label, log_x=log_x, dots=True)
-    amounts = [amount for one in series for amount in one.x]
-    if log_x and amounts and max(amounts) < ROOM * min(amounts):
-        # One budget: labels that differ by a rounding must not look far apart.
-        figure.axes[0].set_xlim(min(amounts) / ROOM, max(amounts) * ROOM)
-    return figure
 
 
 def history_curves(
@@ -146,42 +110,6 @@ def history_curves(
     return curves(series, x, "loss" if len(columns) > 1 else columns[0])
 
 
-def seed_dots(
-    rows: Mapping[str, Mapping[str, Sequence[float]]], *, x_label: str = "mask AP"
-) -> Figure:
-    """Return every seed of every row as a dot, the mean as a bar: no spread is hidden.
-
-    Args:
-        rows: row name -> metric name -> one value per seed. A row without values is shown empty,
-            with the words "not run".
-        x_label: what the values are.
-
-    Raises:
-        ValueError: no rows, or no metric in any of them.
-    """
-    metrics = list(dict.fromkeys(metric for values in rows.values() for metric in values))
-    if not metrics:
-        raise ValueError("nothing to draw: no row has a metric")
-    figure = BookFigure(PAGE_WIDTH * 0.8, 0.7 + 0.42 * len(rows))
-    axes = plain_axes(figure.subplots())
-    offsets = np.linspace(-0.16, 0.16, len(metrics)) if len(metrics) > 1 else np.zeros(1)
-    for place, values in enumerate(rows.values()):
-        for index, metric in enumerate(metrics):
-            _draw_seeds(axes, place + offsets[index], list(values.get(metric, ())), index)
-        if not any(len(values.get(metric, ())) for metric in metrics):
-            axes.text(0.01, place, "not run", transform=axes.get_yaxis_transform(), fontsize=8,
-                      va="center", style="italic", color=INK)  # fmt: skip
-    for index, metric in enumerate(metrics):
-        axes.scatter([], [], s=26, marker=marker(index), color=colour(index), label=metric)
-    axes.set_yticks(range(len(rows)), list(rows))
-    axes.set_ylim(len(rows) - 0.5, -0.5)
-    _label(axes, x_label, "", legend=False)
-    if len(metrics) > 1:  # of the whole figure: long names of rows leave the axes little width
-        handles, names = axes.get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper left", ncols=4, fontsize=8, frameon=False)
-    return figure
-
-
 def _draw_series(axes: Axes, one: Series, index: int, dots: bool) -> None:
     tone = colour(index)
     x, y = np.asarray(one.x, dtype=float), np.asarray(one.y, dtype=float)
@@ -195,15 +123,8 @@ def _draw_series(axes: Axes, one: Series, index: int, dots: bool) -> None:
         axes.fill_between(x, y - spread, y + spread, color=tone, alpha=0.2, linewidth=0)
 
 
-def _draw_seeds(axes: Axes, place: float, values: Sequence[float], index: int) -> None:
-    if not values:
-        return
-    tone, mean = colour(index), float(np.mean(values))
-    axes.scatter(values, [place] * len(values), s=26, marker=marker(index), color=tone, alpha=0.75)
-    axes.plot([mean, mean], [place - 0.13, place + 0.13], color=INK, linewidth=1.6)
-
-
-def _label(axes: Axes, x_label: str, y_label: str, legend: bool) -> None:
+def label_axes(axes: Axes, x_label: str, y_label: str, legend: bool) -> None:
+    """Name the axes and, where asked for, put a legend above them."""
     axes.set_xlabel(x_label, fontsize=9, color=INK)
     axes.set_ylabel(y_label, fontsize=9, color=INK)
     if legend:

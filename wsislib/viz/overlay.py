@@ -1,4 +1,4 @@
-"""What a label says, or what a model found, drawn over the image it belongs to."""
+"""A label or detections drawn over their image."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def overlay(
     truth: Label | None = None,
     style: Style | None = None,
 ) -> Figure:
-    """Return a figure of one image with its label or detections, beside the truth if given.
+    """Return a figure of one image with its label or detections, beside the ground truth if given.
 
     Args:
         image: (3, H, W) float RGB in 0..1, or uint8 in 0..255.
@@ -60,9 +60,9 @@ def overlay(
     axes = figure.subplots(1, panels, squeeze=False)[0]
     draw_overlay(axes[0], image, shown, names, style)
     if truth is not None:
-        axes[0].set_title("found", fontsize=8)
+        axes[0].set_title("prediction", fontsize=8)
         draw_overlay(axes[1], image, truth, names, style)
-        axes[1].set_title("truth", fontsize=8)
+        axes[1].set_title("ground truth", fontsize=8)
     return figure
 
 
@@ -78,12 +78,8 @@ def draw_overlay(
     Masks are translucent with a contour, boxes are outlines, points are dots and tags are words
     in the corner. Colours go by category. Detections below `style.min_score` are left out.
 
-    Args:
-        axes: where to draw; coordinates become pixels of the image, pixel centres at +0.5.
-        image: as for `overlay`.
-        shown: as for `overlay`.
-        names: as for `overlay`.
-        style: None for the defaults.
+    Coordinates of `axes` become pixels of the image, pixel centres at +0.5; the other arguments
+    are those of `overlay`.
 
     Raises:
         ValueError: the image is not (3, H, W), or a category has no name.
@@ -94,7 +90,7 @@ def draw_overlay(
     if isinstance(shown, Detections):
         shown = _confident(shown, style.min_score)
     if shown is not None:
-        _demand_names(shown, names)
+        _require_names(shown, names)
         colours = [colour(int(category)) for category in shown.categories]
         if shown.masks is not None:
             pixels = paint(pixels, shown.masks.cpu().numpy(), colours, style.alpha)
@@ -114,22 +110,25 @@ def draw_overlay(
 def paint(
     pixels: NDArray[np.float32], masks: NDArray[np.bool_], colours: Sequence[str], alpha: float
 ) -> NDArray[np.float32]:
-    """Lay translucent masks over an image.
+    """A copy of an image (H, W, 3), float in 0..1, under translucent masks (K, H, W) bool.
 
-    Args:
-        pixels: (H, W, 3) float in 0..1.
-        masks: (K, H, W) bool; large ones go below small ones.
-        colours: K colours "#RRGGBB".
-        alpha: opacity in 0..1.
-
-    Returns:
-        A new (H, W, 3) array; pixels under no mask are as they were.
+    Large masks go below small ones; `colours` are K times "#RRGGBB", `alpha` is in 0..1.
     """
     painted = pixels.copy()
     for entry in np.argsort(-masks.sum(axis=(1, 2)), kind="stable"):
         mask = masks[entry]
         painted[mask] = (1 - alpha) * painted[mask] + alpha * rgb(colours[entry])
     return painted
+
+
+def tinted(image: NDArray[np.uint8], masks: NDArray[np.bool_], first: int = 0) -> NDArray[np.uint8]:
+    """The (H, W, 3) image greyed and paled, each mask (K, H, W) in the palette's next colour."""
+    grey = image.mean(axis=2, keepdims=True)
+    shown = np.repeat(0.45 * grey + 0.55 * 235, 3, axis=2)
+    for k, mask in enumerate(masks):
+        tint = 255 * rgb(colour(first + k))
+        shown[mask] = 0.5 * grey[mask] + 0.6 * tint
+    return np.clip(shown, 0, 255).astype(np.uint8)
 
 
 def image_array(image: Tensor) -> NDArray[np.float32]:
@@ -149,7 +148,7 @@ def _draw_shapes(axes: Axes, shown: Label | Detections, colours: Sequence[str]) 
         for mask, tone in zip(shown.masks.cpu().numpy(), colours, strict=True):
             draw_contour(axes, mask, tone)
     if isinstance(shown, Label) and shown.boxes is not None:
-        bare = (~shown.has_mask).nonzero().flatten().tolist()  # a mask says all its box would
+        bare = (~shown.has_mask).nonzero().flatten().tolist()  # a mask shows its box already
         for entry in bare:
             x0, y0, x1, y1 = shown.boxes[entry].tolist()
             tone = colours[entry]
@@ -231,14 +230,13 @@ def _room(place: tuple[float, float], taken: Sequence[tuple[float, float]], unit
     return min([*gaps, ENOUGH_ROOM * unit])
 
 
-def _confident(found: Detections, min_score: float) -> Detections:
-    kept = found.scores >= min_score
-    return Detections(
-        found.boxes[kept], found.scores[kept], found.categories[kept], found.masks[kept]
-    )
+def _confident(every: Detections, min_score: float) -> Detections:
+    rows = every.scores >= min_score
+    fields = (every.boxes, every.scores, every.categories, every.masks)
+    return Detections(*(field[rows] for field in fields))
 
 
-def _demand_names(shown: Label | Detections, names: Sequence[str | Category]) -> None:
+def _require_names(shown: Label | Detections, names: Sequence[str | Category]) -> None:
     if len(shown) and int(shown.categories.max()) >= len(names):
         raise ValueError(
             f"category {int(shown.categories.max())} has no name: {len(names)} names were given"

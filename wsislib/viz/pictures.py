@@ -1,4 +1,4 @@
-"""Predictions beside the truth, image under image, and results read back for it."""
+"""Grids of images with labels or predictions, and COCO results read back for them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def pictures(
     """Return a grid of panels, one row of the grid for each row given.
 
     Args:
-        rows: equally many panels in each; truth first and one column per method reads best.
+        rows: equally many panels in each; best the ground truth first, then a column per method.
         names: C category names, by index.
         titles: one per column, or none.
         row_titles: one per row, or none.
@@ -57,12 +57,9 @@ def pictures(
     if not columns or any(len(row) != columns for row in rows):
         lengths = [len(row) for row in rows]
         raise ValueError(f"rows of {lengths} panels; give every row the same number, at least one")
-    for what, given, wanted in (
-        ("titles", titles, columns),
-        ("row titles", row_titles, len(rows)),
-    ):
-        if given and len(given) != wanted:
-            raise ValueError(f"{len(given)} {what} for {wanted}; give one each, or none")
+    for what, given, count in (("titles", titles, columns), ("row titles", row_titles, len(rows))):
+        if given and len(given) != count:
+            raise ValueError(f"{len(given)} {what} for {count}; give one each, or none")
     heights = [max(p.image.shape[1] / p.image.shape[2] for p in row) for row in rows]
     side = width / columns
     style = style or Style(show_names=columns <= 3)
@@ -88,43 +85,30 @@ def read_detections(
     height: int,
     width: int,
 ) -> Detections:
-    """Return one image's detections from COCO results, best score first.
+    """The detections of one image of height x width pixels in COCO results, best score first.
 
-    Args:
-        results: entries with `image_id`, `category_id`, `bbox` (xywh), `score`, `segmentation`.
-        image_id: whose.
-        categories: C of them; their ids become indices.
-        height: of the image, pixels.
-        width: of the image, pixels.
+    Ids of `categories` become their indices.
 
     Raises:
         ValueError: an entry of this image names a category that is not there, or its mask does
             not fit the image.
     """
     index = {category.id: i for i, category in enumerate(categories)}
-    mine = sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"])
-    unknown = sorted({r["category_id"] for r in mine} - set(index))
+    rows = sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"])
+    unknown = sorted({r["category_id"] for r in rows} - set(index))
     if unknown:
         raise ValueError(f"image {image_id}: results name categories {unknown}, not in the data")
-    masks = [decode_segmentation(r["segmentation"], height, width) for r in mine]
-    boxes = torch.tensor([r["bbox"] for r in mine], dtype=torch.float32).reshape(-1, 4)
+    masks = [decode_segmentation(r["segmentation"], height, width) for r in rows]
+    boxes = torch.tensor([r["bbox"] for r in rows], dtype=torch.float32).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]  # xywh -> xyxy
     return Detections(
         boxes=boxes,
-        scores=torch.tensor([r["score"] for r in mine], dtype=torch.float32),
-        categories=torch.tensor([index[r["category_id"]] for r in mine], dtype=torch.int64),
+        scores=torch.tensor([r["score"] for r in rows], dtype=torch.float32),
+        categories=torch.tensor([index[r["category_id"]] for r in rows], dtype=torch.int64),
         masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, height, width)),
     )
 
 
 def _name_row(axes: Axes, words: str) -> None:
-    axes.text(
-        -0.03,
-        0.5,
-        words,
-        transform=axes.transAxes,
-        rotation=90,
-        fontsize=8,
-        ha="right",
-        va="center",
-    )
+    place: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center"}
+    axes.text(-0.03, 0.5, words, transform=axes.transAxes, fontsize=8, **place)

@@ -11,7 +11,7 @@ LOOK = 'class="dataframe"'  # what the theme and book/_static/wsis.css know tabl
 def styled(
     frame: pd.DataFrame, numbers: int | str = 2, *, missing: str = "", index: bool = True
 ) -> Styler:
-    """Return a frame with its numbers written alike, in the look of the book's other tables.
+    """Return a frame in the style of the book's other tables, its numbers in one format.
 
     Args:
         frame: what to show.

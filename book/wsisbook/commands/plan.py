@@ -34,7 +34,6 @@ def plan(
         json: print JSON for machines.
     """
     from wsisbook.plan.plan import data_needs, make_plan
-    from wsisbook.plan.plan_text import files_text, plan_json
     from wsisbook.runs.spec import load_study
     from wsisbook.runs.store import open_store
 
@@ -45,11 +44,11 @@ def plan(
     planned = make_plan(study, open_store(scale, study.root), scale, tables)
     files = data_needs(study, planned)
     if json:
-        print(dumps(plan_json(planned, files, gpus), indent=2))
+        print(dumps(planned.record(files, gpus), indent=2))
         return DONE
     print(planned.text(jobs, gpus))
-    if files:
-        print(files_text(files))
+    for file in files:
+        print(file.text())
     return DONE
 
 
@@ -80,8 +79,7 @@ def dry_run(
         side: scale images to this short side instead of the published one, in pixels.
         progress: show progress bars.
     """
-    from wsisbook.plan.dry_run import dry_runs
-    from wsisbook.plan.dry_run_settings import DryRunOptions
+    from wsisbook.plan.dry_run import DryRunOptions, dry_runs
     from wsisbook.runs.resolve import keys_of, runs_of_row
     from wsisbook.runs.spec import load_study
 

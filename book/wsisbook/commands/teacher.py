@@ -1,4 +1,4 @@
-"""`wsis teacher`: make, judge and install the weights that ship with the package."""
+"""`wsis teacher`: train, evaluate and install the weights that ship with the package."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def train(
     scale: Literal["lab", "smoke"] = "lab",
     device: str = "auto",
 ) -> int:
-    """Train weights by their recipe, judge them and write them with a manifest.
+    """Train weights by their recipe, evaluate them and write them with a manifest.
 
-    Stopped at any moment, the same command goes on where it was. Nothing of the package changes
-    until `wsis teacher install`.
+    Stopped at any moment, the same command resumes. Nothing of the package changes until
+    `wsis teacher install`.
 
     Args:
         name: tiny-sam, the embedded teacher; lab-backbone, the start of lab models (and of the
@@ -35,15 +35,15 @@ def train(
     """
     folder = out or _folder(name, scale)
     if name == "tiny-sam":
-        from wsislib.recipes import tiny_sam_recipe as tiny
+        from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
 
-        recipe = tiny.TinySamRecipe() if scale == "lab" else tiny.smoke_recipe()
-        path = tiny.train_tiny_sam(recipe, folder, device)
+        sam = TinySamRecipe() if scale == "lab" else TinySamRecipe.smoke()
+        path = train_tiny_sam(sam, folder, device)
     else:
-        from wsislib.recipes import lab_backbone_recipe as backbone
+        from wsislib.recipes.lab_backbone_recipe import LabBackboneRecipe, train_lab_backbone
 
-        start = backbone.LabBackboneRecipe() if scale == "lab" else backbone.smoke_recipe()
-        path = backbone.train_lab_backbone(start, folder, device)
+        start = LabBackboneRecipe() if scale == "lab" else LabBackboneRecipe.smoke()
+        path = train_lab_backbone(start, folder, device)
     print(f"written: {path} with its manifest; `wsis teacher install {name}` puts them to use")
     return DONE
 
@@ -55,9 +55,9 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
         name: tiny-sam or lab-backbone.
         out: the folder that they were trained in; build/teacher/<name> if not given.
     """
-    from wsislib.recipes.package_weights import install as put
+    from wsislib.recipes.package_weights import install_weights
 
-    print(f"installed: {put(out or _folder(name, 'lab'), name.replace('-', '_'))}")
+    print(f"installed: {install_weights(out or _folder(name, 'lab'), name.replace('-', '_'))}")
     return DONE
 
 
@@ -68,24 +68,22 @@ def measure(
     scenes: int = 100,
     device: str = "auto",
 ) -> int:
-    """Judge a teacher on held-out scenes: IoU of its candidates for boxes and for points.
+    """Evaluate a teacher on held-out scenes: IoU of its candidates for boxes and for points.
 
     Args:
         teacher: tiny, or the path of a published SAM checkpoint.
         scenes: how many, in each of two worlds.
         device: auto, cpu, cuda or mps.
     """
-    from dataclasses import replace
-
     from wsislib.engine.device import pick_device
     from wsislib.models.sam.sam_weights import load_sam
-    from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, judge
+    from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, measure_on_held_out
 
     chosen = load_sam(teacher).to(pick_device(device))
-    for world, found in judge(chosen, replace(TinySamRecipe(), held_out=scenes)).items():
+    for world, quality in measure_on_held_out(chosen, TinySamRecipe(held_out=scenes)).items():
         print(f"{world} world".ljust(16) + "best of three   chosen by score   masks")
         for kind in ("box", "point"):
-            for level, row in found[kind].items():
+            for level, row in quality[kind].items():
                 print(f"  {kind} of {level}".ljust(18) + _row(row))
     return DONE
 

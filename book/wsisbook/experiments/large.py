@@ -39,7 +39,7 @@ from wsislib.atomic import atomic_write
 from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.world import World
 from wsislib.engine.device import pick_device
-from wsislib.engine.distributed import join_team
+from wsislib.engine.distributed import join_process_group
 from wsislib.engine.predict import Result
 from wsislib.engine.weights import load_weights, read_meta, save_weights
 from wsislib.labels.datasets import WeakDataset
@@ -133,10 +133,10 @@ def _whole(model: MaskHeads, rows: BoxRows | None, folder: Path, device: torch.d
         return trained
     restore_categories(model, rows)
     whole = folder / "whole" / trained.name
-    team = join_team(device)
-    if team.leads:
+    team = join_process_group(device)
+    if team.is_main:
         save_weights(whole, model, {"trained": read_meta(trained)["sha256"]})
-    team.wait()
+    team.barrier()
     return whole
 
 

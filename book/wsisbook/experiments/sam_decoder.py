@@ -22,11 +22,11 @@ from wsisbook.experiments import training
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.wish import build_model, jitter, taught_data, teacher_of, weak_data
 from wsisbook.experiments.wish_settings import SamDecoderConfig
-from wsisbook.runs.environment import peak_memory_mib
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Dataset, Detections, LabelKind, Sample
 from wsislib.data.transforms import tight_boxes
 from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.memory import peak_memory_mib
 from wsislib.engine.predict import Result, as_results
 from wsislib.engine.weights import load_weights
 from wsislib.labels.datasets import WeakDataset
@@ -160,7 +160,7 @@ def inference_cost(
     return {
         "ms": 1000 * statistics.median(times),
         "ratio": statistics.median(a / b for a, b in zip(times, peer_times, strict=True)),
-        "memory_mib": peak_of(device),
+        "memory_mib": peak_memory_mib(device),
     }
 
 
@@ -171,13 +171,6 @@ def forget_peak(device: torch.device) -> None:
     else:
         with suppress(OSError):
             Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-
-
-def peak_of(device: torch.device) -> float | None:
-    """Peak memory of the process, or of the GPU, MiB."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return peak_memory_mib()
 
 
 def _seconds(predict: Predict, image: Tensor, device: torch.device) -> float:

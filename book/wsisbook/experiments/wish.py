@@ -32,7 +32,7 @@ from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.transforms import large_scale_jitter
 from wsislib.engine.batches import Augment
 from wsislib.engine.device import describe_device, pick_device
-from wsislib.engine.looking import AfterStep
+from wsislib.engine.side_effects import AfterStep
 from wsislib.engine.weights import sidecar
 from wsislib.labels.budget import draw_kinds
 from wsislib.labels.datasets import WeakDataset

@@ -11,7 +11,7 @@ RunConfig                      training: runs/config.py
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from wsisbook.experiments.settings import IN, PartialDataConfig, data_files
@@ -211,17 +211,36 @@ def wish_files(config: WishConfig) -> tuple[str, ...]:
     return (*data_files(config), config.teacher) if checkpoint else data_files(config)
 
 
+def small_wish(config: WishConfig) -> WishConfig:
+    """Settings of a dry run: every branch is tried from the first step.
+
+    Labels stay of the kinds that they hold, with at least one training image for each, as evenly
+    as can be.
+    """
+    held = [name for name in KINDS if name in kinds_held(config)]
+    count = max(config.train_count, len(held))
+    start = min(0, config.self_start)  # -1 is never
+    small = replace(config, train_count=count, cam_warmup=0, self_start=start)
+    if config.labels in KINDS:
+        return small
+    shares = [len(range(place, count, len(held))) for place in range(len(held))]
+    mix = " + ".join(f"{share} {name}" for share, name in zip(shares, held, strict=True))
+    return replace(small, labels=mix, budget=0.0, shares={})
+
+
 def _wish_parts(config: WishConfig) -> tuple[str, ...]:
     tags = ("pseudo_points",) if "tags" in kinds_held(config) else ()
     return (config.data, "labels", "wish", *tags, "engine", "evaluation")
 
 
-WISH_EXPERIMENT = Experiment(WishConfig, IN + "wish:run_wish", _wish_parts, wish_files)
-WATCHED_WISH = Experiment(
-    WatchedWishConfig, IN + "watched_wish:run_watched_wish", _wish_parts, wish_files
+WISH_EXPERIMENT = Experiment(
+    WishConfig, IN + "wish:run_wish", _wish_parts, wish_files, small=small_wish
 )
-SAM_DECODER = Experiment(
-    SamDecoderConfig, IN + "sam_decoder:run_sam_decoder", _wish_parts, wish_files
+WATCHED_WISH = replace(
+    WISH_EXPERIMENT, config=WatchedWishConfig, run=IN + "watched_wish:run_watched_wish"
+)
+SAM_DECODER = replace(
+    WISH_EXPERIMENT, config=SamDecoderConfig, run=IN + "sam_decoder:run_sam_decoder"
 )
 TINY_SAM = Experiment(
     TinySamConfig, IN + "wish:run_tiny_sam", lambda config: ("world", "wish", "engine")

@@ -25,10 +25,10 @@ def split_points(metrics_by_seed: Mapping[int, Any]) -> pd.DataFrame:
     are mask AP on B; `relative_gain` is in percent, NaN where the class-agnostic head has AP 0.
     """
     lines = [
-        (seed, name, own["a_count"], own["instances"],
-         own["class-agnostic"]["AP"], own["transfer"]["AP"], own["relative_gain"])
+        (seed, name, split["a_count"], split["instances"],
+         split["class-agnostic"]["AP"], split["transfer"]["AP"], split["relative_gain"])
         for seed, metrics in metrics_by_seed.items()
-        for name, own in metrics["splits"].items()
+        for name, split in metrics["splits"].items()
     ]  # fmt: skip
     frame = pd.DataFrame(lines, columns=list(COLUMNS))
     return frame.astype(dict.fromkeys(COLUMNS[2:], float))

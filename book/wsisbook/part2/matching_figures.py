@@ -12,8 +12,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
+from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, PALE, colour, rgb, text_colour
-from wsislib.viz.world import tinted
 
 Picture = NDArray[np.uint8]
 Masks = NDArray[np.bool_]
@@ -54,15 +54,9 @@ def queries_figure(
     pairs: Sequence[Pair],
     columns: int = 6,
 ) -> Figure:
-    """The label, then what every query says; the frame of a query has its instance's colour.
+    """The label, then every query's prediction; a matched query has its instance's colour.
 
-    Args:
-        image: (H, W, 3).
-        prompts: N points xy or boxes xyxy.
-        masks: (Q, H, W), one for each query.
-        titles: Q.
-        pairs: who answers for whom.
-        columns: of panels.
+    `image` (H, W, 3), N `prompts` xy or xyxy, `masks` (Q, H, W), Q `titles`; `pairs` are matched.
     """
     rows = -(-(1 + len(masks)) // columns)
     side = PAGE_WIDTH / columns
@@ -72,17 +66,16 @@ def queries_figure(
     axes[0].set_title("the label", fontsize=7, pad=2)
     for number, prompt in enumerate(prompts):
         _prompt(axes[0], prompt, number)
-    mine = dict(pairs)
+    matched = dict(pairs)
     for query, (ax, mask, title) in enumerate(zip(axes[1:], masks, titles, strict=False)):
-        instance = mine.get(query)
-        shade = _tone(instance) if instance is not None else 3
-        _picture(
-            ax, tinted(image, mask[None], shade) if instance is not None else _grey(image, mask)
-        )
-        ax.set_title(f"{query}: {title}", fontsize=6.5, pad=2)
-        if instance is not None:
+        weight = "normal"
+        if query in matched:
+            shade, weight = _tone(matched[query]), "bold"
+            _picture(ax, tinted(image, mask[None], shade))
             _frame(ax, colour(shade))
-            ax.set_title(f"{query}: {title}", fontsize=6.5, pad=2, fontweight="bold")
+        else:
+            _picture(ax, _grey(image, mask))
+        ax.set_title(f"{query}: {title}", fontsize=6.5, pad=2, fontweight=weight)
     for ax in axes[1 + len(masks) :]:
         ax.set_visible(False)
     return figure
@@ -91,24 +84,20 @@ def queries_figure(
 def costs_figure(
     parts: Mapping[str, Floats], pairs: Sequence[Pair], names: Sequence[str]
 ) -> Figure:
-    """Cost matrices side by side, coloured by how much dearer than the cheapest of its column.
+    """Cost matrices, coloured by how much above the lowest of its column a cost lies.
 
     Only that decides who is matched, and all panels share one scale: what cannot decide looks flat.
-
-    Args:
-        parts: title -> (Q, N) weighted costs.
-        pairs: who answers for whom, ringed.
-        names: N, of the instances.
+    `parts` is title -> (Q, N) weighted costs; `pairs` are matched, and ringed; N instance `names`.
     """
     first = next(iter(parts.values()))
     figure = BookFigure(PAGE_WIDTH, 0.75 + 0.17 * len(first))
     grid = figure.subplots(1, len(parts), squeeze=False, sharey=True)[0]
-    dearer = {title: values - values.min(axis=0) for title, values in parts.items()}
-    span = max(float(values.max()) for values in dearer.values()) or 1.0
+    above = {title: values - values.min(axis=0) for title, values in parts.items()}
+    span = max(float(values.max()) for values in above.values()) or 1.0
     for ax, (title, values) in zip(grid, parts.items(), strict=True):
-        ax.imshow(dearer[title], cmap="viridis_r", vmin=0, vmax=span, aspect="auto")
+        ax.imshow(above[title], cmap="viridis_r", vmin=0, vmax=span, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            tone = "white" if dearer[title][row, column] > 0.55 * span else INK
+            tone = "white" if above[title][row, column] > 0.55 * span else INK
             ax.text(column, row, f"{value:.2f}", fontsize=5.5, ha="center", va="center", color=tone)
         for query, instance in pairs:
             corner = (instance - 0.5, query - 0.5)
@@ -137,12 +126,12 @@ def choices_figure(choices: Sequence[Choice]) -> Figure:
         row[0].set_title(f"the query for {choice.instance}", fontsize=7, pad=2)
         for place, ax in enumerate(row[1:]):
             _picture(ax, tinted(choice.image, choice.candidates[[place]], tone))
-            said = f"cost {choice.costs[place]:.2f}"
+            title = f"cost {choice.costs[place]:.2f}"
             if choice.reasons[place]:
                 ax.plot([0, 1], [0, 1], transform=ax.transAxes, color=PALE, linewidth=1.2)
-                said += f", {choice.reasons[place]}"
+                title += f", {choice.reasons[place]}"
             chosen = place == choice.chosen
-            ax.set_title(said, fontsize=7, pad=2, fontweight="bold" if chosen else "normal")
+            ax.set_title(title, fontsize=7, pad=2, fontweight="bold" if chosen else "normal")
             if chosen:
                 _frame(ax, colour(tone))
     return figure
@@ -154,7 +143,7 @@ def _tone(instance: int) -> int:
 
 
 def _grey(image: Picture, mask: Masks) -> Picture:
-    """The mask of a query that answers for nobody, dark on the paled picture."""
+    """The mask of an unmatched query, dark on the paled picture."""
     shown = tinted(image, mask[None][:0]).astype(np.float32)
     shown[mask] = 0.55 * shown[mask] + 0.2 * 255 * rgb(PALE)
     return np.clip(shown, 0, 255).astype(np.uint8)

@@ -32,13 +32,9 @@ def space_figure(
 ) -> Figure:
     """Tokens in the directions in which they differ most.
 
-    Args:
-        places: (N, 2) xy in pixels of the points.
-        points: (N, 2) coordinates of the points' tokens.
-        kinds: (M N, 2) coordinates of the tokens of M kinds of prompts, one after the other.
-        names: M names.
-        shares: of the variance of the points' tokens by direction, largest first.
-        side: of the image, pixels.
+    `places` (N, 2) xy in pixels of points whose tokens have coordinates `points` (N, 2); `kinds`
+    (M N, 2) are tokens of M kinds of prompts, one after the other, called `names`; `shares` of the
+    variance of the points' tokens by direction, largest first; `side` of the image in pixels.
     """
     figure = BookFigure(PAGE_WIDTH, 2.2)
     legend, scatter, together, curve = figure.subplots(1, 4)
@@ -62,15 +58,8 @@ def space_figure(
     return figure
 
 
-def likeness_figure(far: Floats, cosine: Floats, expected: Floats, pixels: Floats) -> Figure:
-    """Likeness of pairs of tokens against their distance, with what is expected.
-
-    Args:
-        far: (N,) distances in pixels.
-        cosine: (N,) of each pair.
-        expected: (M,) at `pixels`.
-        pixels: (M,) ascending.
-    """
+def similarity_figure(far: Floats, cosine: Floats, expected: Floats, pixels: Floats) -> Figure:
+    """Similarity of N pairs of tokens against their distance in pixels, and M expected ones."""
     figure = BookFigure(PAGE_WIDTH, 2.3)
     ax = plain_axes(figure.subplots())
     ax.scatter(far, cosine, s=3, color=colour(1), alpha=0.35, linewidth=0, label="pairs of points")
@@ -86,10 +75,7 @@ def maps_figure(
 ) -> Figure:
     """Maps over the image, a line for each of `rows`; every map has its own scale, written below.
 
-    Args:
-        rows: title -> title of the map -> (h, w) from 0.
-        side: of the image, pixels.
-        marks: title of the line -> places xy that are marked in it.
+    `rows` is title -> title of the map -> (h, w) from 0; `marks` is title of the line -> places xy.
     """
     columns = max(len(row) for row in rows.values())
     wide = PAGE_WIDTH / columns
@@ -119,19 +105,17 @@ def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) ->
 
 
 def shapes_figure(
-    panels: Mapping[str, Floats], sides: Sequence[float], own: Sequence[tuple[float, float]]
+    panels: Mapping[str, Floats], sides: Sequence[float], boxes: Sequence[tuple[float, float]]
 ) -> Figure:
     """Distance of one box from boxes of other widths and heights; a line where IoU is one half.
 
-    Args:
-        panels: title -> (S, S), rows are heights, columns widths.
-        sides: S lengths in pixels.
-        own: width and height of each panel's box.
+    `panels` is title -> (S, S), rows are heights, columns widths of `sides`, in pixels;
+    `boxes` has width and height of each panel's box.
     """
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH / len(panels) + 0.45)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
     length = np.asarray(sides, dtype=float)
-    for ax, (title, values), (width, height) in zip(grid, panels.items(), own, strict=True):
+    for ax, (title, values), (width, height) in zip(grid, panels.items(), boxes, strict=True):
         ax.pcolormesh(length, length, values, cmap=SEQUENTIAL, vmin=0, shading="nearest")
         both = np.minimum.outer(length, [height])[:, 0][:, None] * np.minimum(length, width)
         iou = both / (length[:, None] * length + width * height - both)
@@ -164,12 +148,9 @@ def pairs_figure(rows: Mapping[str, Sequence[tuple[Box, Box, str]]]) -> Figure:
 
 
 def scale_figure(values: Mapping[str, Mapping[str, float]], stress: int, label: str) -> Figure:
-    """Marks on a logarithmic scale, a panel for each of `values`.
+    """Marks on a logarithmic scale, a panel for each of `values` (title -> term -> number above 0).
 
-    Args:
-        values: title -> term -> how much, above 0; the same terms in each.
-        stress: how many of the first terms are set apart by colour, shape and a line.
-        label: of the axis.
+    The first `stress` terms are set apart by colour, shape and a line.
     """
     names = list(next(iter(values.values())))
     figure = BookFigure(PAGE_WIDTH, 0.7 + 0.17 * len(names))
@@ -178,8 +159,7 @@ def scale_figure(values: Mapping[str, Mapping[str, float]], stress: int, label: 
     for ax, (title, bars) in zip(grid, values.items(), strict=True):
         plain_axes(ax)
         for part, tone, shape in ((rows[:stress], 2, "D"), (rows[stress:], 5, "o")):
-            shown = [bars[names[place]] for place in part]
-            ax.plot(shown, part, shape, color=colour(tone), markersize=5)
+            ax.plot([bars[names[i]] for i in part], part, shape, color=colour(tone), markersize=5)
         ax.axhline(stress - 0.5, color=PALE, linewidth=0.8, linestyle=line(7))
         ax.set_xscale("log")
         ax.set_title(title, fontsize=8)

@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from torch import Tensor
 
-from wsisbook.part2.candidate_figures import Answer
+from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
+from wsislib.labels.weaken import inscribed_centre
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import MaskCandidates, Teacher
-from wsislib.recipes.sam_quality import mask_iou
+from wsislib.models.sam.sam import Teacher
+from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
+from wsislib.viz.overlay import tinted
+from wsislib.viz.palette import INK, colour, line, marker
 
-_LEAST_AREA = 120  # pixels: smaller masks show nothing on a page
+_MIN_AREA = 120  # pixels: smaller masks show nothing on a page
 
 
 def quality_table(quality: Mapping[str, Any]) -> pd.DataFrame:
@@ -64,50 +74,56 @@ def recipe_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame({"value": {key: str(value) for key, value in recipe.items()}})
 
 
-def ask(teacher: Teacher, sample: Sample, entries: Sequence[int], kind: str) -> list[Answer]:
-    """Prompt a teacher with entries of a fully labelled image.
+@dataclass(frozen=True)
+class Answer:
+    """One prompt on one image and what came back.
 
-    Args:
-        teacher: to ask.
-        sample: with boxes and masks.
-        entries: which of its entries.
-        kind: "box" for their boxes; "point" for the pixel deepest inside each mask.
+    Attributes:
+        image: (H, W, 3) uint8 RGB.
+        masks: (C, H, W) bool, the candidates.
+        scores: (C,) predicted IoU.
+        prompt: xy of a point, or xyxy of a box, in pixels.
+        iou: of each candidate with the mask that was meant, where it is known.
     """
+
+    image: NDArray[np.uint8]
+    masks: NDArray[np.bool_]
+    scores: Sequence[float]
+    prompt: Sequence[float]
+    iou: Sequence[float] | None = None
+
+
+def ask_box(teacher: Teacher, sample: Sample, entry: int) -> Answer:
+    """Ask about the box of an entry of a fully labelled image; IoU is with the entry's mask."""
     label = sample.label
     assert label.boxes is not None and label.masks is not None
-    masks = label.masks[list(entries)]
-    if kind == "box":
-        prompts = Prompts(boxes=label.boxes[list(entries)])
-    else:
-        prompts = Prompts(points=torch.stack([deepest(mask) for mask in masks]))
-    (found,) = teacher.candidates([sample.image], [prompts])
-    given = prompts.boxes if prompts.points is None else prompts.points
-    assert given is not None
-    return [_answer(sample, found, i, given[i].tolist(), masks[i]) for i in range(len(masks))]
+    return _ask(teacher, sample, Prompts(boxes=label.boxes[[entry]]), label.masks[[entry]])
 
 
 def ask_point(teacher: Teacher, sample: Sample, entry: int) -> Answer:
-    """Ask about the deepest pixel of an entry; IoU is with the nearest mask that it may mean."""
-    (answer,) = ask(teacher, sample, [entry], "point")
-    label = sample.label
-    assert label.masks is not None
-    x, y = (int(value) for value in answer.prompt)
-    meant = label.masks[label.masks[:, y, x]]  # (T, H, W)
-    table = mask_iou(torch.from_numpy(answer.masks)[None], meant)[0]  # (3, T)
-    return replace(answer, truths=table.amax(1).tolist())
+    """Ask about the innermost pixel of an entry; IoU is with the nearest mask that it may mean."""
+    masks = sample.label.masks
+    assert masks is not None
+    point = torch.tensor([inscribed_centre(masks[entry].numpy())])
+    return _ask(teacher, sample, Prompts(points=point), masks[masks_at_points(masks, point)[:, 0]])
+
+
+def _ask(teacher: Teacher, sample: Sample, prompt: Prompts, truths: Tensor) -> Answer:
+    (answer,) = teacher.candidates([sample.image], [prompt])
+    iou = pairwise_mask_iou(answer.masks[0].flatten(1), truths.flatten(1)).amax(1)  # (C,)
+    given = prompt.boxes if prompt.points is None else prompt.points
+    assert given is not None
+    picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
+    scores = answer.scores[0].tolist()
+    return Answer(picture, answer.masks[0].numpy(), scores, given[0].tolist(), iou.tolist())
 
 
 def points_that_mean(scenes: LevelScenes, meanings: int, count: int) -> list[tuple[Sample, int]]:
-    """The first entries (one a scene) whose deepest pixel lies in just so many masks.
+    """The first entries (one a scene) whose innermost pixel lies in just so many masks.
 
-    Args:
-        scenes: with masks at every level.
-        meanings: 1 (an object), 2 (a part of it too, or a group) or 3 (all).
-        count: how many to find.
-
-    Returns:
-        Image and entry, the smallest of the masks; each of the masks is at least one and a half
-        times as large as the one before, so that they can be told apart in a picture.
+    One may mean 1 (an object), 2 (a part of it too, or a group) or 3 (all). Image and entry, the
+    smallest of the masks; each of the masks is at least one and a half times as large as the one
+    before, so that they can be told apart in a picture.
 
     Raises:
         ValueError: the scenes hold too few.
@@ -127,31 +143,59 @@ def _entry_that_means(sample: Sample, meanings: int) -> int | None:
     assert masks is not None
     areas = masks.flatten(1).sum(1)  # (M,)
     for entry in torch.argsort(areas).tolist():
-        if areas[entry] < _LEAST_AREA:
+        if areas[entry] < _MIN_AREA:
             continue
-        x, y = (int(value) for value in deepest(masks[entry]))
-        sizes = areas[masks[:, y, x]].sort().values.double()
-        apart = bool((sizes[1:] >= 1.5 * sizes[:-1]).all())
-        if len(sizes) == meanings and float(sizes[0]) == float(areas[entry]) and apart:
+        point = torch.tensor([inscribed_centre(masks[entry].numpy())])
+        sizes = areas[masks_at_points(masks, point)[:, 0]].sort().values.tolist()
+        distinct = all(b >= 1.5 * a for a, b in pairwise(sizes))
+        if len(sizes) == meanings and sizes[0] == areas[entry] and distinct:
             return entry
     return None
 
 
-def _answer(
-    sample: Sample, found: MaskCandidates, i: int, prompt: list[float], mask: torch.Tensor
-) -> Answer:
-    truths = mask_iou(found.masks[i : i + 1], mask[None])[0, :, 0]  # (3,)
-    picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
-    return Answer(
-        picture, found.masks[i].numpy(), found.scores[i].tolist(), prompt, truths.tolist()
-    )
+def candidates_figure(answers: Sequence[Answer]) -> Figure:
+    """A row for each prompt: the prompt on the image, then every candidate with its score."""
+    columns = 1 + len(answers[0].masks)
+    side = PAGE_WIDTH / columns
+    figure = BookFigure(PAGE_WIDTH, (side + 0.18) * len(answers))
+    axes = figure.subplots(len(answers), columns, squeeze=False)
+    for row, answer in zip(axes, answers, strict=True):
+        _show(row[0], answer.image, answer.prompt)
+        best = int(np.argmax(answer.scores))
+        for place, ax in enumerate(row[1:]):
+            _show(ax, tinted(answer.image, answer.masks[[place]], place), answer.prompt)
+            title = f"score {answer.scores[place]:.2f}"
+            if answer.iou is not None:
+                title += f", IoU {answer.iou[place]:.2f}"
+            ax.set_title(title, fontsize=7, pad=2, fontweight="bold" if place == best else "normal")
+    return figure
 
 
-def deepest(mask: torch.Tensor) -> torch.Tensor:
-    """(2,) xy of the middle of a pixel of (H, W) that lies farthest from what is outside."""
-    from scipy.ndimage import distance_transform_edt
+def loss_figure(curve: Sequence[Mapping[str, float]], names: Mapping[str, str]) -> Figure:
+    """Losses by step, a panel each; `names` is column of `curve` -> title."""
+    figure = BookFigure(PAGE_WIDTH, 2.2)
+    steps = [row["step"] for row in curve]
+    grid = figure.subplots(1, len(names), squeeze=False)[0]
+    for index, (ax, (name, title)) in enumerate(zip(grid, names.items(), strict=True)):
+        plain_axes(ax)
+        values = [row[name] for row in curve]
+        ax.plot(steps, values, line(index), color=colour(5), marker=marker(index), markersize=2.5)
+        ax.set_title(title, fontsize=8)
+        ax.set_xlabel("step", fontsize=8)
+        ax.set_ylim(0, None)
+    return figure
 
-    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1)).numpy()
-    depth = distance_transform_edt(padded)[1:-1, 1:-1]
-    y, x = divmod(int(depth.argmax()), mask.shape[1])
-    return torch.tensor([x + 0.5, y + 0.5])
+
+def _show(ax: Axes, picture: NDArray[np.uint8], prompt: Sequence[float]) -> None:
+    height, width = picture.shape[:2]
+    ax.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
+    ax.set(xticks=[], yticks=[])
+    ax.spines[:].set_visible(False)
+    if len(prompt) == 2:
+        ax.plot(*prompt, "o", color="white", markeredgecolor=INK, markersize=5)
+        return
+    x0, y0, x1, y1 = prompt
+    for shade, thick in ((INK, 2.2), ("white", 1.1)):
+        ax.add_patch(
+            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade, linewidth=thick)
+        )

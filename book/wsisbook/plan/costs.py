@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
-from wsisbook.plan.disk import Room, room
 from wsisbook.plan.step_times import GpuRate, StepTime, kind_of, match
-from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.resolve import Run, resolve
+from wsisbook.runs.resolve import Run
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import read_json
 
+MEASURED = "measured steps"
 NO_TRAINING = "no training"
 """The source of a cost that is not known because the run only evaluates."""
+_VALUE = 4  # bytes of a float32
+_KEPT = 2  # checkpoints that training keeps, see engine/checkpoint.py
 
 
-@dataclass(frozen=True)
-class Cost:
-    """Seconds that a run is expected to take, and how that is known.
+class Cost(NamedTuple):
+    """Seconds that a run is expected to take, None where nothing is known, and their source.
 
-    Attributes:
-        seconds: None where nothing is known.
-        source: "this row" (a run of the row, other seed or older), "step time" (seconds a step
-            of runs of the same kind times the row's steps), "measured steps" (see
-            step_times.py; seconds of one core), `NO_TRAINING`, or "unknown".
+    The source is "this row" (a run of the row with another seed, or an older one), "step time"
+    (of runs of the same kind, times the row's steps), `MEASURED` (seconds of one core, see
+    step_times.py), `NO_TRAINING`, or "unknown".
     """
 
     seconds: float | None
@@ -38,30 +35,47 @@ class Cost:
 class Work:
     """What a run takes on hardware that it has not run on yet, from measured steps.
 
-    Attributes:
-        steps: optimiser steps.
-        images: in a step.
-        core_seconds: of one processor core, None where no such step was measured on one.
-        gpu_seconds: of one GPU, None where unknown.
-        gpu_source: the GPU that was measured, or how its time was derived.
-        measured: what the numbers rest on: the row whose steps were measured, or how they follow
-            from those of several.
-        differs: settings in which that row's steps are of another kind.
-        room: on disk, None where unknown.
-        memory_mib: peak memory of the measurement.
-        memory_images: images in a step of the measurement.
+    Seconds are of one core and of one GPU, None where unknown; `gpu_source` is the GPU that was
+    measured, or how its time was derived. `measured` says which row's steps were measured, or how
+    the numbers follow from those of several, and `differs` in which settings its kind differs.
+    Memory is the peak of the measurement, with so many images in a step. Bytes: see `room`.
     """
 
     steps: int
-    images: int
+    images_per_step: int
     core_seconds: float | None
     gpu_seconds: float | None
     gpu_source: str
     measured: str
     differs: tuple[str, ...]
-    room: Room
+    weights_bytes: int
+    checkpoint_bytes: int
+    training_bytes: int
     memory_mib: float
     memory_images: int
+
+
+def room(values: int, trained: int, optimiser: str, momentum: float) -> dict[str, int]:
+    """Bytes that a run takes on disk: its weights, a checkpoint, and the most while it trains.
+
+    The model's state has `values` numbers, buffers included, of which `trained` learn.
+    """
+    # AdamW keeps two numbers for each that learns, SGD with momentum one.
+    moments = 2 if optimiser == "adamw" else int(momentum > 0)
+    weights, checkpoint = _VALUE * values, _VALUE * (values + moments * trained)
+    # Either a checkpoint is written beside those that are kept, or at the end the weights are
+    # copied to their place.
+    training = max((_KEPT + 1) * checkpoint, _KEPT * checkpoint + 2 * weights)
+    return {"weights_bytes": weights, "checkpoint_bytes": checkpoint, "training_bytes": training}
+
+
+def size(count: float) -> str:
+    """Bytes for a reader: '12 kB', '180 MB', '1.6 GB' (powers of ten, as disks are sold)."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= unit:
+            value = count / unit
+            return f"{value:.1f} {name}" if value < 10 else f"{value:.0f} {name}"
+    return f"{count:.0f} B"
 
 
 def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> Work | None:
@@ -69,15 +83,12 @@ def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> 
 
     None where nothing like it was measured, or it trains nothing.
     """
-    if not run.config.steps:
-        return None
-    kind = kind_of(run)
+    config, kind = run.config, kind_of(run)
     on_core, on_gpu = match(kind, steps, "cpu"), match(kind, steps, "cuda")
     found = on_core or on_gpu
-    if found is None:
+    if not config.steps or found is None:
         return None
-    nearest = min(filter(None, (on_core, on_gpu)), key=lambda m: len(m.differs))
-    config = run.config
+    nearest = min(filter(None, (on_core, on_gpu)), key=lambda m: len(m.differs)).step
     images = config.steps * config.batch_size
     core = None if on_core is None else images * on_core.step.seconds
     gpu, source = None, "unknown"
@@ -87,41 +98,56 @@ def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> 
         gpu, source = core * rate.ratio, rate.about
     return Work(
         steps=config.steps,
-        images=config.batch_size,
+        images_per_step=config.batch_size,
         core_seconds=core,
         gpu_seconds=gpu,
         gpu_source=source,
         measured=found.derived or f"the steps of {found.step.row}",
         differs=found.differs,
-        room=room(nearest.step.values, nearest.step.trained, config.optimiser, config.momentum),
-        memory_mib=nearest.step.memory_mib,
-        memory_images=nearest.step.images,
+        **room(nearest.values, nearest.trained, config.optimiser, config.momentum),
+        memory_mib=nearest.memory_mib,
+        memory_images=nearest.images,
     )
 
 
-def expected_cost(study: Study, store: RunStore, key: RunKey, work: Work | None = None) -> Cost:
-    """What the run `key` will cost, its needs not counted; `work` counts where no run tells."""
-    run = resolve(study, key)
-    row_folder = store.folder(run.key).parent
-    own = [r for r in _records(row_folder.glob("seed-*")) if r.steps == run.config.steps]
-    if own:
-        return Cost(median(record.seconds for record in own), "this row")
-    kinds = _kinds(run.experiment_name, run.settings)
-    others = [r for r in _records(store.root.glob("runs/*/*/seed-*")) if r.steps]
-    for close, kind in enumerate(kinds):
-        alike = [r.seconds / r.steps for r in others if r.kinds[close] == kind]
-        if alike and run.config.steps:
-            return Cost(median(alike) * run.config.steps, "step time")
-    if work is not None and work.core_seconds is not None:
-        return Cost(work.core_seconds, "measured steps")
-    return Cost(None, "unknown" if run.config.steps else NO_TRAINING)
+class PastRun(NamedTuple):
+    """What a run has cost: its row "table/row", and its kinds from closest to roughest."""
 
-
-@dataclass(frozen=True)
-class _Record:
+    row: str
     seconds: float
     steps: int
     kinds: tuple[tuple, tuple]
+
+
+def past_runs(store: RunStore) -> list[PastRun]:
+    """The runs of `store` that have an account of their time."""
+    found = []
+    for folder in store.root.glob("runs/*/*/seed-*"):
+        try:
+            seconds = read_json(folder / "environment.json")["seconds"]
+            params = read_json(folder / "params.json")
+        except (FileNotFoundError, ValueError):
+            continue
+        settings = params["settings"]
+        row = f"{folder.parts[-3]}/{folder.parts[-2]}"
+        kinds = _kinds(params["experiment"], settings)
+        found.append(PastRun(row, seconds, settings.get("steps", 0), kinds))
+    return found
+
+
+def expected_cost(run: Run, past: Sequence[PastRun], work: Work | None = None) -> Cost:
+    """What `run` will cost, its needs not counted; `work` counts where no past run tells."""
+    row, steps = f"{run.key.table}/{run.key.row}", run.config.steps
+    own = [one.seconds for one in past if one.row == row and one.steps == steps]
+    if own:
+        return Cost(median(own), "this row")
+    for close, kind in enumerate(_kinds(run.experiment_name, run.settings)):
+        alike = [one.seconds / one.steps for one in past if one.steps and one.kinds[close] == kind]
+        if alike and steps:
+            return Cost(median(alike) * steps, "step time")
+    if work is not None and work.core_seconds is not None:
+        return Cost(work.core_seconds, MEASURED)
+    return Cost(None, "unknown" if steps else NO_TRAINING)
 
 
 def _kinds(experiment: str, settings: dict[str, Any]) -> tuple[tuple, tuple]:
@@ -131,17 +157,3 @@ def _kinds(experiment: str, settings: dict[str, Any]) -> tuple[tuple, tuple]:
     # A teacher is asked in every step of tags, so they cost half as much again.
     tags = "tags" in (settings.get("shares") or settings.get("labels") or "")
     return (*rough, settings.get("method"), tags), rough
-
-
-def _records(folders: Iterable[Path]) -> list[_Record]:
-    records = []
-    for folder in folders:
-        try:
-            environment = read_json(folder / "environment.json")
-            params = read_json(folder / "params.json")
-        except (FileNotFoundError, ValueError):
-            continue
-        settings = params["settings"]
-        kinds = _kinds(params["experiment"], settings)
-        records.append(_Record(environment["seconds"], settings.get("steps", 0), kinds))
-    return records

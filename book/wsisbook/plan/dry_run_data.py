@@ -1,4 +1,4 @@
-"""Data sets of a few images for a dry run, under the names that a row's settings give them.
+"""Miniatures of COCO, VOC, Visual Genome and word vectors, for dry runs and tests.
 
 Formats, sizes and numbers of categories are those of the real thing; nothing else is.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +18,48 @@ from PIL import Image, ImageDraw
 
 from wsisbook.runs.experiments import Experiment
 from wsislib.atomic import atomic_write
-from wsislib.data.visual_genome.classes import COCO_NAMES
+from wsislib.data.photographs.voc import VOC_NAMES
+from wsislib.data.visual_genome.classes import COCO_NAMES, HAND_MAPPINGS
 
 # Scaled to a short side of 800, an image of this shape is 1,333 long: the most there can be.
-WIDTH, HEIGHT = 640, 384
+SIZE = WIDTH, HEIGHT = 640, 384
 VALIDATION_IMAGES = 1
-OBJECTS = 8  # in an image; COCO has 7 on average
+OBJECTS, VOC_OBJECTS = 8, 3  # in an image; COCO has 7 on average, VOC 2.4
 WORD_WIDTH = 300  # numbers in a word vector, as in GloVe's
 # COCO's ids go up to 90 and leave these out.
-_NO_ID = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83})
-COCO_IDS = tuple(number for number in range(1, 91) if number not in _NO_ID)
+COCO_IDS = tuple(sorted({*range(1, 91)} - {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}))
+
+# Image id, category id, whether it is a crowd, box xywh, area, segmentation.
+CocoAnnotation = tuple[int, int, int, Sequence[float], float, Any]
+GenomeObject = tuple[Sequence[str], float, float, float, float]  # synsets, x, y, width, height
 
 
-def write_miniatures(experiment: Experiment, config: Any, folder: Path, images: int) -> None:
-    """Write all data files that a run reads as `folder`/<name>.
+def write_miniatures(experiment: Experiment, config: Any, folder: Path) -> None:
+    """Write all data files that a run with the settings `config` reads as `folder`/<name>.
 
-    What is there already is left alone, so that several runs may share a folder.
-
-    Args:
-        experiment: of the run.
-        config: its settings.
-        folder: the data folder.
-        images: for training; there is one for validation.
+    There are `train_count` images for training, one for validation. What is there already is
+    left alone, so that several runs may share a folder.
 
     Raises:
         ValueError: the run reads a file of which no miniature can be made.
     """
-    for seed, (part, count) in enumerate((("train", images), ("val", VALIDATION_IMAGES))):
-        annotations = getattr(config, f"{part}_annotations", "")
-        photographs = getattr(config, f"{part}_images", "") or f"unused/{part}"
-        if annotations and not (folder / annotations).exists():
-            write_coco(folder / annotations, folder / photographs, count, seed)
-    genome = getattr(config, "genome", "")
-    if genome and not (folder / genome).exists():
-        _write_genome(config, folder / genome, images)
-    voc = getattr(config, "voc", "")
-    if voc and not (folder / voc).exists():
-        _write_voc(config, folder / voc, images)
-    vectors = getattr(config, "embedding_file", "")
-    if vectors and not (folder / vectors).exists():
-        write_word_vectors(folder / vectors)
+
+    def missing(setting: str) -> Path | None:
+        name = getattr(config, setting, "")
+        return folder / name if name and not (folder / name).exists() else None
+
+    images = getattr(config, "train_count", 0)
+    for seed, (part, number) in enumerate((("train", images), ("val", VALIDATION_IMAGES))):
+        if annotations := missing(f"{part}_annotations"):
+            photographs = getattr(config, f"{part}_images", "") or f"unused/{part}"
+            write_coco(annotations, folder / photographs, number, seed)
+    if genome := missing("genome"):
+        val_ids = range(1, VALIDATION_IMAGES + 1)  # those of `write_coco`
+        write_genome(genome, images, val_ids, config.categories, config.genome_test_count)
+    if voc := missing("voc"):
+        write_voc(voc, {config.train_list: images, config.val_list: VALIDATION_IMAGES})
+    if vectors := missing("embedding_file"):
+        write_word_vectors(vectors)
     for name in experiment.files(config):
         if not (folder / name).exists():
             raise ValueError(
@@ -64,104 +68,201 @@ def write_miniatures(experiment: Experiment, config: Any, folder: Path, images: 
             )
 
 
+def smooth_image(
+    generator: np.random.Generator, size: tuple[int, int] = SIZE, cells: tuple[int, int] = (6, 10)
+) -> Image.Image:
+    """An image of random colours that change smoothly, so that JPEG keeps it nearly."""
+    pixels = generator.integers(0, 256, (*cells, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BILINEAR)
+
+
+def _scene(
+    generator: np.random.Generator, objects: int
+) -> tuple[Image.Image, list[npt.NDArray[np.float64]]]:
+    """An image of plain octagons, and the (8, 2) corners xy of each, 24 to 180 pixels wide."""
+    image, shapes = smooth_image(generator), []
+    draw = ImageDraw.Draw(image)
+    angles = 2 * math.pi * (np.arange(8) + 0.5) / 8
+    for _ in range(objects):
+        radii = generator.uniform(12, 90, 2)
+        centre = generator.uniform(radii, np.array(SIZE) - radii)
+        corners = centre + radii * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+        shapes.append(np.round(corners, 2))
+        colour = tuple(int(value) for value in generator.integers(0, 256, 3))
+        draw.polygon([(x, y) for x, y in shapes[-1].tolist()], fill=colour)
+    return image, shapes
+
+
+def _box(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """x, y, width, height."""
+    low, (x, y) = corners.min(axis=0), corners.max(axis=0) - corners.min(axis=0)
+    return low[0].item(), low[1].item(), x.item(), y.item()
+
+
+def _write_photograph(file: Path, image: Image.Image) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file, quality=90)
+
+
 def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> None:
     """Write a data set in COCO's format: 80 categories, polygons and one crowd region."""
-    generator = np.random.default_rng(seed)
-    records, entries = [], []
-    for number in range(1, images + 1):
-        record, own = _scene(number, generator, photographs)
-        records.append(record)
-        entries += own
+    generator, files = np.random.default_rng(seed), {}
+    entries: list[CocoAnnotation] = []
+    for image_id in range(1, images + 1):
+        image, shapes = _scene(generator, OBJECTS)
+        files[image_id] = f"{image_id:012d}.jpg"
+        _write_photograph(photographs / files[image_id], image)
+        for place, corners in enumerate(shapes, start=(image_id - 1) * OBJECTS):
+            x, y = corners.T
+            area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+            category = COCO_IDS[place * 13 % len(COCO_IDS)]
+            entries.append((image_id, category, 0, _box(corners), area, [corners.ravel().tolist()]))
     crowd = {"size": [HEIGHT, WIDTH], "counts": [0, 20 * HEIGHT, (WIDTH - 20) * HEIGHT]}
-    entries.append(
-        {"image_id": 1, "category_id": 1, "iscrowd": 1, "bbox": [0.0, 0.0, 20.0, float(HEIGHT)],
-         "area": 20.0 * HEIGHT, "segmentation": crowd}
-    )  # fmt: skip
-    document = {
-        "images": records,
-        "annotations": [{"id": i, **entry} for i, entry in enumerate(entries, start=1)],
-        "categories": [
-            {"id": i, "name": name} for i, name in zip(COCO_IDS, COCO_NAMES, strict=True)
+    entries.append((1, 1, 1, [0.0, 0.0, 20.0, float(HEIGHT)], 20.0 * HEIGHT, crowd))
+    numbered = dict(enumerate(entries, start=1))
+    categories = zip(COCO_IDS, COCO_NAMES, strict=True)
+    atomic_write(annotations, json.dumps(coco_document(files, SIZE, numbered, categories)))
+
+
+def coco_document(
+    files: Mapping[int, str],
+    size: tuple[int, int],
+    annotations: Mapping[int, CocoAnnotation],
+    categories: Iterable[tuple[int, str]],
+) -> dict[str, Any]:
+    """A COCO file: the files of images of one size, annotations and category names, all by id."""
+    names = ("image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
+    sides = dict(zip(("width", "height"), size, strict=True))
+    return {
+        "images": [{"id": i, "file_name": name, **sides} for i, name in files.items()],
+        "annotations": [
+            {"id": i, **dict(zip(names, annotation, strict=True))}
+            for i, annotation in annotations.items()
         ],
+        "categories": [{"id": i, "name": name} for i, name in categories],
     }
-    atomic_write(annotations, json.dumps(document))
+
+
+def write_voc(root: Path, lists: Mapping[str, int], seed: int = 0) -> None:
+    """Write a folder in VOC's layout, all masks in the devkit's own pair of folders.
+
+    `lists` gives each list's name and how many images it has, none of them on two lists.
+    """
+    generator, number = np.random.default_rng(seed), 0
+    for split, images in lists.items():
+        names = [f"2012_{n:06d}" for n in range(number + 1, number + images + 1)]
+        for name in names:
+            picture, shapes = _scene(generator, VOC_OBJECTS)
+            objects, classes = (Image.new("L", SIZE) for _ in range(2))
+            for place, corners in enumerate(shapes, start=1):
+                polygon = [(x, y) for x, y in corners.tolist()]
+                category = 1 + (number * VOC_OBJECTS + place) % len(VOC_NAMES)
+                ImageDraw.Draw(objects).polygon(polygon, fill=place)
+                ImageDraw.Draw(classes).polygon(polygon, fill=category)
+            write_voc_image(root, name, picture, np.asarray(objects), np.asarray(classes))
+            number += 1
+        write_voc_list(root, split, names)
+
+
+def write_voc_image(
+    root: Path, name: str, image: Image.Image, objects: npt.NDArray[np.uint8],
+    classes: npt.NDArray[np.uint8], ending: str = "",
+) -> None:  # fmt: skip
+    """Write a photograph and its two index pictures, in folders whose names have the `ending`."""
+    _write_photograph(root / "JPEGImages" / f"{name}.jpg", image)
+    for folder, indices in (("SegmentationObject", objects), ("SegmentationClass", classes)):
+        save_indices(indices, root / f"{folder}{ending}" / f"{name}.png")
+
+
+def write_voc_list(root: Path, split: str, names: Iterable[str]) -> None:
+    """Write the list of a split's images."""
+    file = root / "ImageSets" / "Segmentation" / f"{split}.txt"
+    atomic_write(file, "\n".join(names) + "\n")
+
+
+def save_indices(indices: npt.NDArray[np.uint8], file: Path) -> None:
+    """Save (H, W) indices as a PNG with a random palette."""
+    image = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
+    image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    image.save(file)
+
+
+def write_genome(
+    root: Path, images: int, coco_val_ids: Sequence[int], listed: int, tests: int
+) -> None:
+    """Write objects.json, image_data.json and photographs in Visual Genome's format.
+
+    The training part has `images`, the validation part those in COCO of `coco_val_ids`; of the
+    test part `tests` are declared, without a photograph. `listed` is how many of the most frequent
+    synsets will be asked for; one of COCO's is too rare to be among them, as in the real files.
+
+    Raises:
+        ValueError: fewer synsets are wanted than COCO has, or no test part.
+    """
+    if listed < len(COCO_NAMES) or tests < 1:
+        raise ValueError(
+            f"a miniature of Visual Genome has {len(COCO_NAMES)} synsets or more and a test part, "
+            f"but {listed} synsets and {tests} test images are wanted"
+        )
+    # The authors' rule: a COCO name's own synset, or a pair made by hand.
+    synsets = [HAND_MAPPINGS.get(n, f"{n.replace(' ', '_')}.n.01") for n in COCO_NAMES]
+    rare = HAND_MAPPINGS["hair drier"]
+    synsets.remove(rare)
+    synsets += [f"thing_{number:04d}.n.01" for number in range(listed - len(synsets))]
+    photographed = images + len(coco_val_ids)
+    # A prime stride, so that objects of neighbouring images are of other categories.
+    places = np.arange(photographed * OBJECTS).reshape(-1, OBJECTS) * 397 % listed
+    named = [[synsets[place] for place in row] for row in places]
+    named.append([*synsets, *synsets, rare])  # the first test image has each listed one twice
+    coco_ids = [*([None] * images), *coco_val_ids, *([None] * tests)]
+    files = {n: (f"VG_100K/{n}.jpg", coco_id) for n, coco_id in enumerate(coco_ids, start=1)}
+    objects: dict[int, list[GenomeObject]] = {image_id: [] for image_id in files}
+    for image_id, own in enumerate(named, start=1):
+        image, shapes = _scene(np.random.default_rng(image_id), len(own))
+        objects[image_id] = [([s], *_box(shape)) for s, shape in zip(own, shapes, strict=True)]
+        if image_id <= photographed:
+            _write_photograph(root / files[image_id][0], image)
+    (root / "VG_100K_2").mkdir(parents=True, exist_ok=True)
+    atomic_write(root / "image_data.json", json.dumps(genome_images(files, SIZE)))
+    atomic_write(root / "objects.json", json.dumps(genome_objects(objects)))
+
+
+def genome_images(
+    files: Mapping[int, tuple[str, int | None]], size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """What image_data.json holds of images of one size: id -> file, and id in COCO or None."""
+    url, (width, height) = "https://cs.stanford.edu/people/rak248/", size
+    facts = {"width": width, "height": height, "flickr_id": None}
+    return [
+        {"image_id": image_id, "url": url + file, "coco_id": coco_id, **facts}
+        for image_id, (file, coco_id) in files.items()
+    ]
+
+
+def genome_objects(
+    objects: Mapping[int, Iterable[GenomeObject]], first: int = 1
+) -> list[dict[str, Any]]:
+    """What objects.json holds of image id -> objects, which are numbered from `first`."""
+    number = count(first)
+
+    def record(synsets: Sequence[str], x: float, y: float, w: float, h: float) -> dict[str, Any]:
+        names = [synset.partition(".")[0] for synset in synsets]
+        place = {"object_id": next(number), "x": x, "y": y, "w": w, "h": h}
+        return {**place, "names": names, "synsets": list(synsets), "merged_object_ids": []}
+
+    return [
+        {"image_id": image_id, "objects": [record(*member) for member in members]}
+        for image_id, members in objects.items()
+    ]
 
 
 def write_word_vectors(file: Path, seed: int = 0) -> None:
     """Write random vectors of the words in COCO's category names, in GloVe's format."""
-    generator = np.random.default_rng(seed)
     words = sorted({word for name in COCO_NAMES for word in name.split()})
-    numbers = generator.normal(size=(len(words), WORD_WIDTH))
+    numbers = np.random.default_rng(seed).normal(size=(len(words), WORD_WIDTH)).tolist()
     lines = [
         " ".join([word, *(f"{value:.4f}" for value in row)])
         for word, row in zip(words, numbers, strict=True)
     ]
     atomic_write(file, "\n".join(lines) + "\n")
-
-
-def write_photograph(file: Path, image: Image.Image) -> None:
-    """Write a JPEG, with its folder."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    image.save(file, quality=90)
-
-
-def noise(generator: np.random.Generator) -> Image.Image:
-    """An image of smooth colours."""
-    pixels = generator.integers(0, 256, (6, 10, 3), dtype=np.uint8)
-    return Image.fromarray(pixels).resize((WIDTH, HEIGHT), Image.Resampling.BILINEAR)
-
-
-def _write_genome(config: Any, root: Path, images: int) -> None:
-    from wsisbook.plan.dry_run_genome import write_genome
-
-    write_genome(
-        root,
-        images=images,
-        coco_val_ids=range(1, VALIDATION_IMAGES + 1),  # those of `write_coco`
-        listed=config.categories,
-        tests=config.genome_test_count,
-    )
-
-
-def _write_voc(config: Any, root: Path, images: int) -> None:
-    from wsisbook.plan.dry_run_voc import write_voc
-
-    write_voc(root, {config.train_list: images, config.val_list: VALIDATION_IMAGES})
-
-
-def _scene(
-    number: int, generator: np.random.Generator, photographs: Path
-) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Write one image; its COCO record and those of its objects, all of other categories."""
-    image = noise(generator)
-    draw = ImageDraw.Draw(image)
-    entries = []
-    for place in range(OBJECTS):
-        corners = octagon(generator)
-        colour = tuple(int(value) for value in generator.integers(0, 256, 3))
-        draw.polygon([(x, y) for x, y in corners.tolist()], fill=colour)
-        category = ((number - 1) * OBJECTS + place) * 13 % len(COCO_IDS)
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        x, y = corners.T
-        area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
-        entries.append(
-            {
-                "image_id": number,
-                "category_id": COCO_IDS[category],
-                "iscrowd": 0,
-                "bbox": [*low.tolist(), *(high - low).tolist()],
-                "area": area,
-                "segmentation": [corners.ravel().tolist()],
-            }
-        )
-    name = f"{number:012d}.jpg"
-    write_photograph(photographs / name, image)
-    return {"id": number, "file_name": name, "width": WIDTH, "height": HEIGHT}, entries
-
-
-def octagon(generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """(8, 2) corners xy inside the image; 24 to 180 pixels wide."""
-    radii = generator.uniform(12, 90, 2)
-    centre = generator.uniform(radii, np.array([WIDTH, HEIGHT]) - radii)
-    angles = 2 * math.pi * (np.arange(8) + 0.5) / 8
-    return np.round(centre + radii * np.stack([np.cos(angles), np.sin(angles)], axis=1), 2)

@@ -1,83 +1,117 @@
-"""What a dry run does to a model, and the stand-ins for weights that it does not fetch."""
+"""What a dry run does to a model, and random stand-ins for the weights that it does not fetch."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torchvision.models import ResNet50_Weights, ResNet101_Weights, resnet50, resnet101
+from torch import nn
+from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
+from wsisbook.plan.data_sources import backbone_weights
+from wsisbook.runs.digest import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
-from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
+from wsislib.models.maskrcnn.detector import Detector
+from wsislib.models.sam.sam_weights import CHECKPOINTS
 from wsislib.models.wish.wish import WISH
 
-_PUBLISHED = {"r50": (resnet50, ResNet50_Weights.IMAGENET1K_V1)}
-_PUBLISHED["r101"] = (resnet101, ResNet101_Weights.IMAGENET1K_V1)
 _LONGEST = 1333 / 800  # as a multiple of the short side, in all published settings
 
 
-def write_backbone_weights(config: Any, torch_home: Path, seed: int = 0) -> None:
-    """Put random weights where torch looks for those of ImageNet that `config` asks for.
+def write_weights(config: Any, data: Path) -> None:
+    """Write random weights where a run looks for ImageNet's, and for SAM's in the folder `data`.
 
-    `torch_home` becomes the environment variable TORCH_HOME of the dry run. Frozen batch norm
-    does not keep random weights from growing block by block, so each block adds a little only.
+    A run whose settings name neither needs nothing.
     """
-    for name, (build, published) in _PUBLISHED.items():
-        if name not in str(getattr(config, "builder", "")).split("_"):
-            continue
-        file = torch_home / "hub" / "checkpoints" / published.url.rpartition("/")[2]
-        if file.exists():
-            continue
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = build(weights=None)
-        for block in model.modules():
-            if isinstance(block, Bottleneck):
-                nn.init.constant_(block.bn3.weight, 0.1)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(model.state_dict(), file)
+    backbone, sam = backbone_weights(config), _published_sam(config)
+    if backbone is not None:
+        _save_random(resnet101 if "resnet101" in backbone.name else resnet50, backbone)
+    if sam is not None:
+        from segment_anything import sam_model_registry
+
+        _save_random(sam_model_registry[CHECKPOINTS[sam].model], data / config.teacher)
+
+
+def _save_random(build: Callable[[], nn.Module], file: Path, seed: int = 0) -> None:
+    if file.exists():
+        return
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = build()
+    for block in model.modules():
+        # Frozen batch norm does not keep random weights from growing block by block.
+        if isinstance(block, Bottleneck):
+            nn.init.constant_(block.bn3.weight, 0.1)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(model.state_dict(), file)
+
+
+@contextmanager
+def stand_in_teacher(config: Any, data: Path) -> Iterator[None]:
+    """Within, the random SAM of `write_weights` passes for the published file of its name."""
+    name = _published_sam(config)
+    if name is None:
+        yield
+        return
+    known, file = CHECKPOINTS[name], data / config.teacher
+    CHECKPOINTS[name] = replace(known, size=file.stat().st_size, sha256=file_digest(file))
+    try:
+        yield
+    finally:
+        CHECKPOINTS[name] = known
+
+
+def _published_sam(config: Any) -> str | None:
+    """Which published checkpoint the settings name by their teacher's file; None for none."""
+    teacher = Path(getattr(config, "teacher", "")).name
+    if getattr(config, "method", "") == "mask2former":
+        return None
+    return next((name for name in CHECKPOINTS if teacher.startswith(name)), None)
 
 
 def model_hook(
-    side: int | None, told: dict[str, int], watch: Callable[[nn.Module], None] | None = None
+    side: int | None, seen: dict[str, int], watch: Callable[[nn.Module], None]
 ) -> Callable[[nn.Module], None]:
     """What a dry run passes to an experiment as `Context.on_model`.
 
     Args:
         side: short side that images are scaled to, pixels; None leaves the model's own.
-        told: gets "parameters", and "masks": how many the model has painted in images.
+        seen: gets "parameters", and "masks": how many a detector has pasted into images.
         watch: is called with the model in the end.
     """
 
-    def look(model: nn.Module) -> None:
+    def hook(model: nn.Module) -> None:
         if isinstance(model, Detector):
-            if side is not None:
-                model.transform.min_size = (side,)
-                model.transform.max_size = round(side * _LONGEST)
-            _see_objects(model)
-            _count_masks(model, told)
-        elif isinstance(model, (Mask2Former, WISH)):
-            if side is not None:
-                framing = (model.segmenter if isinstance(model, WISH) else model).framing
-                framing.side = (side, round(side * _LONGEST))
-        elif side is not None:
-            raise ValueError(
-                f"images of {type(model).__name__} cannot be made smaller; leave out --side"
-            )
-        told["parameters"] = sum(p.numel() for p in model.parameters())
-        if watch is not None:
-            watch(model)
+            _find_objects(model)
+            _count_masks(model, seen)
+        if side is not None:
+            _scale_images(model, side)
+        seen["parameters"] = sum(p.numel() for p in model.parameters())
+        watch(model)
 
-    return look
+    return hook
 
 
-def _see_objects(model: Detector) -> None:
+def _scale_images(model: nn.Module, side: int) -> None:
+    longest = round(side * _LONGEST)
+    if isinstance(model, Detector):
+        model.transform.min_size, model.transform.max_size = (side,), longest
+    elif isinstance(model, (Mask2Former, WISH)):
+        segmenter = model.segmenter if isinstance(model, WISH) else model
+        segmenter.framing.side = (side, longest)
+    else:
+        name = type(model).__name__
+        raise ValueError(f"images of {name} cannot be made smaller; leave out --side")
+
+
+def _find_objects(model: Detector) -> None:
     """Have an untrained detector find its first and its last category everywhere.
 
     Else no score reaches the threshold, and masks of detections would go untried.
@@ -87,11 +121,11 @@ def _see_objects(model: Detector) -> None:
         bias[[1, -1]] = math.log(len(bias)) + 2.0
 
 
-def _count_masks(model: Detector, told: dict[str, int]) -> None:
-    paste_masks, told["masks"] = model.paste_masks, 0
+def _count_masks(model: Detector, seen: dict[str, int]) -> None:
+    paste, seen["masks"] = model.paste_masks, 0
 
-    def counting(regions: DetectedRegions, logits: Tensor) -> list[Detections]:
-        told["masks"] += len(logits)
-        return paste_masks(regions, logits)
+    def counting(*inputs: Any) -> list[Detections]:
+        seen["masks"] += len(inputs[1])  # regions and the logits of their masks
+        return paste(*inputs)
 
-    model.paste_masks = counting  # type: ignore[method-assign]
+    model.paste_masks = counting  # type: ignore[assignment, method-assign]

@@ -12,13 +12,14 @@ cost more or less on a GPU in the ratio in which they do here on a processor.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import pandas as pd
 
-from wsisbook.experiments.wish_settings import WeakLabelConfig, kinds_held
+from wsisbook.experiments.wish_settings import WishConfig, kinds_held
 from wsisbook.runs.resolve import Run
 from wsislib.atomic import read_json
 
@@ -27,45 +28,25 @@ PAPER = "learning-to-segment-every-thing"
 HEADS = "mask heads"  # the kind of all experiments with heads over a frozen detector
 # The kind of step that the authors published hours of: one mask head over a frozen detector.
 ANCHOR: Mapping[str, Any] = {
-    "experiment": HEADS,
-    "builder": "mask_rcnn_r50_fpn",
-    "data": "coco",
-    "heads": 1,
-    "mlp_heads": 0,
-}
-# Settings that change what is learnt, or how long, but not what a step costs.
-_NO_COST = frozenset((
-    "steps", "batch_size", "optimiser", "learning_rate", "momentum", "weight_decay",
-    "decay_norms", "bias_lr_factor", "lr_factors", "warmup_steps", "warmup_factor", "decay_steps",
-    "decay_factor", "schedule", "clip_norm", "flip", "loss_weights", "checkpoint_every",
-    "log_every", "workers", "world_seed", "train_seed", "train_count", "val_seed", "val_count",
-    "train_annotations", "train_images", "val_annotations", "val_images", "genome",
-    "genome_test_count", "voc", "train_list", "val_list", "split", "a_count", "split_seed",
-    "masks", "mask_head", "pretrained", "warm_start", "inputs", "layers", "activation",
-    "stop_gradient", "embedding_file", "embedding_width", "label_seed", "redraw", "budget",
-    "mask_price", "tag_pretraining", "prompt_weight", "prompt_temperature", "gate", "apart",
-    "candidate", "mask_cost", "peak_least", "peak_overlap", "cam_warmup", "self_start",
-    "score_threshold", "detections", "gallery", "heads", "draw", "sizes", "trials", "labels",
-    "shares", "method", "teacher", "jitter", "prompt_distance", "prompt_tokens", "moments",
-    "keep_student", "b_labels", "prompt_sees",
-))  # fmt: skip
+    "experiment": HEADS, "builder": "mask_rcnn_r50_fpn", "data": "coco", "heads": 1, "mlp_heads": 0,
+}  # fmt: skip
+# Settings that change what is learnt, or how long, but not what a step costs: those of training,
+# data, labels and WISH but for a few, and these of detectors and heads. Any other setting counts.
+_COSTLY = {"precision", "data", "categories", "image_size", "builder", "peak_contest"}
+_COST_FREE = {field.name for field in fields(WishConfig)} - _COSTLY | {
+    "masks", "mask_head", "warm_start", "inputs", "layers", "activation", "stop_gradient",
+    "embedding_file", "embedding_width", "score_threshold", "detections", "gallery", "heads",
+    "draw", "sizes", "trials", "moments", "keep_student",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class StepTime:
-    """One measurement.
+    """One measurement of the steps of a row "table/row", which are of a kind (see `kind_of`).
 
-    Attributes:
-        row: the row that was measured, "table/row".
-        kind: what its steps depend on, see `kind_of`.
-        device: "cpu" or "cuda".
-        seconds: of one image in a step: processor time of one core, or time of one GPU.
-        images: in a measured step.
-        values: numbers in the model's state.
-        trained: those of them that learn.
-        memory_mib: peak.
-        date: of the measurement.
-        machine: what it was measured on.
+    `seconds` are of one image in a step of `images`: processor time of one core, or time of one
+    GPU. `values` counts numbers in the model's state, `trained` those that learn; memory is the
+    peak.
     """
 
     row: str
@@ -80,14 +61,11 @@ class StepTime:
     machine: str
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """A measurement that speaks for a row.
 
-    Attributes:
-        step: the measurement.
-        differs: settings in which the row's kind differs from it; empty where it is the same.
-        derived: how it follows from several measurements; empty where it is one.
+    `differs` holds the settings in which their kinds differ; `derived` says how the measurement
+    follows from several, and is empty where it is one.
     """
 
     step: StepTime
@@ -97,32 +75,25 @@ class Match:
 
 def kind_of(run: Run) -> dict[str, Any]:
     """What the cost of a step of `run` depends on: settings that are not the default."""
-    defaults = run.default_settings
+    config, defaults = run.config, run.default_settings
     kind: dict[str, Any] = {"experiment": run.experiment_name}
     for name, value in run.settings.items():
-        if name not in _NO_COST and value != defaults.get(name):
+        if name not in _COST_FREE and value != defaults.get(name):
             kind[name] = value
-    specs = getattr(run.config, "specs", None)
+    specs = getattr(config, "specs", None)
     if specs is not None:
         heads = specs().values()
-        kind["experiment"] = HEADS
-        kind["heads"] = len(heads)
-        kind["mlp_heads"] = sum(bool(getattr(head, "mlp_layers", 0)) for head in heads)
-    if isinstance(run.config, WeakLabelConfig):
-        kind.update(_of_weak_labels(run.config))
+        with_mlp = sum(bool(getattr(head, "mlp_layers", 0)) for head in heads)
+        kind |= {"experiment": HEADS, "heads": len(heads), "mlp_heads": with_mlp}
+    if isinstance(config, WishConfig) and config.method != "wish":
+        kind["experiment"] = "mask2former"  # learns from pseudo masks or true ones
+    elif isinstance(config, WishConfig):
+        kind["experiment"] = getattr(config, "variant", "wish")
+        # Candidates of points and boxes are read from a cache, but for tags the teacher is asked
+        # in every step. A mix with tags counts as tags, so its time is an upper bound.
+        if "tags" in kinds_held(config):
+            kind["live_teacher"] = config.teacher
     return kind
-
-
-def _of_weak_labels(config: Any) -> dict[str, Any]:
-    """What a step costs under weak labels.
-
-    Candidates of points and boxes are read from a cache, but for tags the teacher is asked in
-    every step. A mix with tags counts as tags, so its time is an upper bound.
-    """
-    if config.method != "wish":
-        return {"experiment": "mask2former"}  # pseudo masks or true ones
-    live = {"live_teacher": config.teacher} if "tags" in kinds_held(config) else {}
-    return {"experiment": getattr(config, "variant", "wish"), **live}
 
 
 def read_step_times(root: Path) -> list[StepTime]:
@@ -168,33 +139,27 @@ def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[str,
 def _by_heads(kind: Mapping[str, Any], steps: Sequence[StepTime]) -> Match | None:
     """A row with heads side by side, from rows with fewer: each head costs as much as the next.
 
-    Needs rows that tell what a detector, a head and an MLP branch cost.
+    Solves for what a detector, a head and an MLP branch cost; None where the rows do not tell.
     """
     names = ("heads", "mlp_heads")
-    alike = [s for s in steps if set(_differences(kind, s.kind)) <= set(names)]
+    alike = [step for step in steps if {*_differences(kind, step.kind)} <= {*names}]
     counts = np.array([[1, *(s.kind.get(n, 0) for n in names)] for s in alike], dtype=float)
-    if len(alike) < 3 or np.linalg.matrix_rank(counts) < 3:
+    if not alike or np.linalg.matrix_rank(counts) < 3:
         return None
-    known = [[s.seconds, s.values, s.trained, s.memory_mib] for s in alike]
-    shares = np.linalg.lstsq(counts, np.array(known, dtype=float), rcond=None)[0]
-    wanted = np.array([1, *(kind.get(n, 0) for n in names)], dtype=float)
-    seconds, values, trained, memory = (wanted @ shares).tolist()
-    derived = "what a detector, a head and an MLP cost in " + ", ".join(s.row for s in alike)
+    known = np.array([[s.seconds, s.values, s.trained, s.memory_mib] for s in alike], dtype=float)
+    shares = np.linalg.lstsq(counts, known, rcond=None)[0]
+    total = np.array([1, *(kind.get(n, 0) for n in names)], dtype=float) @ shares
+    seconds, values, trained, memory = total.tolist()
+    rows = ", ".join(step.row for step in alike)
     step = replace(
-        alike[-1], row=", ".join(s.row for s in alike), kind=kind, seconds=seconds,
-        values=round(values), trained=round(trained), memory_mib=memory,
+        alike[-1], row=rows, kind=kind, seconds=seconds, values=round(values),
+        trained=round(trained), memory_mib=memory,
     )  # fmt: skip
-    return Match(step, derived=derived)
+    return Match(step, derived=f"what a detector, a head and an MLP cost in {rows}")
 
 
-@dataclass(frozen=True)
-class GpuRate:
-    """GPU seconds for each second of processor time, and where that comes from.
-
-    Attributes:
-        ratio: GPU seconds a processor second.
-        about: one sentence for the reader.
-    """
+class GpuRate(NamedTuple):
+    """GPU seconds for each second of processor time, and one sentence on where that comes from."""
 
     ratio: float
     about: str
@@ -203,20 +168,16 @@ class GpuRate:
 def gpu_rate(steps: Sequence[StepTime], papers: Path) -> GpuRate | None:
     """The authors' GPU seconds an image over ours on a processor, for the kind in `ANCHOR`.
 
-    None where that kind was not measured or nothing is published.
-
-    Args:
-        steps: measurements.
-        papers: the folder `papers/`.
+    None where that kind was not measured or nothing is published in the folder `papers`.
     """
     found = match(ANCHOR, steps, "cpu")
-    if found is None or found.differs or not (papers / PAPER).is_dir():
+    file = papers / PAPER / "published.csv"
+    if found is None or found.differs or not file.exists():
         return None
-    from wsisbook.tables.published import published_value
-
+    published = pd.read_csv(file, index_col="metric")
+    one_run = published.query("table == 'figure-3' and row == 'one-run'")["value"]
     hours, gpus, taken, images = (
-        published_value(PAPER, "figure-3", "one-run", name, papers).value
-        for name in ("hours", "gpus", "steps", "images-per-step")
+        float(one_run[name]) for name in ("hours", "gpus", "steps", "images-per-step")
     )
     theirs = hours * 3600 * gpus / (taken * images)
     about = (

@@ -9,11 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.plan.costs import Work
+from wsisbook.plan.costs import Work, size
 from wsisbook.plan.data_sources import DataFile
-from wsisbook.plan.disk import size
-from wsisbook.plan.part_costs import gpu_hours, part_costs, part_rows
-from wsisbook.plan.plan import Plan, data_needs, make_plan
+from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.plan.step_times import StepTime, read_step_times
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
@@ -144,7 +142,6 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
 def paper_costs(study: Study) -> str:
     """Tables of all runs at paper scale, whether they were done or not, and of their files."""
     plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
-    works = [job.work for job in plan.jobs if job.work is not None]
     head = ("steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights")
     kept, training = plan.disk
     parts = gpu_hours(study, plan).items()
@@ -164,7 +161,7 @@ def paper_costs(study: Study) -> str:
         ),
         *_unmeasured(plan),
         "",
-        *_sources(works, read_step_times(study.root)),
+        *_sources(plan, read_step_times(study.root)),
         "",
         *_files(study, data_needs(study, plan)),
     ]
@@ -175,12 +172,12 @@ def _cells(work: Work | None) -> tuple[str, ...]:
     if work is None:
         return ("–",) * 6
     return (
-        f"{work.steps:,} x {work.images}",
+        f"{work.steps:,} x {work.images_per_step}",
         _shown(work.gpu_seconds, lambda seconds: f"{seconds / 3600:,.0f}"),
         _shown(work.gpu_seconds, lambda seconds: duration(seconds / GPUS)),
         _shown(work.core_seconds, duration),
-        size(work.room.weights),
-        size(work.room.training),
+        size(work.weights_bytes),
+        size(work.training_bytes),
     )
 
 
@@ -196,13 +193,12 @@ def _unmeasured(plan: Plan) -> list[str]:
     return ["", " ".join(notes)] if notes else []
 
 
-def _sources(works: list[Work], steps: list[StepTime]) -> list[str]:
+def _sources(plan: Plan, steps: list[StepTime]) -> list[str]:
     """Where the times come from."""
     machines = dict.fromkeys((step.machine, step.date) for step in steps)
-    sources = dict.fromkeys(work.gpu_source for work in works if work.gpu_seconds is not None)
     return [
         *(f"- Measured on {date}: {escape(machine)}." for machine, date in machines),
-        *(f"- Time on a GPU, roughly: {escape(source)}." for source in sources),
+        *(f"- Time on a GPU, roughly: {escape(source)}." for source in plan.gpu_sources()),
     ]
 
 

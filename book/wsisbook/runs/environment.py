@@ -70,16 +70,6 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def peak_memory_mib() -> float | None:
-    """The most main memory this process has held so far, in MiB; None where unknown."""
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return None
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak / (2**20 if sys.platform == "darwin" else 2**10), 1)
-
-
 def _cpu_model() -> str:
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

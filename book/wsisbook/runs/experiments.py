@@ -78,8 +78,8 @@ class Experiment:
         parts: settings -> the parts of the library that the numbers depend on; a run is stale
             when the version of one of them rises (parts.py).
         files: settings -> the files that it reads, relative to the data folder.
-        small: settings -> settings of a dry run; None leaves that to the plan.
-        cost_free: settings that do not change what a step costs.
+        small: settings, with few steps and images already -> settings of a dry run; None changes
+            nothing more.
     """
 
     config: type[RunConfig]
@@ -87,7 +87,6 @@ class Experiment:
     parts: Callable[[Any], tuple[str, ...]]
     files: Callable[[Any], tuple[str, ...]] = lambda config: ()
     small: Callable[[Any], Any] | None = None
-    cost_free: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if isinstance(self.run, str):

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.digest import file_digest
-from wsisbook.runs.environment import code_version, library_versions, machine, peak_memory_mib
+from wsisbook.runs.environment import code_version, library_versions, machine
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import without_paths
 from wsisbook.runs.resolve import Run, resolve
@@ -23,6 +23,7 @@ from wsisbook.runs.state import run_state
 from wsisbook.runs.stopwatch import Stopwatch
 from wsisbook.runs.store import LOCK_SECONDS, RunStore, now, open_store
 from wsislib.atomic import atomic_write, write_json
+from wsislib.engine.memory import peak_memory_mib
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pytest
 
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate import check_coco
-from wsislib.data.transforms import horizontal_flip, resize_short_side
+from wsislib.data.transforms import horizontal_flip, resize_to
 
 SETS = {"train": (120, 983), "val": (91, 713)}
 
@@ -36,6 +36,6 @@ def test_every_image_loads_with_the_recorded_areas(coco_mini: Path, name: str) -
         assert ids == [record["category_id"] for record in own]
         loaded += len(own)
         if index % 10 == 0:
-            resize_short_side(horizontal_flip(sample), 128, 200).check(80)
+            resize_to(horizontal_flip(sample), 128, 160).check(80)
     assert loaded == sum(not record["iscrowd"] for record in records)
     assert len(dataset.ground_truth()["annotations"]) == SETS[name][1]

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.coco_reference import coco_ap_reference, perfect_results
 from tests.miniatures import coco, voc
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.voc import VocDataset
 from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Dataset
 from wsislib.data.transforms import horizontal_flip
-from wsislib.engine.evaluate import coco_ap, coco_ap_reference, perfect_results
+from wsislib.engine.evaluate import coco_ap
 
 
 def from_labels(dataset: Dataset, flip: bool = False) -> list[dict]:

@@ -6,17 +6,17 @@ import pytest
 
 from wsislib.data.photographs.validate_report import (
     SHOWN_PER_CODE,
-    Place,
+    Location,
     Report,
     require_trainable,
 )
 
-PLACE = Place("data/a.json", 7, 5)
+PLACE = Location("data/a.json", 7, 5)
 PROBLEMS = [
-    Place("data/a.json", 7).warning("image-unlabelled", "has no annotation", "leave it out"),
+    Location("data/a.json", 7).warning("image-unlabelled", "has no annotation", "leave it out"),
     PLACE.error("box-empty", "box is empty", "draw it again"),
-    Place("data/a.json").error("missing-key", "has no 'images'", "add 'images'"),
-    Place("data/a.json", 3, 9).error("box-empty", "box is empty", "draw it again"),
+    Location("data/a.json").error("missing-key", "has no 'images'", "add 'images'"),
+    Location("data/a.json", 3, 9).error("box-empty", "box is empty", "draw it again"),
 ]
 
 
@@ -45,7 +45,7 @@ def test_text_is_grouped_sorted_and_says_how_to_mend() -> None:
 
 
 def test_json_holds_every_problem() -> None:
-    many = [Place("f", i + 1).error("box-empty", "is empty", "draw") for i in range(200)]
+    many = [Location("f", i + 1).error("box-empty", "is empty", "draw") for i in range(200)]
     report = Report.of("f", [*many, PROBLEMS[0]], images=200)
     content = json.loads(report.to_json())
     assert (content["errors"], content["warnings"], content["may_train"]) == (200, 1, False)

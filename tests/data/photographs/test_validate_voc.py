@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.miniatures import voc
+from wsisbook.plan.dry_run_data import save_indices
 from wsislib.data.photographs.validate import check_voc, require_trainable
 
 NAME, IMAGE_ID = "2007_000032", 2007000032
@@ -56,25 +58,25 @@ def paint(find: Callable[[Path], Path], which: int, old: int, new: int) -> Break
     def edit(folder: Path) -> None:
         picture = voc.pictures(NAME)[which].copy()
         picture[picture == old] = new
-        voc.save_index_picture(picture, find(folder))
+        save_indices(picture, find(folder))
 
     return edit
 
 
 def smaller(folder: Path) -> None:
     for which, find in enumerate((objects, classes)):
-        voc.save_index_picture(voc.pictures(NAME)[which][:20], find(folder))
+        save_indices(voc.pictures(NAME)[which][:20], find(folder))
 
 
 def mix(folder: Path) -> None:
     picture = voc.pictures(NAME)[1].copy()
     picture[3, 3] = 12
-    voc.save_index_picture(picture, classes(folder))
+    save_indices(picture, classes(folder))
 
 
 def nothing(folder: Path) -> None:
     for find in (objects, classes):
-        voc.save_index_picture(np.zeros((voc.HEIGHT, voc.WIDTH), dtype=np.uint8), find(folder))
+        save_indices(np.zeros((voc.HEIGHT, voc.WIDTH), dtype=np.uint8), find(folder))
 
 
 FAULTS: dict[str, tuple[Break, list[tuple], Callable[[Path], Path], str]] = {
@@ -89,7 +91,7 @@ FAULTS: dict[str, tuple[Break, list[tuple], Callable[[Path], Path], str]] = {
     "mask truncated": (
         cut(classes), [("error", "mask-unreadable", IMAGE_ID, None)], classes, "cannot be read"),
     "mask in colour": (
-        lambda f: voc.Image.new("RGB", (voc.WIDTH, voc.HEIGHT)).save(objects(f)),
+        lambda f: Image.new("RGB", (voc.WIDTH, voc.HEIGHT)).save(objects(f)),
         [("error", "mask-unreadable", IMAGE_ID, None)], objects, "no index picture"),
     "masks of other size": (
         smaller, [("error", "size-differs", IMAGE_ID, None)] * 2, classes,

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tests.miniatures import voc
 from wsislib.data.photographs.voc import VOC_NAMES, VocDataset, instances_of, numbers_of
@@ -124,8 +125,8 @@ def test_broken_masks_are_named(folder: Path) -> None:
     content = picture.read_bytes()
     cases: list[tuple[Callable[[], object], str]] = [
         (lambda: picture.write_bytes(content[: len(content) // 2]), "cannot be read"),
-        (lambda: voc.Image.new("RGB", (voc.WIDTH, voc.HEIGHT)).save(picture), "no index picture"),
-        (lambda: voc.Image.new("P", (voc.WIDTH, 3)).save(picture), "objects have 36 x 3 pixels"),
+        (lambda: Image.new("RGB", (voc.WIDTH, voc.HEIGHT)).save(picture), "no index picture"),
+        (lambda: Image.new("P", (voc.WIDTH, 3)).save(picture), "objects have 36 x 3 pixels"),
         (lambda: picture.unlink(), "no such mask"),
     ]
     for break_it, message in cases:

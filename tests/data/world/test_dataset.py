@@ -117,14 +117,6 @@ def test_ground_truth_says_what_the_labels_say(scenes: WorldDataset):
     json.dumps(truth)
 
 
-def test_parts_and_groups_come_from_the_cache(scenes: WorldDataset):
-    drawn = scenes.world.scene(3, 4)
-    assert scenes.groups(4).tolist() == drawn.groups.tolist()
-    assert len(scenes.parts(4)) == len(drawn.parts)
-    for a, b in zip(scenes.levels(4), drawn.levels, strict=True):
-        assert np.array_equal(a, b)
-
-
 def test_export_round_trip(scenes: WorldDataset, tmp_path: Path):
     folder = tmp_path / "new" / "world"
     seen: list[int] = []

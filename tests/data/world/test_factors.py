@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsislib.data.world import World, WorldSpec, portrait
+from wsislib.data.world import World, WorldSpec
 from wsislib.data.world.factors import FACTORS, factor_levels
 from wsislib.data.world.outlines import FAMILIES
 from wsislib.data.world.textures import PATTERNS, hue_position
@@ -104,18 +104,6 @@ def test_a_factor_value_can_be_kept_out():
     assert (world.unseen_counts(rest)[without] == 1).all()
     with pytest.raises(ValueError, match="'hole' is no factor of this world"):
         world.having("hole", [1])
-
-
-def test_portraits_show_the_factors():
-    world = World(WorldSpec())
-    base = portrait(world)
-    assert base.shape == (96, 96, 3) and base.dtype == np.uint8
-    for change in ({"outline": 1}, {"hue": 4}, {"pattern": 1}, {"part": 2}, {"hole": 1}):
-        assert (portrait(world, **change) != base).any(axis=2).sum() > 60
-    assert portrait(world, 7, size=128).shape == (128, 128, 3)
-    for wrong in ({"category": 80}, {"pattern": 5}, {"hue": 10}, {"smell": 1}):
-        with pytest.raises(ValueError):
-            portrait(world, **wrong)
 
 
 def test_embedding_is_fixed_and_tells_the_factors():

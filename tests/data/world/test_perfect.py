@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.engine.coco_reference import perfect_results
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import coco_ap, perfect_results
+from wsislib.engine.evaluate import coco_ap
 
 
 @pytest.mark.parametrize("categories", [5, 80])

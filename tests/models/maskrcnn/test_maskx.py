@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from tests.numeric import OTHER_SHAPE, close, close_masks
-from wsisbook.part1.mask_parts import mask_parts, parts_in_boxes
 from wsislib.data.sample import LabelKind
 from wsislib.models.maskrcnn.builders import add_weight_transfer, mask_rcnn_lab, maskx_rcnn_lab
 
@@ -163,48 +162,6 @@ def confident(model):
     generator = torch.Generator().manual_seed(0)
     torch.nn.init.normal_(model.roi.box_predictor.cls_score.weight, std=0.3, generator=generator)
     return model.eval()
-
-
-@pytest.mark.parametrize("mlp_layers", [0, 1])
-def test_the_parts_shown_apart_are_those_of_the_prediction(make_sample, mlp_layers):
-    model = confident(maskx_rcnn_lab(CATEGORIES, mlp_layers=mlp_layers))
-    if mlp_layers:
-        torch.nn.init.normal_(model.mask.mlp.layers[0].weight, std=0.05)
-    images = [make_sample(3).image, make_sample(4, height=80, width=90).image]
-    for parts, whole in zip(mask_parts(model, images), model.predict(images), strict=True):
-        assert len(whole) > 5
-        assert torch.equal(parts.detections.masks, whole.masks)
-        assert torch.equal(parts.detections.boxes, whole.boxes)
-        assert parts.fcn.shape == parts.mlp.shape == (len(whole), 28, 28)
-        assert bool(parts.mlp.any()) == bool(mlp_layers)
-
-
-def test_in_the_boxes_that_were_found_the_same_masks_are_drawn(make_sample):
-    model = confident(maskx_rcnn_lab(CATEGORIES))
-    torch.nn.init.normal_(model.mask.mlp.layers[0].weight, std=0.05)
-    image = make_sample(4, height=80, width=90).image  # resized on the way in and back
-    found = mask_parts(model, [image])[0]
-    again = parts_in_boxes(model, image, found.detections.boxes, found.detections.categories)
-    assert len(found.fcn) > 5
-    why = "boxes that went to the image's size and back"
-    close(again.fcn, found.fcn, why, rtol=1e-4, atol=1e-4)
-    close(again.mlp, found.mlp, why, rtol=1e-4, atol=1e-4)
-    close(again.detections.boxes, found.detections.boxes, why, atol=1e-4)  # pixels
-    close_masks(again.detections.masks, found.detections.masks, why)
-    assert torch.equal(again.detections.categories, found.detections.categories)
-
-
-def test_in_one_box_the_category_changes_the_convolutional_part_alone(make_sample):
-    model = maskx_rcnn_lab(CATEGORIES).eval()
-    sample = make_sample(1)
-    boxes = sample.label.boxes[:1].expand(2, 4)
-    parts = parts_in_boxes(model, sample.image, boxes, torch.tensor([0, 3]))
-    close(parts.mlp[0], parts.mlp[1], ROWS)
-    assert (parts.fcn[0] - parts.fcn[1]).abs().max() > 1e-3
-    none = parts_in_boxes(model, sample.image, boxes[:0], torch.tensor([], dtype=torch.int64))
-    assert len(none.detections) == 0 and none.fcn.shape == (0, 28, 28)
-    with pytest.raises(ValueError, match="call model.eval"):
-        parts_in_boxes(model.train(), sample.image, boxes, torch.tensor([0, 3]))
 
 
 def test_masks_of_the_mlp_do_not_depend_on_the_category(make_sample):

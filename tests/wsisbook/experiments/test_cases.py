@@ -17,7 +17,7 @@ from wsisbook.experiments.head_objects import (
     overlap,
     pairs_of,
 )
-from wsisbook.part1.case_figures import case_figure, pair_figure
+from wsisbook.part1.gallery import case_figure, pair_figure
 from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Category, Label, LabelKind, Sample
 
@@ -142,7 +142,7 @@ def test_pictures_name_what_they_show() -> None:
     heads = {"class-agnostic": "blind", "transfer": "seeing"}
     figure = case_figure(two_heads(), Scenes(), heads)
     assert [axes.get_title() for axes in figure.axes[:4]] == [
-        "scene", "truth", "class-agnostic", "transfer",
+        "scene", "ground truth", "class-agnostic", "transfer",
     ]  # fmt: skip
     assert [axes.get_xlabel() for axes in figure.axes[2:4]] == ["IoU 0.89", "IoU 1.00"]
     assert figure.axes[4].get_ylabel() == "disc\nseed 0"

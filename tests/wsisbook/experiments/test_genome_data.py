@@ -13,8 +13,7 @@ from wsisbook.experiments.partial_data import (
     named_split,
 )
 from wsisbook.experiments.settings import PartialDataConfig, data_files
-from wsisbook.plan.dry_run_data import write_coco
-from wsisbook.plan.dry_run_genome import write_genome
+from wsisbook.plan.dry_run_data import write_coco, write_genome
 from wsislib.atomic import read_json, write_json
 from wsislib.data.sample import LabelKind
 from wsislib.data.visual_genome.classes import COCO_NAMES, plain_name

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.engine.coco_reference import perfect_results
 from wsisbook.experiments.grabcut import DetectedBoxes, run_grabcut, segmented
 from wsisbook.experiments.mask_rcnn import labelled_data
 from wsisbook.experiments.partial_data import chosen_split, data_sets
@@ -18,7 +19,6 @@ from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import perfect_results
 from wsislib.labels import grabcut
 from wsislib.labels.grabcut import grabcut_mask
 

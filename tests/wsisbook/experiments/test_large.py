@@ -19,8 +19,7 @@ from wsisbook.experiments.settings import (
     LargeHeadsConfig,
     MaskRcnnConfig,
 )
-from wsisbook.plan.dry_run_data import write_coco
-from wsisbook.plan.dry_run_genome import write_genome
+from wsisbook.plan.dry_run_data import write_coco, write_genome
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, Outcome
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.engine.coco_reference import perfect_results
 from wsisbook.experiments.mask_heads import split_of
 from wsisbook.experiments.random_splits import (
     SmallResult,
@@ -23,7 +24,6 @@ from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.tables import build_table
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import perfect_results
 from wsislib.labels.splits import (
     RANDOM_SPLIT_SIZES,
     RANDOM_SPLIT_TRIALS,

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.engine.coco_reference import perfect_results
 from tests.numeric import close
 from wsisbook.experiments.training import mask_iou
 from wsisbook.experiments.true_boxes import (
@@ -19,7 +20,7 @@ from wsisbook.experiments.true_boxes import (
 )
 from wsislib.data.sample import Detections, LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import coco_ap, perfect_results
+from wsislib.engine.evaluate import coco_ap
 from wsislib.engine.predict import as_results
 from wsislib.labels.datasets import WeakDataset
 from wsislib.models.maskrcnn.builders import mask_rcnn_lab

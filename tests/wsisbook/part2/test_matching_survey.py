@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.part2.matching_show import trace_match
-from wsisbook.part2.matching_survey import Survey, survey
+from wsisbook.part2.matching_trace import Survey, survey, trace_match
+from wsislib.data.geometry import pairwise_mask_iou
 from wsislib.data.sample import LabelKind, Sample
 from wsislib.labels.weaken import weaken
 from wsislib.models.wish.wish import WISH
-from wsislib.recipes.sam_quality import mask_iou
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +25,11 @@ def test_one_scene_by_hand(student: WISH, scene: Sample, found: Survey) -> None:
     label = weaken(scene.label, LabelKind.BOX, torch.Generator().manual_seed(0))
     opened = trace_match(student, replace(scene, label=label), seed=0)
     assert found.instances == 2 * len(opened.pairs)
-    spread = [(5 * opened.costs["dice"][-1][:, i]).std() for _, i in opened.pairs]
+    spread = [(5 * opened.costs.terms["dice"][-1][:, i]).std() for _, i in opened.pairs]
     why = "a mean over both scenes, here over one of two alike"
     close(found.spread.loc["mask Dice", "spread"], torch.stack(spread).mean().item(), why, 1e-4)
-    queries, pairs = opened.masks(), opened.pairs
-    own = [float(mask_iou(queries[None, [q]], scene.label.masks[[i]])[0, 0, 0]) for q, i in pairs]
+    table = pairwise_mask_iou(opened.masks().flatten(1), scene.label.masks.flatten(1))
+    own = [float(table[pair]) for pair in opened.pairs]
     row = found.left_out.loc["all three"]
     assert row["IoU of the query's mask"] == pytest.approx(sum(own) / len(own), abs=1e-6)
     assert row["another query"] == 0

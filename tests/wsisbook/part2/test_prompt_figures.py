@@ -4,12 +4,12 @@ import numpy as np
 
 from wsisbook.part2.prompt_figures import (
     corners_figure,
-    likeness_figure,
     maps_figure,
     pairs_figure,
     place_colours,
     scale_figure,
     shapes_figure,
+    similarity_figure,
     space_figure,
 )
 
@@ -38,7 +38,7 @@ def test_the_space_shows_every_kind_and_all_of_the_variance() -> None:
 
 
 def test_likeness_shows_every_pair_and_the_line() -> None:
-    figure = likeness_figure(np.arange(5.0), np.ones(5), np.ones(3), np.arange(3.0))
+    figure = similarity_figure(np.arange(5.0), np.ones(5), np.ones(3), np.arange(3.0))
     (axes,) = figure.axes
     assert len(axes.collections[0].get_offsets()) == 5 and len(axes.lines[0].get_xdata()) == 3
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from wsisbook.part2 import prompt_learnt as learnt
-from wsisbook.part2.prompt_show import tokens_of
+from wsisbook.part2 import wish_show as learnt
+from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import open_study
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.losses.prompts import PromptDistance
@@ -48,7 +48,7 @@ def test_prompts_that_are_all_alike_are_said_for_nothing(teacher: Teacher) -> No
 
 def test_tags_have_no_prompt(teacher: Teacher) -> None:
     tagged = Sample(torch.zeros(3, 48, 48), 1, Label(LabelKind.TAG, torch.tensor([0])))
-    with pytest.raises(ValueError, match="there is no prompt to say"):
+    with pytest.raises(ValueError, match="there is no prompt to predict"):
         learnt.constant_baseline(teacher, [tagged], PromptDistance())
 
 
@@ -57,5 +57,5 @@ def test_a_run_stands_beside_its_one_answer() -> None:
     rows = [study["wish-label-kinds", row] for row in ("points", "boxes")]
     found = learnt.prompt_learnt(rows, count=20)
     assert list(found.index) == ["points", "boxes"]
-    assert set(found.columns) == {"one answer for all", "the prompt head"}
+    assert set(found.columns) == {"constant predictor", "prompt head"}
     assert ((found > 0) & (found < 1)).all(axis=None)

@@ -7,10 +7,9 @@ import pytest
 from segment_anything import sam_model_registry
 
 from wsisbook.experiments.wish import jitter
-from wsisbook.experiments.wish_settings import WishConfig
-from wsisbook.plan.dry_run import dry_runs
-from wsisbook.plan.dry_run_settings import DryRunOptions, miniature_count, small_settings
-from wsisbook.plan.dry_run_voc import write_voc
+from wsisbook.experiments.wish_settings import WISH_EXPERIMENT, WishConfig
+from wsisbook.plan.dry_run import DryRunOptions, dry_runs, small_settings
+from wsisbook.plan.dry_run_data import write_voc
 from wsisbook.plan.step_times import kind_of
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey, Study
@@ -66,11 +65,13 @@ def test_a_mix_of_labels_on_voc_at_full_size(
 
 def test_settings_of_the_branches_are_tried_from_the_first_step(study: Study) -> None:
     config = resolve(study, RunKey("paper", "kinds", "mix", 0)).config
-    small = small_settings(config, DryRunOptions(side=320), 1)
+    small = small_settings(WISH_EXPERIMENT, config, DryRunOptions(side=320), 1)
     assert (small.cam_warmup, small.self_start, small.jitter) == (0, 0, 320)
-    never = small_settings(replace(config, self_start=-1, jitter=0), DryRunOptions(side=320), 1)
+    never = small_settings(
+        WISH_EXPERIMENT, replace(config, self_start=-1, jitter=0), DryRunOptions(side=320), 1
+    )
     assert (never.self_start, never.jitter) == (-1, 0)
-    assert small_settings(config, DryRunOptions(), 1).jitter == 1024
+    assert small_settings(WISH_EXPERIMENT, config, DryRunOptions(), 1).jitter == 1024
 
 
 def test_the_files_of_a_row_name_its_teacher(study: Study) -> None:
@@ -120,9 +121,9 @@ def test_a_budget_becomes_a_mix_of_few_images(shares, mix) -> None:
     config = config_from(
         WishConfig, {"labels": "budget", "budget": 9000.0, "shares": shares, "steps": 5}, "row"
     )
-    small = small_settings(config, DryRunOptions(), 1)
+    small = small_settings(WISH_EXPERIMENT, config, DryRunOptions(), 1)
     assert (small.labels, small.budget, small.shares) == (mix, 0.0, {})
-    assert small.train_count == miniature_count(config, DryRunOptions(), 1) == max(2, len(shares))
+    assert small.train_count == max(2, len(shares))
 
 
 def test_what_a_step_costs_under_weak_labels() -> None:

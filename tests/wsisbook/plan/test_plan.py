@@ -8,8 +8,8 @@ import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
+from wsisbook.plan.costs import room, size
 from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
-from wsisbook.plan.disk import room, size
 from wsisbook.plan.plan import data_needs, make_plan
 from wsisbook.plan.step_times import ANCHOR, kind_of, match, read_step_times
 from wsisbook.publish.pages import paper_costs, write_pages
@@ -74,20 +74,21 @@ def test_numbers_are_those_of_a_hand(measured: Callable[..., None], study_root: 
     assert (high_work.gpu_seconds, high_work.gpu_source) == (20, "a cuda")
     assert (high_work.core_seconds, high_work.differs) == (80, ("value",))
     # SGD with momentum keeps one number for each that learns; 4 bytes each.
-    assert work["tiny/low/seed-0"].room.checkpoint == 4 * 1600
+    assert work["tiny/low/seed-0"].checkpoint_bytes == 4 * 1600
     # At the end two checkpoints, the weights, and their copy beside the numbers.
-    assert work["tiny/low/seed-0"].room.training == 2 * 6400 + 2 * 4000
-    assert high_work.room.training == 4 * 16000  # of the kind itself, not of the nearest
+    assert work["tiny/low/seed-0"].training_bytes == 2 * 6400 + 2 * 4000
+    assert high_work.training_bytes == 4 * 16000  # of the kind itself, not of the nearest
     # 3 seeds of low, 3 of high, high-3 and high-4, and the 3 detectors that high needs, once.
     assert len(plan.jobs) == 11 and plan.gpu_seconds == pytest.approx(
         sum(w.gpu_seconds for w in work.values())
     )
-    assert plan.disk == (sum(w.room.weights for w in work.values()), 64000)
+    assert plan.disk == (sum(w.weights_bytes for w in work.values()), 64000)
     assert plan.seconds == sum(w.core_seconds for w in work.values())
-    text = plan.text(1, 4)
-    assert "tiny/low/seed-0  missing: 80 s of one core, by measured steps" in text
-    assert "10 steps of 4 images; needs stage-one/detector/seed-0" in text
-    assert "0 GPU hours, 5 s on 4" in text and "by the steps of tiny/low, which differs" in text
+    first, *_, last = plan.text(1, 4).partition("tiny/high/seed-0")
+    assert "tiny/low/seed-0" in first and "80 s of one core" in first
+    # One run's 20 GPU seconds are shared by four GPUs.
+    assert "10 steps of 4 images" in last and "5 s on 4" in last and "differs in value" in last
+    assert "stage-one/detector/seed-0" in last
 
 
 def test_a_run_that_was_done_counts_more_than_a_measured_step(
@@ -145,12 +146,11 @@ def test_files_are_there_or_missing_with_their_source(
     assert known["own.json"].bytes is None and known["own.json"].source is None
     assert cli.main(["plan", "--scale", "paper"]) == DONE
     said = capsys.readouterr().out
-    assert f"{study_root}/sets/coco/val2017 (there, 1.5 kB)" in said
-    assert (
-        f"{study_root}/sets/coco/train2017 (missing, 19 GB, from "
-        "http://images.cocodataset.org/zips/train2017.zip)"
-    ) in said
-    assert f"{study_root}/sets/own.json (missing)" in said
+    lines = {name: line for line in said.splitlines() for name in known if f"/{name} " in line}
+    assert "there" in lines["val2017"] and "1.5 kB" in lines["val2017"]
+    assert "missing" in lines["own.json"] and "from" not in lines["own.json"]
+    for fact in ("missing", "19 GB", "http://images.cocodataset.org/zips/train2017.zip"):
+        assert fact in lines["train2017"]
     assert cli.main(["plan", "--scale", "paper", "--json"]) == DONE
     told = json.loads(capsys.readouterr().out)
     assert [job["run"] for job in told["jobs"]] == ["photographs/all/seed-0"]
@@ -180,25 +180,32 @@ def test_the_book_says_what_paper_scale_takes(
     assert files[-1] == study_root / "book" / "part1_transfer" / "paper_costs.inc"
     text = files[-1].read_text(encoding="utf-8")
     # 5 steps of 16 images, 720 s of a core each; a GPU takes 0.18 / 7.2 of that.
-    row = "| photographs/all/seed-0 | 5 x 16 | 0 | 3 min | 16.0 h | 4.0 kB | 21 kB |"
-    assert row in text and "All 1 runs: 0 GPU hours, that is 3 min on 8 GPUs" in text
-    assert "- Measured on 2026-01-01: a cpu." in text
-    assert "| own.json | – | – |" in text
+    row = dict(zip(cells(text, "run"), cells(text, "photographs/all/seed-0"), strict=True))
+    assert (row["steps"], row["on 8 GPUs"], row["on one core"]) == ("5 x 16", "3 min", "16.0 h")
+    assert row["weights"] == "4.0 kB"  # 1,000 numbers
+    assert "3 min on 8 GPUs" in text and "2026-01-01: a cpu" in text
+    assert cells(text, "own.json")[1:] == ["–", "–"]
     train = "<http://images.cocodataset.org/zips/train2017.zip>"
-    assert f"| coco/train2017 | 19 GB | {train} |" in text
-    assert "| torch's cache: resnet50-0676ba61.pth | 103 MB |" in text
+    assert cells(text, "coco/train2017")[1:] == ["19 GB", train]
+    assert "103 MB" in cells(text, "torch's cache: resnet50-0676ba61.pth")
     assert str(study_root) not in text
     measured()
-    assert (
-        "Without training, or without a step that was measured: photographs/all/seed-0."
-        in paper_costs(study)
-    )
+    assert "photographs/all/seed-0" in sentence(paper_costs(study), "Without training")
     near = step("elsewhere/row", {**kind, "stage": "detector"}, 1.0)
     measured(near)
-    assert (
-        "photographs/all/seed-0 by the steps of elsewhere/row: it differs in stage."
-        in paper_costs(study)
-    )
+    told = sentence(paper_costs(study), "by the steps of elsewhere/row")
+    assert "photographs/all/seed-0" in told and "differs in stage" in told
+
+
+def cells(text: str, first: str) -> list[str]:
+    """The cells of the row of a Markdown table that begins with `first`."""
+    line = next(line for line in text.splitlines() if line.startswith(f"| {first} |"))
+    return line.strip("| ").split(" | ")
+
+
+def sentence(text: str, part: str) -> str:
+    """The line that holds `part`."""
+    return next(line for line in text.splitlines() if part in line)
 
 
 PHOTOGRAPHS = """
@@ -231,9 +238,10 @@ def test_sizes_of_weights_are_those_that_torchvision_gives() -> None:
 
 
 def test_room_and_its_words(tmp_path: Path) -> None:
-    assert room(10, 4, "adamw", 0.9).checkpoint == 4 * 18
-    assert room(10, 4, "sgd", 0.0).checkpoint == 40
-    assert room(10, 0, "sgd", 0.9).training == 160  # two checkpoints, and the weights twice
+    assert room(10, 4, "adamw", 0.9)["checkpoint_bytes"] == 4 * 18
+    assert room(10, 4, "sgd", 0.0)["checkpoint_bytes"] == 40
+    # Two checkpoints, and the weights twice.
+    assert room(10, 0, "sgd", 0.9)["training_bytes"] == 160
     assert [size(n) for n in (12, 1500, 354e6, 1.55e9, 19.3e9)] == [
         "12 B", "1.5 kB", "354 MB", "1.6 GB", "19 GB",
     ]  # fmt: skip

@@ -11,8 +11,7 @@ from typing import Any
 
 from wsislib.data.images import image_tensor, read_image, resolve_image
 from wsislib.data.photographs.coco_labels import annotation_kind, box_of, label_of
-from wsislib.data.photographs.validate_report import Report
-from wsislib.data.photographs.validate_structure import check_structure, read_document
+from wsislib.data.photographs.validate_structure import read_sound_document
 from wsislib.data.rle import checked_rle, rle_area
 from wsislib.data.sample import Category, LabelKind, Sample
 
@@ -20,11 +19,10 @@ from wsislib.data.sample import Category, LabelKind, Sample
 class CocoDataset:
     """A COCO JSON file with its images, read lazily.
 
-    What is read of a file that mixes masks, boxes, points and tags is said in
-    `wsislib.data.photographs.coco_labels`. Crowd regions are no instances: they are left out of
-    labels and stand in the ground truth with `iscrowd` 1. Images without annotations are kept.
-    Sizes and coordinates refer to the stored pixels, as in COCO itself: EXIF orientation is not
-    applied.
+    For files that mix masks, boxes, points and tags see `wsislib.data.photographs.coco_labels`.
+    Crowd regions are no instances: they are left out of labels and stand in the ground truth with
+    `iscrowd` 1. Images without annotations are kept. Sizes and coordinates refer to the stored
+    pixels, as in COCO itself: EXIF orientation is not applied.
 
     Attributes:
         categories: in the order of their ids, which may have gaps.
@@ -44,8 +42,8 @@ class CocoDataset:
         Args:
             annotation_file: COCO JSON.
             image_root: the folder that `file_name` is relative to.
-            kind: the dearest kind to read. MASK reads what is there; BOX, POINT or TAG leave out
-                what goes beyond it, for labels (never for the ground truth).
+            kind: the most expensive kind to read. BOX, POINT or TAG leave out what goes beyond
+                it, in labels (never in the ground truth).
             image_ids: only these images, in this order; None reads all.
 
         Raises:
@@ -54,12 +52,7 @@ class CocoDataset:
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root)
         self.kind = LabelKind(kind)
-        document, problems = read_document(self.annotation_file)
-        if document is not None:
-            problems = list(check_structure(document, self.annotation_file))
-        report = Report.of(str(self.annotation_file), problems)
-        if document is None or not report.may_train:
-            raise ValueError(report.text())
+        document = read_sound_document(self.annotation_file)
         ordered = sorted(document["categories"], key=lambda record: record["id"])
         self.categories = tuple(Category(record["id"], record["name"]) for record in ordered)
         self._category_index = {category.id: i for i, category in enumerate(self.categories)}
@@ -102,13 +95,10 @@ class CocoDataset:
         return [a for a in self._annotations[self.image_ids[index]] if not a.get("iscrowd")]
 
     def ground_truth(self) -> dict[str, Any]:
-        """Every true mask as RLE, whatever kind the labels are read as.
+        """Every true mask as RLE, whatever kind the labels are read as; new annotation ids from 1.
 
-        Annotation ids are numbered from 1 again. `bbox` and `area` are the file's where it has
-        them, so that areas S, M and L are those of other evaluators.
-
-        Raises:
-            ValueError: an annotation has no mask; its place in an evaluation is unknown.
+        `bbox` and `area` are the file's where it has them, so that sizes S, M and L are those of
+        other evaluators. Raises ValueError where an annotation has no mask.
         """
         images = [
             {key: record[key] for key in ("id", "file_name", "width", "height")}
@@ -124,10 +114,7 @@ class CocoDataset:
         return {"images": images, "annotations": annotations, "categories": categories}
 
     def fingerprint(self) -> str:
-        """Hex digest of categories, chosen images (their bytes) and annotations.
-
-        The JSON file's layout, its `info` and the files' times do not enter.
-        """
+        """Hex digest of categories, chosen images (their bytes) and annotations, nothing else."""
         return self._fingerprint
 
     @cached_property
@@ -149,7 +136,7 @@ class CocoDataset:
 def _chosen(
     records: list[dict[str, Any]], image_ids: Sequence[int] | None, path: Path
 ) -> dict[int, dict[str, Any]]:
-    """Image records by id, all or the wanted ones."""
+    """Image records by id: all, or those of `image_ids`, in that order."""
     known = {record["id"]: record for record in records}
     if image_ids is None:
         return known
@@ -169,16 +156,13 @@ def _truth(annotation: dict[str, Any], height: int, width: int, path: Path) -> d
         x0, y0, x1, y1 = box_of(annotation, height, width)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    area = annotation.get("area")
+    area, counts = annotation.get("area"), rle["counts"]
+    counts = counts.decode("ascii") if isinstance(counts, bytes) else counts
     return {
         "image_id": annotation["image_id"],
         "category_id": annotation["category_id"],
         "iscrowd": int(annotation.get("iscrowd", 0)),
         "area": rle_area(rle) if area is None else area,
         "bbox": [x0, y0, x1 - x0, y1 - y0],
-        "segmentation": {"size": rle["size"], "counts": _text(rle["counts"])},
+        "segmentation": {"size": rle["size"], "counts": counts},
     }
-
-
-def _text(counts: str | bytes) -> str:
-    return counts.decode("ascii") if isinstance(counts, bytes) else counts

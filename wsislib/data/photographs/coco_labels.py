@@ -1,6 +1,6 @@
-"""What one COCO annotation says, and the label that the annotations of an image make.
+"""The kind of one COCO annotation, and the label that the annotations of an image make.
 
-The rule for files that mix kinds: each annotation carries what it has, the dearest first.
+The rule for files that mix kinds: each annotation is read as the most expensive that it has.
 
 | the annotation has | it is a |
 |---|---|
@@ -36,21 +36,17 @@ FAR = 1e9
 
 
 def annotation_kind(annotation: Annotation) -> LabelKind:
-    """The dearest thing that an annotation has (see the module's table)."""
-    if _given(annotation.get("segmentation")):
-        return LabelKind.MASK
-    if _given(annotation.get("bbox")):
-        return LabelKind.BOX
-    if _given(annotation.get("point")):
-        return LabelKind.POINT
-    return LabelKind.TAG
+    """The most expensive thing that an annotation has (see the module's table)."""
+    fields = {"segmentation": LabelKind.MASK, "bbox": LabelKind.BOX, "point": LabelKind.POINT}
+    given = (kind for name, kind in fields.items() if _given(annotation.get(name)))
+    return next(given, LabelKind.TAG)
 
 
 def weaker_kind(annotation: Annotation, ceiling: LabelKind) -> LabelKind:
-    """The kind at which an annotation is read where nothing beyond `ceiling` is wanted.
+    """The kind at which an annotation is read: its own, at most `ceiling`.
 
     Raises:
-        ValueError: POINT is asked of an annotation that has a mask or a box but no `point`.
+        ValueError: `ceiling` is POINT and the annotation has a mask or a box but no `point`.
     """
     have = annotation_kind(annotation)
     if have <= ceiling:
@@ -72,18 +68,14 @@ class NumbersError(ValueError):
 
 
 def numbers(value: Any, name: str, count: int) -> list[float]:
-    """`value` as `count` finite numbers.
-
-    Raises:
-        NumbersError: it is something else.
-    """
+    """`value` as `count` finite numbers; raises NumbersError where it is something else."""
     form = "[x, y, width, height]" if count == 4 else "[x, y]"
     if not isinstance(value, list | tuple) or len(value) != count:
         raise NumbersError("wrong-type", f"'{name}' is {value!r:.60}, must be {form}")
     for number in value:
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise NumbersError("wrong-type", f"'{name}' holds {number!r:.60}, must be {form}")
-        # False for NaN, and safe for whole numbers beyond a float.
+        # Not `>=`: this is right for NaN, and safe for whole numbers beyond a float.
         if not abs(number) < FAR:
             fault = "is not finite or beyond any image"
             raise NumbersError("not-finite", f"'{name}' holds {number!r:.60}, which {fault}")
@@ -116,11 +108,7 @@ def box_of(annotation: Annotation, height: int, width: int) -> tuple[float, floa
 
 
 def check_amount(count: int, height: int, width: int) -> None:
-    """Refuse more masks than one image may ask memory for.
-
-    Raises:
-        ValueError: see the limits of `wsislib.data.rle`.
-    """
+    """Raise ValueError where one image has more masks than `wsislib.data.rle` allows."""
     if count > MAX_INSTANCES or count * height * width > MAX_MASK_BYTES:
         raise ValueError(
             f"{count} instances of {width} x {height} pixels in one image, at most {MAX_INSTANCES} "
@@ -135,17 +123,11 @@ def label_of(
     category_index: Mapping[int, int],
     ceiling: LabelKind = LabelKind.MASK,
 ) -> Label:
-    """The label of one image.
+    """The label of one image of height x width pixels.
 
-    Args:
-        annotations: of one image, without crowd regions.
-        height: of the image, pixels.
-        width: of the image, pixels.
-        category_index: category id to index 0..C-1.
-        ceiling: the dearest kind that is read; what an annotation has beyond it is left out.
-
-    Returns:
-        The label; an image without annotations is fully known to be empty, kind `ceiling`.
+    `annotations` are those of the image without crowd regions, `category_index` maps category ids
+    to 0..C-1, `ceiling` is the most expensive kind that is read. An image without annotations is
+    fully known to be empty, kind `ceiling`.
 
     Raises:
         ValueError: names the annotation and what is wrong with it.
@@ -153,17 +135,16 @@ def label_of(
     check_amount(len(annotations), height, width)
     kinds = [weaker_kind(annotation, ceiling) for annotation in annotations]
     annotations, kinds = _single_tags(annotations, kinds)
-    least = min(kinds, default=ceiling)
-    most = max(kinds, default=ceiling)
+    lowest, highest = min(kinds, default=ceiling), max(kinds, default=ceiling)
     count = len(kinds)
-    some_points = least == LabelKind.POINT or LabelKind.POINT in kinds
+    some_points = lowest == LabelKind.POINT or LabelKind.POINT in kinds
     label = Label(
-        kind=least,
+        kind=lowest,
         categories=torch.tensor([category_index[a["category_id"]] for a in annotations]).long(),
         points=torch.zeros(count, 2) if some_points else None,
-        boxes=torch.zeros(count, 4) if most >= LabelKind.BOX else None,
-        masks=torch.zeros(count, height, width).bool() if most == LabelKind.MASK else None,
-        kinds=None if least == most else torch.tensor(kinds, dtype=torch.uint8),
+        boxes=torch.zeros(count, 4) if highest >= LabelKind.BOX else None,
+        masks=torch.zeros(count, height, width).bool() if highest == LabelKind.MASK else None,
+        kinds=None if lowest == highest else torch.tensor(kinds, dtype=torch.uint8),
     )
     for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
         try:
@@ -176,7 +157,7 @@ def label_of(
 def _fill(
     label: Label, entry: int, annotation: Annotation, kind: LabelKind, size: tuple[int, int]
 ) -> None:
-    """Write what one annotation has into its row of a label's fields."""
+    """Write one annotation into its row of a label's fields."""
     height, width = size
     if label.points is not None and kind == LabelKind.POINT:
         x, y = numbers(annotation["point"], "point", 2)
@@ -197,14 +178,13 @@ def _single_tags(
 ) -> tuple[list[Annotation], list[LabelKind]]:
     """Leave out tags that repeat an earlier tag of their image."""
     seen: set[int] = set()
-    kept: list[tuple[Annotation, LabelKind]] = []
-    for annotation, kind in zip(annotations, kinds, strict=True):
+    entries: list[int] = []
+    for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
+        if kind != LabelKind.TAG or annotation["category_id"] not in seen:
+            entries.append(entry)
         if kind == LabelKind.TAG:
-            if annotation["category_id"] in seen:
-                continue
             seen.add(annotation["category_id"])
-        kept.append((annotation, kind))
-    return [annotation for annotation, _ in kept], [kind for _, kind in kept]
+    return [annotations[entry] for entry in entries], [kinds[entry] for entry in entries]
 
 
 def _given(value: Any) -> bool:

@@ -1,8 +1,7 @@
-"""Reads a whole data set before anything trains and reports every problem at once."""
+"""Check a whole data set before anything trains, and report every problem at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from tqdm import tqdm
 from wsislib.data.photographs.validate_images import check_image_file, check_orphans, in_threads
 from wsislib.data.photographs.validate_labels import check_image_labels
 from wsislib.data.photographs.validate_report import (
-    Place,
+    Location,
     Problem,
     Report,
     Severity,
@@ -40,19 +39,16 @@ def check_coco(
 ) -> Report:
     """Check a COCO-format data set: the JSON file, every annotation, every image file.
 
-    Nothing is written, and no file is trusted: masks are never allocated at sizes that the file
-    claims, and names that lead out of `image_root` are not opened.
+    Nothing is written, no fault of the data raises, and no file is trusted: masks are never
+    allocated at sizes that the file claims, names that lead out of `image_root` are not opened.
 
     Args:
         annotation_file: COCO JSON.
         image_root: the folder that `file_name` is relative to.
-        kind: the dearest kind that will be read, as for `CocoDataset`.
+        kind: the most expensive kind that will be read, as for `CocoDataset`.
         least: the kind that every annotation must have; None means a box, or `kind` where that
-            is cheaper. Models that learn from points or tags need to say so here.
+            is cheaper. Models that learn from points or tags need another here.
         progress: show a bar on stderr, where that is a terminal.
-
-    Returns:
-        The report; it never raises for a fault of the data.
     """
     path, root = Path(annotation_file), Path(image_root)
     document, problems = read_document(path)
@@ -60,48 +56,22 @@ def check_coco(
         return Report.of(str(path), problems)
     least = min(kind, LabelKind.BOX) if least is None else least
     problems = list(check_structure(document, path))
-    images, annotations = _by_image(document)
-    bar = tqdm(images, desc="labels", unit="image", disable=None if progress else True)
-    problems += _check_labels(bar, annotations, path, kind, least)
+    images = whole_records(document, "images")
+    annotations: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in images}
+    for annotation in whole_records(document, "annotations"):
+        annotations.get(annotation["image_id"], []).append(annotation)
+    # The structure's check reports repeated ids and impossible sizes.
+    first = {image["id"]: image for image in reversed(images)}
+    sized = [image for image in images if first[image["id"]] is image and has_legal_size(image)]
+    for image in tqdm(sized, desc="labels", unit="image", disable=None if progress else True):
+        problems += check_image_labels(annotations[image["id"]], image, path, kind, least)
     if root.is_dir():
         check = partial(check_image_file, annotation_file=path, root=root)
         problems += in_threads(check, images, len(images), progress)
         problems += check_orphans((image["file_name"] for image in images), root)
     else:
         remedy = "give the folder that holds the images (--images)"
-        problems.append(Place(str(root)).error("no-image-folder", "is no folder", remedy))
-    return Report.of(
-        str(path), problems, _length(document, "images"), _length(document, "annotations")
-    )
-
-
-def _by_image(
-    document: dict[str, Any],
-) -> tuple[list[dict[str, Any]], dict[int, list[dict[str, Any]]]]:
-    """Well-typed images, and the well-typed annotations of each image id."""
-    images = whole_records(document, "images")
-    annotations: dict[int, list[dict[str, Any]]] = {image["id"]: [] for image in images}
-    for annotation in whole_records(document, "annotations"):
-        if annotation["image_id"] in annotations:
-            annotations[annotation["image_id"]].append(annotation)
-    return images, annotations
-
-
-def _check_labels(
-    images: Iterable[dict[str, Any]],
-    annotations: dict[int, list[dict[str, Any]]],
-    path: Path,
-    kind: LabelKind,
-    least: LabelKind,
-) -> Iterator[Problem]:
-    done: set[int] = set()
-    for image in images:
-        if image["id"] in done or not has_legal_size(image):
-            continue  # reported by the structure's check
-        done.add(image["id"])
-        yield from check_image_labels(annotations[image["id"]], image, path, kind, least)
-
-
-def _length(document: dict[str, Any], name: str) -> int:
-    records = document.get(name)
-    return len(records) if isinstance(records, list) else 0
+        problems.append(Location(str(root)).error("no-image-folder", "is no folder", remedy))
+    declared = (document.get(name) for name in ("images", "annotations"))
+    counts = [len(records) if isinstance(records, list) else 0 for records in declared]
+    return Report.of(str(path), problems, *counts)

@@ -10,13 +10,18 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from wsislib.data.images import IMAGE_SUFFIXES, ImageReadError, probe_image, resolve_image
-from wsislib.data.photographs.validate_report import Place, Problem
-from wsislib.data.photographs.validate_structure import has_legal_size, place_of
+from wsislib.data.images import (
+    IMAGE_SUFFIXES,
+    ImageFacts,
+    ImageReadError,
+    probe_image,
+    resolve_image,
+)
+from wsislib.data.photographs.validate_report import Location, Problem
+from wsislib.data.photographs.validate_structure import has_legal_size, record_location
 
 Item = TypeVar("Item")
-SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
+SWAPPING_ORIENTATIONS = (5, 6, 7, 8)  # of EXIF: they swap width and height
 
 
 def in_threads(
@@ -29,45 +34,28 @@ def in_threads(
     workers = min(8, os.cpu_count() or 1)
     with ThreadPoolExecutor(max_workers=workers) as pool:
         # `disable=None` shows the bar only where stderr is a terminal.
-        bar = tqdm(
-            pool.map(check, items),
-            total=total,
-            desc="images",
-            unit="image",
-            disable=None if progress else True,
-        )
-        for problems in bar:
+        hidden = None if progress else True
+        checked = pool.map(check, items)
+        for problems in tqdm(checked, total=total, desc="images", unit="image", disable=hidden):
             yield from problems
 
 
 def check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) -> list[Problem]:
-    """Every problem of one image file.
-
-    Args:
-        image: the image's record, well typed.
-        annotation_file: where the record stands, for the messages.
-        root: the image folder.
-    """
-    place = place_of(image, "images", annotation_file)
+    """Every problem of one image file; `image` is its record, well typed."""
+    here = record_location(image, "images", annotation_file)
     try:
         path = resolve_image(root, image["file_name"])
     except ValueError as error:
         remedy = "write names relative to the image folder, or give the folder that holds them"
-        return [place.error("path-outside", str(error), remedy)]
-    place = Place(str(root / image["file_name"]), image["id"])
-    if not path.is_file():
-        remedy = "put the file there, or give the right image folder"
-        return [place.error("image-missing", "no such file", remedy)]
-    try:
-        facts = probe_image(path)
-    except ImageReadError as error:
-        message = str(error).removeprefix(f"{path}: ")
-        return [place.error("image-unreadable", message, "copy or export the image again")]
+        return [here.error("path-outside", str(error), remedy)]
+    here = Location(str(root / image["file_name"]), image["id"])
+    facts = probe_or_problem(path, here, "put the file there, or give the right image folder")
+    if isinstance(facts, Problem):
+        return [facts]
     declared = (image["width"], image["height"])
-    problems = []
     if not has_legal_size(image):
-        pass  # reported by the structure's check
-    elif declared != (facts.width, facts.height):
+        return []  # reported by the structure's check
+    if declared != (facts.width, facts.height):
         message = (
             f"has {facts.width} x {facts.height} pixels, the record says {declared[0]} x "
             f"{declared[1]}"
@@ -76,12 +64,23 @@ def check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) -
         if facts.orientation in SWAPPING_ORIENTATIONS and declared == (facts.height, facts.width):
             message += f" (its EXIF orientation {facts.orientation} turns it when it is shown)"
             remedy = "save the image turned, without its EXIF orientation"
-        problems.append(place.error("size-differs", message, remedy))
-    elif facts.orientation != 1:
+        return [here.error("size-differs", message, remedy)]
+    if facts.orientation != 1:
         message = f"EXIF orientation {facts.orientation} is not applied: stored pixels are used"
         remedy = "make sure that the annotations fit the stored pixels, or save the image turned"
-        problems.append(place.warning("exif-orientation", message, remedy))
-    return problems
+        return [here.warning("exif-orientation", message, remedy)]
+    return []
+
+
+def probe_or_problem(path: Path, here: Location, remedy: str) -> ImageFacts | Problem:
+    """What the image at `path` is, or why it cannot be read; `remedy` is for a missing one."""
+    if not path.is_file():
+        return here.error("image-missing", "no such file", remedy)
+    try:
+        return probe_image(path)
+    except ImageReadError as error:
+        message = str(error).removeprefix(f"{path}: ")
+        return here.error("image-unreadable", message, "copy or export the image again")
 
 
 def check_orphans(names: Iterable[str], root: Path) -> Iterator[Problem]:
@@ -98,4 +97,4 @@ def check_orphans(names: Iterable[str], root: Path) -> Iterator[Problem]:
         some = ", ".join(orphans[:3]) + (", ..." if len(orphans) > 3 else "")
         message = f"{len(orphans)} image files have no record: {some}"
         remedy = "no harm where another annotation file names them; else declare them"
-        yield Place(str(root)).warning("orphan-image", message, remedy)
+        yield Location(str(root)).warning("orphan-image", message, remedy)

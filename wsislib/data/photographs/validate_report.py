@@ -1,4 +1,4 @@
-"""What a data set's check found: problems with their place and their remedy."""
+"""The outcome of checking a data set: problems with their location and their remedy."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SHOWN_PER_CODE = 50
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a problem is: a file and, where they are concerned, an image and an annotation."""
+class Location:
+    """A file and, where they are concerned, ids of an image and of an annotation."""
 
     file: str
     image_id: int | None = None
@@ -28,22 +28,20 @@ class Place:
         return Problem("error", self.file, *ids, code, message, remedy)
 
     def warning(self, code: str, message: str, remedy: str) -> Problem:
-        """A problem here that training can live with."""
+        """A problem here that does not."""
         ids = (self.image_id, self.annotation_id)
         return Problem("warning", self.file, *ids, code, message, remedy)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong.
+    """One thing that is wrong, as the JSON report has it.
 
     Attributes:
         severity: errors stop training, warnings do not.
-        file: where it is.
-        image_id: the image's id, where one is concerned.
-        annotation_id: the annotation's id, where one is concerned.
+        file, image_id, annotation_id: where it is; None where no image or annotation is concerned.
         code: short name of the kind of problem, for machines.
-        message: what is wrong, with the values found.
+        message: what is wrong, with the values.
         remedy: how to mend it.
     """
 
@@ -55,25 +53,18 @@ class Problem:
     message: str
     remedy: str
 
-    def place(self) -> str:
+    def where(self) -> str:
         """File and ids, as a reader would look for them."""
-        parts = [self.file]
-        if self.image_id is not None:
-            parts.append(f"image {self.image_id}")
-        if self.annotation_id is not None:
-            parts.append(f"annotation {self.annotation_id}")
-        return ", ".join(parts)
+        image = "" if self.image_id is None else f", image {self.image_id}"
+        annotation = "" if self.annotation_id is None else f", annotation {self.annotation_id}"
+        return f"{self.file}{image}{annotation}"
 
     def order(self) -> tuple[bool, str, int, int, str, str]:
-        """Sorting key: errors first, then by code and place."""
-        return (
-            self.severity != "error",
-            self.code,
-            -1 if self.image_id is None else self.image_id,
-            -1 if self.annotation_id is None else self.annotation_id,
-            self.file,
-            self.message,
-        )
+        """Sorting key: errors first, then by code and location."""
+        image = -1 if self.image_id is None else self.image_id
+        annotation = -1 if self.annotation_id is None else self.annotation_id
+        severe = self.severity != "error"
+        return (severe, self.code, image, annotation, self.file, self.message)
 
 
 @dataclass(frozen=True)
@@ -82,8 +73,7 @@ class Report:
 
     Attributes:
         source: the annotation file or folder that was checked.
-        images: images that it declares.
-        annotations: annotations that it declares.
+        images, annotations: how many of them it declares.
         problems: sorted, errors first.
     """
 
@@ -111,44 +101,34 @@ class Report:
 
     def to_json(self) -> str:
         """The whole report as one JSON object."""
-        counts = {name: _count(self.problems, name) for name in ("error", "warning")}
         content = {
             "source": self.source,
             "may_train": self.may_train,
             "images": self.images,
             "annotations": self.annotations,
-            "errors": counts["error"],
-            "warnings": counts["warning"],
+            "errors": len(self.errors),
+            "warnings": len(self.problems) - len(self.errors),
             "problems": [asdict(problem) for problem in self.problems],
         }
         return json.dumps(content, indent=2)
 
     def text(self) -> str:
         """The report for a reader, grouped by severity and code."""
-        lines = [
-            f"{self.source}: {_many(self.images, 'image')}, "
-            f"{_many(self.annotations, 'annotation')}, "
-            f"{_many(_count(self.problems, 'error'), 'error')}, "
-            f"{_many(_count(self.problems, 'warning'), 'warning')}"
-        ]
+        errors = len(self.errors)
+        counts = {"image": self.images, "annotation": self.annotations, "error": errors}
+        counts["warning"] = len(self.problems) - errors
+        parts = (f"{count} {thing}{'' if count == 1 else 's'}" for thing, count in counts.items())
+        lines = [f"{self.source}: {', '.join(parts)}"]
         for severity, group in groupby(self.problems, key=lambda problem: problem.severity):
             lines += ["", "Errors" if severity == "error" else "Warnings"]
             for code, members in groupby(group, key=lambda problem: problem.code):
                 lines += _group_lines(code, list(members))
-        verdict = (
-            "Training may start."
-            if self.may_train
-            else "Training may not start before the errors are mended."
-        )
-        return "\n".join([*lines, "", verdict])
+        verdict = "Training may not start before the errors are mended."
+        return "\n".join([*lines, "", "Training may start." if self.may_train else verdict])
 
 
 def require_trainable(report: Report) -> None:
-    """Refuse to train on a data set with errors.
-
-    Raises:
-        ValueError: with the whole report as its message.
-    """
+    """Raise a ValueError whose message is the whole report where the data set has errors."""
     if not report.may_train:
         raise ValueError(report.text())
 
@@ -156,16 +136,8 @@ def require_trainable(report: Report) -> None:
 def _group_lines(code: str, problems: list[Problem]) -> list[str]:
     lines = [f"  {code} ({len(problems)})"]
     for problem in problems[:SHOWN_PER_CODE]:
-        lines.append(f"    {problem.place()}: {problem.message}")
+        lines.append(f"    {problem.where()}: {problem.message}")
         lines.append(f"      mend: {problem.remedy}")
     if len(problems) > SHOWN_PER_CODE:
         lines.append(f"    and {len(problems) - SHOWN_PER_CODE} more; --json lists all")
     return lines
-
-
-def _count(problems: Iterable[Problem], severity: str) -> int:
-    return sum(problem.severity == severity for problem in problems)
-
-
-def _many(count: int, thing: str) -> str:
-    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"

@@ -1,14 +1,12 @@
 """PASCAL VOC 2012 for instance segmentation.
 
-What counts as an instance, and what becomes of `difficult` objects: the devkit says that the void
-label 255 of its segmentations marks borders *and masks difficult objects* (Everingham and Winn,
-"VOC2012 Development Kit", section 2.6, Segmentation Ground Truth). The weakly supervised
-literature evaluates on exactly the objects painted in `SegmentationObject` and does not read the
-`difficult` flags of the XML files: IRNet (Ahn et al., CVPR 2019) scores with chainercv's
-`VOCInstanceSegmentationDataset`, which takes every value but 0 and 255, and the COCO-style VOC
-files of later work are made from the same pictures. We do the same. So an object that the
-annotators painted counts, whatever its flag, and one that they covered with void is nowhere in
-labels or ground truth: a prediction on it is a false positive.
+Instances are the objects painted in `SegmentationObject`, whatever their `difficult` flag in the
+XML files, as in the weakly supervised literature: IRNet (Ahn et al., CVPR 2019) scores with
+chainercv's `VOCInstanceSegmentationDataset`, which takes every value but 0 and 255, and the
+COCO-style VOC files of later work are made from the same pictures. The void label 255 marks
+borders *and masks difficult objects* (Everingham and Winn, "VOC2012 Development Kit", section 2.6):
+an object that the annotators covered with it is in no label and no ground truth, so a prediction
+on it is a false positive.
 
 The category is the one that covers most of the object's pixels in `SegmentationClass`; boxes are
 the tight boxes of the masks.
@@ -115,8 +113,7 @@ class VocDataset:
         annotations: list[dict[str, Any]] = []
         for name, image_id in zip(self.names, self.image_ids, strict=True):
             files = files_of(self.folder, name, self.split)
-            objects = read_index_picture(files.objects)
-            height, width = objects.shape
+            height, width = read_index_picture(files.objects).shape
             images.append(
                 {"id": image_id, "file_name": files.image.name, "width": width, "height": height}
             )
@@ -164,9 +161,8 @@ def instances_of(
 ) -> list[VocInstance]:
     """The objects of an image, by their number.
 
-    Args:
-        objects: (H, W) SegmentationObject: 0 background, 255 void, else the object's number.
-        classes: (H, W) SegmentationClass: 0 background, 255 void, else the category id.
+    In both pictures (H, W) 0 is background and 255 void; else `objects` has the object's number
+    and `classes` the category id.
 
     Raises:
         ValueError: the sizes differ, or an object has no pixel of a category 1..20.
@@ -176,14 +172,14 @@ def instances_of(
             f"objects have {objects.shape[1]} x {objects.shape[0]} pixels, classes "
             f"{classes.shape[1]} x {classes.shape[0]}"
         )
-    found = []
+    instances = []
     for number in np.unique(objects[(objects != 0) & (objects != VOID)]).tolist():
         mask = objects == number
         votes = np.bincount(classes[mask], minlength=256)[1 : len(VOC_NAMES) + 1]
         if votes.max() == 0:
             raise ValueError(f"object {number} lies on no pixel of a category 1..20")
-        found.append(VocInstance(number, int(votes.argmax()) + 1, mask))
-    return found
+        instances.append(VocInstance(number, int(votes.argmax()) + 1, mask))
+    return instances
 
 
 def numbers_of(names: Sequence[str]) -> tuple[int, ...]:

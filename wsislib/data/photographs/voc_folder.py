@@ -29,10 +29,7 @@ from wsislib.data.rle import MAX_PIXELS
 VOID = 255
 """Borders, and objects that the annotators found too difficult."""
 
-_PAIRS = {
-    "plain": ("SegmentationObject", "SegmentationClass"),
-    "aug": ("SegmentationObjectAug", "SegmentationClassAug"),
-}
+_PICTURES = ("SegmentationObject", "SegmentationClass")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 
 
@@ -105,27 +102,18 @@ def read_split(path: Path) -> list[str]:
 
 
 def files_of(folder: Path, name: str, split: str) -> VocFiles:
-    """The files of one image of a split; whether they exist is another question."""
-    pairs = [_PAIRS["aug"], _PAIRS["plain"]] if split == "trainaug" else [_PAIRS["plain"]]
+    """The files of one image of a split, which need not exist."""
+    image = folder / "JPEGImages" / f"{name}.jpg"
     candidates = [
-        VocFiles(
-            folder / "JPEGImages" / f"{name}.jpg",
-            folder / objects / f"{name}.png",
-            folder / classes / f"{name}.png",
-        )
-        for objects, classes in pairs
+        VocFiles(image, *(folder / f"{of}{end}" / f"{name}.png" for of in _PICTURES))
+        for end in (("Aug", "") if split == "trainaug" else ("",))
     ]
-    for files in candidates:
-        if files.objects.is_file() and files.classes.is_file():
-            return files
-    return candidates[0]
+    there = (files for files in candidates if files.objects.is_file() and files.classes.is_file())
+    return next(there, candidates[0])
 
 
 def read_index_picture(path: Path) -> npt.NDArray[np.uint8]:
-    """The indices of a palette or grey PNG.
-
-    Returns:
-        (H, W) uint8.
+    """The indices of a palette or grey PNG, (H, W) uint8.
 
     Raises:
         ValueError: missing, unreadable, or a colour picture, whose indices are lost.

@@ -6,10 +6,9 @@ A COCO category is the most frequent listed synset of its name; 18 categories ar
 Both the rule and the 18 pairs are those of the authors' code, where hydrants are "water_faucet"
 because Visual Genome's annotators called them so.
 
-Two deliberate differences. Synsets that occur equally often are taken in the order of their
-names, so that the list does not turn on the order of a file. And where a COCO synset is not among
-the most frequent, the authors' list has it but their boxes do not; ours keep them, as a category
-without a box cannot be learnt.
+Two deliberate differences: synsets that occur equally often are taken in the order of their names,
+not of the file; and boxes of a COCO synset that is not among the most frequent are kept (the
+authors list it without boxes), as a category without a box cannot be learnt.
 """
 
 from __future__ import annotations
@@ -59,11 +58,7 @@ HAND_MAPPINGS = {
 
 
 def most_frequent(counts: Mapping[str, int], class_count: int = CLASS_COUNT) -> tuple[str, ...]:
-    """The `class_count` most frequent synsets, most frequent first, ties by name.
-
-    Raises:
-        ValueError: there are fewer.
-    """
+    """The most frequent synsets, ties by name; raises ValueError where there are fewer."""
     if not 1 <= class_count <= len(counts):
         raise ValueError(
             f"{class_count} classes wanted of {len(counts)} synsets; ask for 1 to {len(counts)}"
@@ -74,14 +69,12 @@ def most_frequent(counts: Mapping[str, int], class_count: int = CLASS_COUNT) -> 
 def coco_synsets(
     listed: Sequence[str],
     coco_names: Sequence[str] = COCO_NAMES,
-    own_mappings: Mapping[str, str] | None = None,
+    user_mappings: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """The synset of each COCO category.
 
-    Args:
-        listed: synsets, most frequent first; names are looked up among them.
-        coco_names: COCO's categories.
-        own_mappings: category to synset; goes before the hand mappings, and these before names.
+    `user_mappings` go before the hand mappings, and these before the first synset of the
+    category's name in `listed`.
 
     Raises:
         ValueError: categories without a synset, or two with the same.
@@ -89,7 +82,7 @@ def coco_synsets(
     by_name: dict[str, str] = {}
     for synset in listed:
         by_name.setdefault(plain_name(synset), synset)
-    chosen = {**by_name, **HAND_MAPPINGS, **(own_mappings or {})}
+    chosen = {**by_name, **HAND_MAPPINGS, **(user_mappings or {})}
     missing = [name for name in coco_names if name not in chosen]
     if missing:
         near = get_close_matches(missing[0], by_name, n=3, cutoff=0.5)
@@ -98,15 +91,15 @@ def coco_synsets(
             f"COCO categories without a synset: {', '.join(missing)}{hint}; name one for each in "
             'a mapping file, {"category": "synset", ...}'
         )
-    owner: dict[str, str] = {}
+    category_of: dict[str, str] = {}
     for name in coco_names:
-        first = owner.setdefault(chosen[name], name)
+        first = category_of.setdefault(chosen[name], name)
         if first != name:
             raise ValueError(
                 f"COCO categories {first!r} and {name!r} have the same synset {chosen[name]!r}; "
                 "give one of them another in a mapping file"
             )
-    return tuple(owner)
+    return tuple(category_of)
 
 
 def class_layout(listed: Sequence[str], coco: Sequence[str]) -> tuple[str, ...]:
@@ -122,7 +115,7 @@ def plain_name(synset: str) -> str:
 def read_mappings(
     path: Path, counts: Mapping[str, int], coco_names: Sequence[str] = COCO_NAMES
 ) -> dict[str, str]:
-    """A reader's own mapping file: a JSON object of COCO category to synset.
+    """A user's mapping file: a JSON object of COCO category to synset.
 
     Raises:
         ValueError: no such object, a category that COCO lacks, or a synset that no object has.

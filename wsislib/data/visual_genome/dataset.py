@@ -49,8 +49,7 @@ class VisualGenome:
         categories: ids 1, 2, ... and synsets as names; COCO's first.
         coco_count: how many of the first categories are COCO's.
         parts: images of each part, in the order of image_data.json.
-        dropped: objects that are in no label, by reason.
-        kept: objects that are in a label.
+        kept, dropped: how many objects are in a label, and how many not, by reason.
     """
 
     def __init__(
@@ -85,40 +84,36 @@ class VisualGenome:
         images = read_images(self.root / "image_data.json")
         objects = read_objects(self.root / "objects.json", images)
         counts = dict(zip(objects.synsets, objects.counts.tolist(), strict=True))
-        own = read_mappings(Path(mapping_file), counts, coco_names) if mapping_file else {}
+        mappings = read_mappings(Path(mapping_file), counts, coco_names) if mapping_file else {}
         try:
             listed = most_frequent(counts, class_count)
-            coco = coco_synsets(listed, coco_names, own)
+            coco = coco_synsets(listed, coco_names, mappings)
         except ValueError as error:
             raise ValueError(f"{self.root / 'objects.json'}: {error}") from None
         layout = class_layout(listed, coco)
         self.categories = tuple(Category(i, name) for i, name in enumerate(layout, start=1))
         self.coco_count = len(coco)
-        place = {name: index for index, name in enumerate(layout)}
-        own_place = np.array([place.get(name, -1) for name in objects.synsets], dtype=np.int32)
-        category = own_place[objects.synset]
-        inside = category >= 0
-        self.kept = int(inside.sum())
-        self.dropped = {**objects.dropped, "rarer synset": len(inside) - self.kept}
-        ahead = np.concatenate([[0], np.cumsum(inside)])  # rows kept before each row
-        self._starts = ahead[objects.starts]
-        self._category, self._boxes = category[inside], objects.boxes[inside]
-        self._place = {image_id: index for index, image_id in enumerate(images)}
+        index_of = {name: index for index, name in enumerate(layout)}
+        indices = np.array([index_of.get(name, -1) for name in objects.synsets], dtype=np.int32)
+        category = indices[objects.synset]
+        listed_rows = category >= 0
+        self.kept = int(listed_rows.sum())
+        self.dropped = {**objects.dropped, "rarer synset": len(listed_rows) - self.kept}
+        before = np.concatenate([[0], np.cumsum(listed_rows)])  # listed rows before each row
+        self._starts = before[objects.starts]
+        self._category, self._boxes = category[listed_rows], objects.boxes[listed_rows]
+        self._position = {image_id: index for index, image_id in enumerate(images)}
         self.parts = _parts(images, frozenset(coco_val_ids), test_count, self.root)
 
     def dataset(self, part: Part) -> VisualGenomeDataset:
-        """The images of one part behind the data set protocol.
-
-        Raises:
-            ValueError: no such part.
-        """
+        """The images of one part as a data set; raises ValueError where there is no such part."""
         if part not in self.parts:
             raise ValueError(f"Visual Genome has no part {part!r}; use {', '.join(self.parts)}")
         return VisualGenomeDataset(self, self.parts[part])
 
     def entries(self, image_id: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
         """Category indices (K,) and boxes (K, 4) xyxy in pixels of one image."""
-        index = self._place[image_id]
+        index = self._position[image_id]
         rows = slice(self._starts[index], self._starts[index + 1])
         return self._category[rows], self._boxes[rows]
 
@@ -139,11 +134,7 @@ class VisualGenomeDataset:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample at `index`; its label is of kind BOX.
-
-        Raises:
-            ValueError: the photograph cannot be read or has another size; names the image.
-        """
+        """The sample at `index`, of kind BOX; raises ValueError naming an unreadable image."""
         record = self.records[index]
         try:
             array = read_image(resolve_image(self.genome.root, record.file_name))
@@ -204,11 +195,7 @@ class VisualGenomeDataset:
 
 
 def read_coco_ids(path: Path) -> frozenset[int]:
-    """Image ids of a COCO JSON file, or of a JSON list of ids.
-
-    Raises:
-        ValueError: the file is neither, or holds no id.
-    """
+    """Image ids of a COCO JSON file or of a JSON list of ids; raises ValueError if neither."""
     try:
         content = read_json(Path(path))
         if isinstance(content, dict):

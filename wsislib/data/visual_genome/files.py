@@ -59,10 +59,7 @@ class ObjectTable:
 
 
 def read_images(path: Path) -> dict[int, ImageRecord]:
-    """Read image_data.json.
-
-    Returns:
-        Records by image id, in the order of the file.
+    """Records of image_data.json by image id, in the order of the file.
 
     Raises:
         ValueError: names the file, the image and what is wrong.
@@ -96,18 +93,14 @@ def read_images(path: Path) -> dict[int, ImageRecord]:
 
 
 def read_objects(path: Path, images: Mapping[int, ImageRecord]) -> ObjectTable:
-    """Read objects.json.
-
-    Args:
-        path: the file.
-        images: of image_data.json; those without a record here have no objects.
+    """Read objects.json; `images` without a record in it have no objects.
 
     Raises:
         ValueError: names the file, the image, the object and what is wrong.
     """
     order = {image_id: index for index, image_id in enumerate(images)}
     index_of: dict[str, int] = {}
-    counts, chosen, owner, flat = array("q"), array("i"), array("i"), array("d")
+    counts, chosen, image_of, flat = array("q"), array("i"), array("i"), array("d")
     dropped = {"no synset": 0, "several synsets": 0, "empty box": 0}
     seen: set[int] = set()
     for record in stream_records(path):
@@ -126,13 +119,13 @@ def read_objects(path: Path, images: Mapping[int, ImageRecord]) -> ObjectTable:
                 dropped["several synsets" if synsets else "no synset"] += 1
                 continue
             chosen.append(index_of[synsets[0]])
-            owner.append(order[image_id])
+            image_of.append(order[image_id])
             flat.extend(box)
     names = tuple(sorted(index_of))
     by_name = np.array([index_of[name] for name in names], dtype=np.int64)
     rank = np.empty(len(names), dtype=np.int32)
     rank[by_name] = np.arange(len(names), dtype=np.int32)
-    owners = np.array(owner, dtype=np.int32)
+    owners = np.array(image_of, dtype=np.int32)
     boxes, filled = _clip(np.frombuffer(flat).reshape(-1, 4), owners, images)
     dropped["empty box"] = int((~filled).sum())
     rows = np.flatnonzero(filled)

@@ -1,4 +1,7 @@
-"""A JSON list that is too long for memory, read one record after another."""
+"""A JSON list that is too long for memory, read one record after another.
+
+Not by ijson: it has no limit for a record, and a deeply nested file makes it take all memory.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ def _records(window: _Window) -> Iterator[dict[str, Any]]:
 
 
 class _Window:
-    """A part of a text file that moves on."""
+    """A moving part of a text file."""
 
     def __init__(self, stream: TextIO) -> None:
         self.stream, self.text, self.at = stream, "", 0

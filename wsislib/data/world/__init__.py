@@ -13,7 +13,6 @@ region alone often does not say which object is meant. See the book's page on th
 from wsislib.data.world.dataset import WorldDataset
 from wsislib.data.world.export import export_coco
 from wsislib.data.world.model import World
-from wsislib.data.world.portrait import portrait
 from wsislib.data.world.scene import Scene, ScenePart
 from wsislib.data.world.spec import WORLD_VERSION, WorldSpec
 
@@ -25,5 +24,4 @@ __all__ = [
     "WorldDataset",
     "WorldSpec",
     "export_coco",
-    "portrait",
 ]

@@ -10,21 +10,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pycocotools import mask as coco_mask
 
-from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.data.rle import encode_mask
+from wsislib.data.sample import Dataset, Label, LabelKind, Sample
+from wsislib.data.transforms import tight_boxes
 from wsislib.data.world.model import World
-from wsislib.data.world.scene import ScenePart, levels_of, masks_of, parts_of, tight_boxes
+from wsislib.data.world.scene import masks_of
 from wsislib.data.world.spec import WORLD_VERSION, WorldSpec, check_size
 
 
 class _Drawn(NamedTuple):
-    """What is kept of a scene: everything a sample and a training target are made from."""
+    """What is cached of a scene."""
 
     image: NDArray[np.uint8]  # (H, W, 3)
     id_map: NDArray[np.uint8]  # (H, W)
     categories: NDArray[np.int64]  # (K,)
-    groups: NDArray[np.int64]  # (K,)
 
 
 class WorldDataset:
@@ -54,7 +54,7 @@ class WorldDataset:
             seed: of the scenes; another seed gives other scenes of the same world.
             count: how many scenes, at least 1.
             size: side in pixels, the spec's where None.
-            indices: scenes to keep, each once, in 0..count-1; all where None.
+            indices: of the scenes, each once, in 0..count-1; all where None.
             cache: keep what was drawn: 37 kB a scene at 96 px.
 
         Raises:
@@ -73,45 +73,23 @@ class WorldDataset:
         self.categories = self.world.categories
         self.image_ids = tuple(i + 1 for i in self.indices)
         self._cache = cache
-        self._kept: dict[int, _Drawn] = {}
+        self._drawn: dict[int, _Drawn] = {}
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def _draw(self, position: int) -> _Drawn:
-        known = self._kept.get(position)
-        if known is not None:
-            return known
+        if position in self._drawn:
+            return self._drawn[position]
         scene = self.world.scene(self.seed, self.indices[position], self.size)
-        drawn = _Drawn(scene.image, scene.id_map, scene.categories, scene.groups)
+        drawn = _Drawn(scene.image, scene.id_map, scene.categories)
         if self._cache:
-            self._kept[position] = drawn
+            self._drawn[position] = drawn
         return drawn
 
     def image(self, position: int) -> NDArray[np.uint8]:
         """(H, W, 3) uint8 RGB."""
         return self._draw(position).image
-
-    def masks(self, position: int) -> NDArray[np.bool_]:
-        """(K, H, W) bool visible masks."""
-        drawn = self._draw(position)
-        return masks_of(drawn.id_map, len(drawn.categories))
-
-    def parts(self, position: int) -> tuple[ScenePart, ...]:
-        """The instances' visible parts (targets at the level below the object)."""
-        drawn = self._draw(position)
-        return parts_of(drawn.id_map, len(drawn.categories))
-
-    def groups(self, position: int) -> NDArray[np.int64]:
-        """(K,) int64, equal for a host and what it carries (the level above the object)."""
-        return self._draw(position).groups
-
-    def levels(
-        self, position: int
-    ) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.int64]]:
-        """Masks of parts, objects and groups, their level and owner, as `levels_of` says."""
-        drawn = self._draw(position)
-        return levels_of(drawn.id_map, drawn.groups)
 
     def __getitem__(self, position: int) -> Sample:
         if not -len(self) <= position < len(self):
@@ -119,14 +97,7 @@ class WorldDataset:
         position %= len(self)
         drawn = self._draw(position)
         masks = masks_of(drawn.id_map, len(drawn.categories))
-        pixels = torch.from_numpy(drawn.image).permute(2, 0, 1)
-        label = Label(
-            LabelKind.MASK,
-            torch.from_numpy(drawn.categories.copy()),
-            boxes=torch.from_numpy(tight_boxes(masks)),
-            masks=torch.from_numpy(masks),
-        )
-        return Sample(pixels.float() / 255, self.image_ids[position], label)
+        return make_sample(drawn.image, self.image_ids[position], drawn.categories, masks)
 
     def fingerprint(self) -> str:
         """Hex digest of all that decides the scenes' bytes; draws nothing."""
@@ -137,35 +108,47 @@ class WorldDataset:
 
     def ground_truth(self) -> dict[str, Any]:
         """COCO dictionary with compressed RLE masks; draws what was not drawn yet."""
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for position, image_id in enumerate(self.image_ids):
-            name = file_name(image_id)
-            images.append(
-                {"id": image_id, "file_name": name, "height": self.size, "width": self.size}
-            )
-            for entry in self._annotations(position, image_id):
-                annotations.append({"id": len(annotations) + 1, **entry})
-        categories = [{"id": c.id, "name": c.name} for c in self.categories]
-        return {"images": images, "annotations": annotations, "categories": categories}
+        return ground_truth_of(self, self.size)
 
-    def _annotations(self, position: int, image_id: int) -> list[dict[str, Any]]:
-        categories, masks = self._draw(position).categories, self.masks(position)
-        codes = coco_mask.encode(np.asfortranarray(masks.transpose(1, 2, 0).view(np.uint8)))
-        boxes = tight_boxes(masks)
-        boxes[:, 2:] -= boxes[:, :2]  # xyxy to xywh
-        areas = masks.sum(axis=(1, 2))
-        return [
-            {
-                "image_id": image_id,
-                "category_id": self.categories[int(categories[k])].id,
-                "segmentation": {**code, "counts": code["counts"].decode("ascii")},
-                "area": float(areas[k]),
-                "bbox": boxes[k].tolist(),
-                "iscrowd": 0,
-            }
-            for k, code in enumerate(codes)
-        ]
+
+def make_sample(
+    image: NDArray[np.uint8], image_id: int, categories: NDArray[Any], masks: NDArray[np.bool_]
+) -> Sample:
+    """A fully labelled sample of a drawn image (H, W, 3) with masks (K, H, W)."""
+    tensor = torch.from_numpy(masks)
+    label = Label(
+        LabelKind.MASK,
+        torch.from_numpy(categories.astype(np.int64)),
+        boxes=tight_boxes(tensor),
+        masks=tensor,
+    )
+    return Sample(torch.from_numpy(image).permute(2, 0, 1).float() / 255, image_id, label)
+
+
+def ground_truth_of(dataset: Dataset, side: int) -> dict[str, Any]:
+    """COCO dictionary of a data set whose images are drawn, `side` pixels wide and high."""
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    for index, image_id in enumerate(dataset.image_ids):
+        name = file_name(image_id)
+        images.append({"id": image_id, "file_name": name, "height": side, "width": side})
+        label = dataset[index].label
+        assert label.boxes is not None and label.masks is not None
+        for category, box, mask in zip(label.categories, label.boxes, label.masks, strict=True):
+            x0, y0, x1, y1 = box.tolist()
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": image_id,
+                    "category_id": dataset.categories[int(category)].id,
+                    "segmentation": encode_mask(mask.numpy()),
+                    "area": float(mask.sum()),
+                    "bbox": [x0, y0, x1 - x0, y1 - y0],
+                    "iscrowd": 0,
+                }
+            )
+    categories = [{"id": c.id, "name": c.name} for c in dataset.categories]
+    return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def file_name(image_id: int) -> str:

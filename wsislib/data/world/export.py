@@ -1,4 +1,4 @@
-"""A world as a folder in COCO format: `images/*.png` and, last of all, `annotations.json`."""
+"""A world as a folder in COCO format: `images/*.png` and, written last, `annotations.json`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 
 
 def export_coco(dataset: WorldDataset, folder: Path, progress: Progress | None = None) -> Path:
-    """Write the scenes; go on where an earlier, interrupted call with the same scenes stopped.
+    """Write the scenes; an interrupted call is resumed by the next one with the same scenes.
 
     Every file is written atomically and `annotations.json` last, so a folder that has it is
-    whole. `world.json` names the world and its fingerprint.
+    complete. `world.json` names the world and its fingerprint.
 
     Args:
         dataset: the scenes.
@@ -54,11 +54,19 @@ def export_coco(dataset: WorldDataset, folder: Path, progress: Progress | None =
 
 
 def _claim(dataset: WorldDataset, folder: Path) -> None:
-    """Make the folder ours, or refuse it."""
+    """Mark the folder as one of these scenes, or raise ValueError."""
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; name a folder to write the world to")
     marker = folder / MARKER
-    facts = _facts(dataset)
+    facts: dict[str, Any] = {
+        "fingerprint": dataset.fingerprint(),
+        "world_version": WORLD_VERSION,
+        "spec": dataset.world.spec.to_dict(),
+        "seed": dataset.seed,
+        "count": dataset.count,
+        "size": dataset.size,
+        "scenes": len(dataset),
+    }
     if marker.exists():
         there = read_json(marker)
         if not isinstance(there, dict) or there.get("fingerprint") != facts["fingerprint"]:
@@ -70,18 +78,6 @@ def _claim(dataset: WorldDataset, folder: Path) -> None:
         raise ValueError(f"{folder} is not empty and has no {MARKER}; choose an empty folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_json(marker, facts)
-
-
-def _facts(dataset: WorldDataset) -> dict[str, Any]:
-    return {
-        "fingerprint": dataset.fingerprint(),
-        "world_version": WORLD_VERSION,
-        "spec": dataset.world.spec.to_dict(),
-        "seed": dataset.seed,
-        "count": dataset.count,
-        "size": dataset.size,
-        "scenes": len(dataset),
-    }
 
 
 def _png(dataset: WorldDataset, position: int) -> bytes:

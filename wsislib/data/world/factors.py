@@ -51,11 +51,11 @@ def factor_levels(spec: WorldSpec) -> tuple[int, ...]:
         outlines, hues = _grid(count)
         return outlines, hues, 0, 0, 0
     levels = [OUTLINES, HUES]
-    for most in (len(PATTERNS[spec.factor_set]), len(PARTS), len(HOLES)):
+    for limit in (len(PATTERNS[spec.factor_set]), len(PARTS), len(HOLES)):
         need = -(-count // int(np.prod(levels)))
         if need == 1:
             break
-        levels.append(min(most, need))
+        levels.append(min(limit, need))
     return tuple(levels + [0] * (len(FACTORS) - len(levels)))
 
 
@@ -94,9 +94,9 @@ def _pick(cells: Ints, count: int, generator: np.random.Generator) -> Ints:
             np.bincount(column, minlength=top + 1)
             for column, top in zip(chosen.T, cells.max(axis=0), strict=True)
         ]
-        least = int(min(column.min() for column in columns))
-        if least > score:
-            best, score = chosen, least
+        rarest = int(min(column.min() for column in columns))
+        if rarest > score:
+            best, score = chosen, rarest
     return best
 
 

@@ -1,4 +1,4 @@
-"""Where things stand: a scene as a list of parametric objects in units of its side.
+"""The layout of a scene: a list of parametric objects in units of its side.
 
 Nothing here knows of pixels, so one layout renders at any size. All numbers come from one
 stream of uniform draws whose key is (world seed, factor set, seed, index).
@@ -49,7 +49,7 @@ class Draws:
 
 @dataclass(frozen=True)
 class Palette:
-    """What a layout needs to know of its world.
+    """The parts of a world that a layout depends on.
 
     Attributes:
         spec, table: the world's.
@@ -99,14 +99,14 @@ def _host_and_rider(palette: Palette, draws: Draws, group: int) -> list[WorldObj
         inside = 0.42 * radius
         return [host, _thing(palette, draws, other, group, x, y, inside)]
     reach, angle = 0.35 * radius * draws.unit() ** 0.5, draws.between(0, 2 * pi)
-    own = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
+    size = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
     there = (x + reach * cos(angle), y + reach * sin(angle))
-    return [host, _thing(palette, draws, other, group, *there, own)]
+    return [host, _thing(palette, draws, other, group, *there, size)]
 
 
 def _category(palette: Palette, draws: Draws) -> int:
-    found = int(np.searchsorted(palette.cumulative, draws.unit(), side="right"))
-    return min(found, palette.spec.categories - 1)
+    category = int(np.searchsorted(palette.cumulative, draws.unit(), side="right"))
+    return min(category, palette.spec.categories - 1)
 
 
 def _thing(
@@ -122,18 +122,8 @@ def _thing(
     hole = gap if hole < 0 else hole
     aspect = float(palette.table.aspect[category]) * exp(draws.between(-0.12, 0.12))
     colours = _colours(palette, draws, hue)
-    return _place(
-        draws,
-        category,
-        group,
-        (outline, pattern, part, hole),
-        x,
-        y,
-        radius,
-        aspect,
-        draws.between(-0.5, 0.5),
-        colours,
-    )
+    looks, tilt = (outline, pattern, part, hole), draws.between(-0.5, 0.5)
+    return _place(draws, category, group, looks, (x, y), radius, aspect, tilt, colours)
 
 
 def _sometimes(draws: Draws, probability: float, values: int) -> int:
@@ -149,11 +139,9 @@ def _clutter(palette: Palette, draws: Draws, low: float, high: float) -> WorldOb
     dark = base - gap if base > 130 else base + gap
     grey = ((base, base, base), (dark, dark, dark), (base, base, base))
     radius = exp(draws.between(log(low), log(high)))
-    x, y, aspect = draws.unit(), draws.unit(), exp(draws.between(-0.5, 0.5))
-    tilt = draws.between(-pi, pi)
-    return _place(
-        draws, CLUTTER, CLUTTER, (outline, pattern, 0, 0), x, y, radius, aspect, tilt, grey
-    )
+    at, aspect = (draws.unit(), draws.unit()), exp(draws.between(-0.5, 0.5))
+    looks, tilt = (outline, pattern, 0, 0), draws.between(-pi, pi)
+    return _place(draws, CLUTTER, CLUTTER, looks, at, radius, aspect, tilt, grey)
 
 
 def _place(
@@ -161,8 +149,7 @@ def _place(
     category: int,
     group: int,
     looks: tuple[int, int, int, int],
-    x: float,
-    y: float,
+    at: tuple[float, float],
     radius: float,
     aspect: float,
     tilt: float,
@@ -177,8 +164,8 @@ def _place(
         pattern=pattern,
         part=part,
         hole=hole,
-        x=x,
-        y=y,
+        x=at[0],
+        y=at[1],
         rx=radius * aspect**0.5,
         ry=radius * aspect**-0.5,
         tilt=tilt,

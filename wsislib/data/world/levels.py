@@ -11,13 +11,10 @@ import json
 from typing import Any
 
 import numpy as np
-import torch
 
-from wsislib.data.rle import encode_mask
-from wsislib.data.sample import Category, Label, LabelKind, Sample
-from wsislib.data.world.dataset import file_name
+from wsislib.data.sample import Category, Sample
+from wsislib.data.world.dataset import ground_truth_of, make_sample
 from wsislib.data.world.model import World
-from wsislib.data.world.scene import tight_boxes
 from wsislib.data.world.spec import WORLD_VERSION, WorldSpec
 
 PART, OBJECT, GROUP = 0, 1, 2
@@ -34,14 +31,7 @@ class LevelScenes:
     """
 
     def __init__(self, spec: WorldSpec, *, seed: int, count: int, minimum_pixels: int = 16) -> None:
-        """Describe the set.
-
-        Args:
-            spec: the world.
-            seed: of the scenes.
-            count: how many.
-            minimum_pixels: masks with fewer visible pixels are left out.
-        """
+        """`count` scenes of a world; masks below `minimum_pixels` visible pixels are left out."""
         assert count >= 1 and seed >= 0
         self.world = World(spec)
         self.seed, self.count, self.minimum_pixels = seed, count, minimum_pixels
@@ -56,17 +46,9 @@ class LevelScenes:
             raise IndexError(f"scene {index} of {self.count}")
         scene = self.world.scene(self.seed, index)
         masks, level, _ = scene.levels
-        masks = np.ascontiguousarray(masks, dtype=np.bool_)
-        kept = masks.sum(axis=(1, 2)) >= self.minimum_pixels
-        masks, level = masks[kept], level[kept]
-        label = Label(
-            LabelKind.MASK,
-            torch.from_numpy(level.astype(np.int64)),
-            boxes=torch.from_numpy(tight_boxes(masks)),
-            masks=torch.from_numpy(masks),
-        )
-        pixels = torch.from_numpy(scene.image).permute(2, 0, 1)
-        return Sample(pixels.float() / 255, index + 1, label)
+        large = masks.sum(axis=(1, 2)) >= self.minimum_pixels
+        masks = np.ascontiguousarray(masks[large], dtype=np.bool_)
+        return make_sample(scene.image, index + 1, level[large], masks)
 
     def fingerprint(self) -> str:
         """Hex digest of all that decides images and labels; draws nothing."""
@@ -76,27 +58,4 @@ class LevelScenes:
 
     def ground_truth(self) -> dict[str, Any]:
         """COCO dictionary with compressed RLE masks, one annotation for each level's mask."""
-        side = self.world.spec.size
-        images: list[dict[str, Any]] = []
-        annotations: list[dict[str, Any]] = []
-        for index, image_id in enumerate(self.image_ids):
-            images.append(
-                {"id": image_id, "file_name": file_name(image_id), "height": side, "width": side}
-            )
-            label = self[index].label
-            assert label.boxes is not None and label.masks is not None
-            for level, box, mask in zip(label.categories, label.boxes, label.masks, strict=True):
-                x0, y0, x1, y1 = box.tolist()
-                annotations.append(
-                    {
-                        "id": len(annotations) + 1,
-                        "image_id": image_id,
-                        "category_id": int(level) + 1,
-                        "segmentation": encode_mask(mask.numpy()),
-                        "area": float(mask.sum()),
-                        "bbox": [x0, y0, x1 - x0, y1 - y0],
-                        "iscrowd": 0,
-                    }
-                )
-        categories = [{"id": c.id, "name": c.name} for c in self.categories]
-        return {"images": images, "annotations": annotations, "categories": categories}
+        return ground_truth_of(self, self.world.spec.size)

@@ -81,9 +81,9 @@ class World:
 
     def _name(self, category: int) -> str:
         """For example "amber star" or "amber striped star, rim, slot"."""
-        said = self.describe(category)
-        first = [said[f] for f in ("hue", "pattern", "outline") if f in said]
-        extras = [said[f] for f in ("part", "hole") if said.get(f, "none") != "none"]
+        values = self.describe(category)
+        first = [values[f] for f in ("hue", "pattern", "outline") if f in values]
+        extras = [values[f] for f in ("part", "hole") if values.get(f, "none") != "none"]
         return ", ".join([" ".join(first), *extras])
 
     def describe(self, category: int) -> dict[str, str]:
@@ -115,8 +115,8 @@ class World:
         if size != REFERENCE_SIZE:
             reference = paint_ids(layout, self.brushes, REFERENCE_SIZE)
         things = [thing for thing in layout.objects if thing.category != CLUTTER]
-        id_map, kept = keep_visible(ids, reference, len(things), self.spec.minimum_pixels)
-        objects = tuple(things[i] for i in kept)
+        id_map, visible = keep_visible(ids, reference, len(things), self.spec.minimum_pixels)
+        objects = tuple(things[i] for i in visible)
         categories = np.array([thing.category for thing in objects], dtype=np.int64)
         return Scene(image, categories, id_map, objects, layout)
 
@@ -126,9 +126,10 @@ class World:
         Raises:
             ValueError: the factor is not one of this world's.
         """
-        own = [f for f, level in zip(FACTORS, self.table.levels, strict=True) if level]
-        if factor not in own:
-            raise ValueError(f"{factor!r} is no factor of this world; choose from {', '.join(own)}")
+        known = [f for f, level in zip(FACTORS, self.table.levels, strict=True) if level]
+        if factor not in known:
+            names = ", ".join(known)
+            raise ValueError(f"{factor!r} is no factor of this world; choose from {names}")
         column = self.table.values[:, FACTORS.index(factor)]
         return np.flatnonzero(np.isin(column, list(values))).tolist()
 

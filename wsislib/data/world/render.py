@@ -15,7 +15,6 @@ from wsislib.data.world.spec import REFERENCE_SIZE
 from wsislib.data.world.textures import Pattern, Plane
 
 PART_BIT = np.uint8(128)  # set in an id map where the pixel belongs to a part of its object
-MOST_OBJECTS = 127
 
 Bytes = NDArray[np.uint8]
 
@@ -177,24 +176,19 @@ def render(layout: Layout, brushes: Brushes, size: int) -> tuple[Bytes, Bytes]:
     return _finish(canvas, light, back, brushes.noise), ids
 
 
-def keep_visible(ids: Bytes, reference: Bytes, count: int, least: int) -> tuple[Bytes, list[int]]:
+def keep_visible(ids: Bytes, reference: Bytes, count: int, minimum: int) -> tuple[Bytes, list[int]]:
     """Renumber an id map so that it holds only objects seen well enough at the reference size.
 
-    Args:
-        ids: (H, W) uint8 id map of `count` objects.
-        reference: the same layout's id map at 96 px.
-        count: how many objects the layout has.
-        least: visible pixels at 96 px below which an object carries no label.
-
-    Returns:
-        The id map with numbers 1..K (part bits kept) and the K objects' places 0..count-1.
+    `ids` (H, W) is of `count` objects, `reference` the same layout's id map at 96 px, `minimum` the
+    visible pixels there below which an object carries no label. Returns the id map with numbers
+    1..K (part bits stay) and the K objects' places 0..count-1.
     """
     seen = np.bincount((reference & ~PART_BIT).ravel(), minlength=count + 1)[1 : count + 1]
     here = seen
     if ids.shape[0] < REFERENCE_SIZE:  # a sliver can vanish altogether on a smaller canvas
         here = np.bincount((ids & ~PART_BIT).ravel(), minlength=count + 1)[1 : count + 1]
-    kept = np.flatnonzero((seen >= least) & (here > 0))
+    visible = np.flatnonzero((seen >= minimum) & (here > 0))
     new = np.zeros(256, dtype=np.uint8)
-    new[kept + 1] = np.arange(1, len(kept) + 1)
-    new[(kept + 1) | PART_BIT] = new[kept + 1] | PART_BIT
-    return new[ids], kept.tolist()
+    new[visible + 1] = np.arange(1, len(visible) + 1)
+    new[(visible + 1) | PART_BIT] = new[visible + 1] | PART_BIT
+    return new[ids], visible.tolist()

@@ -20,11 +20,8 @@ LOSS_WEIGHTS = {f"loss_{name}": weight for name, weight in COST_WEIGHTS.items()}
 def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
     """The lab's Mask2Former: 1.4 M parameters, for scenes of 96 px with up to 16 objects.
 
-    Trained with AdamW, learning rate 5e-4, batch 16.
-
-    Args:
-        category_count: C, "no object" not counted.
-        seed: of the initial weights.
+    Trained with AdamW, learning rate 5e-4, batch 16. `category_count` is C without "no object",
+    `seed` that of the initial weights.
     """
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 16)
     return _small(category_count, seed, framing, (32, 64, 96, 128), queries=16, points=1024)

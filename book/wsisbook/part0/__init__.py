@@ -1,0 +1,1 @@
+"""Views and figures of part zero's chapters."""
