@@ -224,9 +224,7 @@ def save_student(model: nn.Module, path: Path) -> Path:
 def load_student(
     scale: str, seed: int = 0, table: str = "wish-moments", row: str = "everything"
 ) -> WISH:
-    """The student of a finished run with the teacher it had, in eval mode on the CPU.
-
-    The row has `keep_student`.
+    """The student of a finished run of a row with `keep_student`, with its teacher, on the CPU.
 
     Raises:
         ValueError: the run is not done or has no student, or the file was altered since; says

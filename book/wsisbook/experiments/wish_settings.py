@@ -212,11 +212,7 @@ def wish_files(config: WishConfig) -> tuple[str, ...]:
 
 
 def small_wish(config: WishConfig) -> WishConfig:
-    """Settings of a dry run: every branch is tried from the first step.
-
-    Labels stay of the kinds that they hold, with at least one training image for each, as evenly
-    as can be.
-    """
+    """Settings of a dry run: every branch from the first step, one image or more for each kind."""
     held = [name for name in KINDS if name in kinds_held(config)]
     count = max(config.train_count, len(held))
     start = min(0, config.self_start)  # -1 is never
