@@ -114,7 +114,7 @@ def draw_architecture(arrows: Arrows) -> Figure:
         # A room stands above what it imports, so that fewer arrows cross.
         over = {room: fmean([place[other][0] for other in shown[room]] or [0]) for room in row}
         for nth, room in enumerate(sorted(row, key=lambda room: over[room])):
-            place[room] = (2 * (nth - (len(row) - 1) / 2), 1.15 * y)
+            place[room] = (2 * (nth - (len(row) - 1) / 2), 1.15 * level)
     figure = Figure(figsize=(1.35 * widest + 0.6, 0.95 * len(stacked) + 0.3), layout="constrained")
     axes = figure.add_subplot()
     for room, others in shown.items():
