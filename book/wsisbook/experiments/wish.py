@@ -25,6 +25,8 @@ from wsisbook.experiments.wish_settings import (
     WishConfig,
     label_mix,
 )
+from wsisbook.recipes.tag_pretraining import lab_backbone_weights
+from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder, data_folder
 from wsislib.atomic import read_json
@@ -45,8 +47,6 @@ from wsislib.models.wish import builders as builders_wish
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.wish import WISH
-from wsislib.recipes.tag_pretraining import lab_backbone_weights
-from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
 from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset
 
