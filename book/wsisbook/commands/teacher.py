@@ -13,7 +13,7 @@ from wsislib.cli import DONE
 Name = Literal["tiny-sam", "lab-backbone"]
 
 
-def train(
+def train_weights(
     name: Positional[Name],
     /,
     *,
