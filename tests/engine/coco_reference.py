@@ -30,7 +30,7 @@ def coco_ap_reference(
             sides[-1].createIndex()
         evaluation = COCOeval(*sides, iou_type)
         evaluation.params.catIds = [category["id"] for category in subset.categories]
-        evaluation.params.imgIds = subset.image_ids
+        evaluation.params.imgIds = [image["id"] for image in subset.images]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()  # fills stats

@@ -32,28 +32,19 @@ _MIN_PART, _MAX_PARTS = 8, 64
 
 @dataclass(frozen=True)
 class ApResult:
-    """COCO's twelve numbers, each 0..100, NaN where there is nothing to find.
+    """COCO's twelve numbers, each 0..100, NaN where there is nothing to find."""
 
-    Attributes:
-        per_category: AP by category name.
-        AP: mean over IoU 0.50, 0.55, ... 0.95.
-        AP50, AP75: at one IoU.
-        APS, APM, APL: of objects below 32^2, between, and above 96^2 pixels.
-        AR1, AR10, AR100: mean recall with at most so many detections an image.
-        ARS, ARM, ARL: AR100 by size.
-    """
-
-    per_category: dict[str, float]
-    AP: float
-    AP50: float
+    per_category: dict[str, float]  # AP by category name
+    AP: float  # mean over IoU 0.50, 0.55, ... 0.95
+    AP50: float  # at one IoU
     AP75: float
-    APS: float
+    APS: float  # of objects below 32^2, between, and above 96^2 pixels
     APM: float
     APL: float
-    AR1: float
+    AR1: float  # mean recall with at most so many detections an image
     AR10: float
     AR100: float
-    ARS: float
+    ARS: float  # AR100 by size
     ARM: float
     ARL: float
 
@@ -101,7 +92,7 @@ def _evaluate(part: EvalSubset, iou_type: str) -> tuple[npt.NDArray[Any], npt.ND
     evaluation = COCOeval_faster(*coco, iou_type, print_function=lambda *progress: None)
     evaluation.rle_iou_max_workers = 1  # handing a pair to a thread costs more than matching it
     evaluation.params.catIds = [category["id"] for category in part.categories]
-    evaluation.params.imgIds = part.image_ids
+    evaluation.params.imgIds = [image["id"] for image in part.images]
     evaluation.evaluate()
     evaluation.accumulate()
     return _by_category(evaluation.eval, part)
