@@ -24,7 +24,7 @@ def coco_ap_reference(
     subset = prepare_eval(ground_truth, results, categories, image_ids, iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
-        for dictionary in (subset.ground_truth(), subset.predictions()):
+        for dictionary in subset.documents():
             sides.append(COCO())
             sides[-1].dataset = dictionary
             sides[-1].createIndex()

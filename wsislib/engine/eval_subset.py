@@ -22,13 +22,10 @@ class EvalSubset:
     annotations: list[Entry]  # the ground truth; `area` and `iscrowd` are always there
     results: list[Entry]  # the predictions, as COCO annotations
 
-    def ground_truth(self) -> Entry:
-        """The ground truth as a COCO dictionary."""
-        return self._dictionary(self.annotations)
-
-    def predictions(self) -> Entry:
-        """The predictions as a COCO dictionary."""
-        return self._dictionary(self.results)
+    def documents(self) -> tuple[Entry, Entry]:
+        """Ground truth and predictions, each as a COCO dictionary."""
+        shared = {"images": self.images, "categories": self.categories}
+        return {**shared, "annotations": self.annotations}, {**shared, "annotations": self.results}
 
     def by_categories(self, count: int) -> Iterator[EvalSubset]:
         """Parts of at most `count` categories, each with the images in which these occur.
@@ -49,10 +46,6 @@ class EvalSubset:
             images = [by_id[image_id] for image_id in sorted(seen)]
             categories = self.categories[start : start + count]
             yield EvalSubset(images, categories, annotations[number], results[number])
-
-    def _dictionary(self, annotations: list[Entry]) -> Entry:
-        images, categories = self.images, self.categories
-        return {"images": images, "annotations": annotations, "categories": categories}
 
 
 def prepare_eval(

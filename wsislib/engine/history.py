@@ -88,5 +88,6 @@ class Window:
     def row(self, step: int, lr: float, batch_size: int, total_seconds: float) -> Row:
         """The history row that closes this window."""
         means = {name: value / self.counts[name] for name, value in self.sums.items()}
-        timing = (round(self.speed(batch_size), 3), round(total_seconds, 3))
-        return {"step": step, "lr": lr, **means, **dict(zip(TIMING_COLUMNS, timing, strict=True))}
+        speed = self.speed(batch_size)
+        timing = {"images_per_second": round(speed, 3), "seconds": round(total_seconds, 3)}
+        return {"step": step, "lr": lr, **means, **timing}

@@ -23,9 +23,8 @@ from wsislib.engine.batches import Augment, batches
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import autocast, pick_device
 from wsislib.engine.distributed import ProcessGroup, join_process_group
-from wsislib.engine.errors import Interrupted, NonFiniteLoss
+from wsislib.engine.errors import Interrupted, NonFiniteLoss, stop_on_signal
 from wsislib.engine.history import Row, median_speed
-from wsislib.engine.interrupt import stop_on_signal
 from wsislib.engine.optimise import (
     build_optimiser,
     clip_gradient,
@@ -126,7 +125,9 @@ def _loop(
             values = _backward(losses, optimiser, batch, config, group)
             _require_finite(values, batch, record)
             optimiser.step()
-            logged = {**_statistics(model), **values}
+            # Logged, but no part of the loss; in a process group those of the main process alone.
+            statistics = model.statistics() if hasattr(model, "statistics") else {}  # type: ignore[operator]
+            logged = {**statistics, **values}
             after(done.step + 1)
             record.step_done(logged, rate)
             speed = f"{record.images_per_second:.1f} images/s"
@@ -169,14 +170,6 @@ def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record
     ids = record.group.gather([sample.image_id for sample in batch])
     image_ids = [image_id for part in ids for image_id in part]
     raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
-
-
-def _statistics(model: nn.Module) -> dict[str, float]:
-    """The `statistics()` of a model that has them, of its last step: logged, no part of the loss.
-
-    In a process group they are the main process's own; no number is averaged.
-    """
-    return model.statistics() if hasattr(model, "statistics") else {}  # type: ignore[operator]
 
 
 def _check_names(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
