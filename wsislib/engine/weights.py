@@ -80,8 +80,13 @@ def read_tensors(path: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def signature(model: nn.Module) -> str:
     """Hex digest of names, shapes and dtypes of the model's state."""
-    lines = [f"{n} {tuple(t.shape)} {t.dtype}" for n, t in sorted(model.state_dict().items())]
+    lines = [f"{name} {kind}" for name, kind in sorted(_described(model.state_dict()).items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _described(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Shape and dtype by name."""
+    return {name: f"{tuple(tensor.shape)} {tensor.dtype}" for name, tensor in tensors.items()}
 
 
 def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Module) -> None:
@@ -89,16 +94,14 @@ def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Modul
 
     It names the file, up to three differences and the way out.
     """
-    target = model.state_dict()
-    differences = [f"{name} is only in the file" for name in sorted(held.keys() - target.keys())]
-    differences += [f"{name} is only in the model" for name in sorted(target.keys() - held.keys())]
-    for name in sorted(held.keys() & target.keys()):
-        ours, theirs = target[name], held[name]
-        shapes = f"{tuple(theirs.shape)} in the file, {tuple(ours.shape)} in the model"
-        if theirs.shape != ours.shape:
-            differences.append(f"{name} is {shapes}")
-        elif theirs.dtype != ours.dtype:
-            differences.append(f"{name} is {theirs.dtype} in the file, {ours.dtype} here")
+    ours, theirs = _described(model.state_dict()), _described(held)
+    differences = [f"{name} is only in the file" for name in sorted(theirs.keys() - ours.keys())]
+    differences += [f"{name} is only in the model" for name in sorted(ours.keys() - theirs.keys())]
+    differences += [
+        f"{name} is {theirs[name]} in the file, {ours[name]} in the model"
+        for name in sorted(ours.keys() & theirs.keys())
+        if ours[name] != theirs[name]
+    ]
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise ValueError(

@@ -24,11 +24,7 @@ _WORDS = {word: name for kind, name in _NAMES.items() for word in (name, kind.na
 
 @dataclass(frozen=True)
 class Mix:
-    """How many images are labelled in each kind.
-
-    Raises:
-        ValueError: a count that is negative or no whole number, or a mix of nothing.
-    """
+    """How many images are labelled in each kind: whole numbers from 0, not all of them 0."""
 
     tags: int = 0
     points: int = 0
@@ -133,10 +129,8 @@ def equal_cost_mixes(
 ) -> dict[str, Mix]:
     """Every combination of kinds that one budget buys, spent in equal parts.
 
-    The default kinds give the seven rows of WISH's Table 3, from "tags" to "tags-points-boxes".
-
-    Raises:
-        ValueError: the budget buys no image of some kind.
+    The default kinds give the seven rows of WISH's Table 3, from "tags" to "tags-points-boxes". A
+    ValueError where the budget buys no image of some kind.
     """
     chosen = sorted({LabelKind(kind) for kind in kinds})
     mixes = {}
@@ -153,8 +147,7 @@ def draw_kinds(mix: Mix, image_count: int, seed: int) -> list[LabelKind | None]:
     The seed puts the images in one random order, and they are labelled from its front, the most
     expensive kind first. So under one seed the boxes of a small mix are among those of a larger.
 
-    Raises:
-        ValueError: the mix has more images than there are, or the seed is negative.
+    A ValueError where the mix has more images than there are, or the seed is negative.
     """
     if mix.total > image_count:
         raise ValueError(

@@ -72,8 +72,8 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
         ValueError: an entry lacks its box or mask, or its category lies outside 0..C-1.
     """
     if label.boxes is None or label.masks is None:
-        lacking = f"a {label.kind.name} label has no masks to keep"
-        raise ValueError(f"{lacking}: partial supervision needs boxes and masks")
+        kind = label.kind.name
+        raise ValueError(f"a {kind} label has no masks to keep: give boxes and masks")
     if mask_categories.dtype != torch.bool or mask_categories.ndim != 1:
         raise ValueError("mask_categories must be a (C,) bool tensor, True for categories in A")
     count = len(mask_categories)
