@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from wsislib.strict import did_you_mean
+from wsislib.strict import reject_unknown
 
 Optimiser = Literal["sgd", "adamw"]
 Schedule = Literal["step", "cosine"]
@@ -78,10 +78,7 @@ class TrainConfig:
         Raises:
             ValueError: unknown key (with near matches), missing `steps` or an impossible value.
         """
-        known = [entry.name for entry in fields(cls)]
-        for key in mapping:
-            if key not in known:
-                raise ValueError(f"train config: unknown key {key!r}{did_you_mean(key, known)}")
+        reject_unknown(mapping, [entry.name for entry in fields(cls)], "train config")
         if "steps" not in mapping:
             raise ValueError("train config: 'steps' is missing; say how many steps to train")
         decay_steps = tuple(mapping.get("decay_steps", ()))  # YAML has lists only
