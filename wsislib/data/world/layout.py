@@ -49,26 +49,17 @@ class Draws:
 
 @dataclass(frozen=True)
 class Palette:
-    """The parts of a world that a layout depends on.
-
-    Attributes:
-        spec, table: the world's.
-        world: its seed and the number of its factor set; begins every scene's key.
-        cumulative: (C,) float64 running sum of the frequencies.
-        outlines, patterns, textures: how many there are to choose from.
-        hue_origin: where the first hue bin starts, in bins.
-        hue_width: share of a bin that hues are drawn from.
-    """
+    """The parts of a world that a layout depends on."""
 
     spec: WorldSpec
     table: CategoryTable
-    world: tuple[int, int]
-    cumulative: np.ndarray
-    outlines: int
+    world: tuple[int, int]  # its seed and the number of its factor set; begins every scene's key
+    cumulative: np.ndarray  # (C,) float64 running sum of the frequencies
+    outlines: int  # how many there are to choose from, as of patterns and textures
     patterns: int
     textures: int
-    hue_origin: float
-    hue_width: float
+    hue_origin: float  # where the first hue bin starts, in bins
+    hue_width: float  # share of a bin that hues are drawn from
 
 
 def draw_layout(palette: Palette, seed: int, index: int) -> Layout:
@@ -76,11 +67,11 @@ def draw_layout(palette: Palette, seed: int, index: int) -> Layout:
     draws = Draws(palette.world, seed, index)
     backdrop = _backdrop(palette, draws)
     shapes = draws.whole(*palette.spec.clutter)
-    things = [_clutter(palette, draws, 0.03, 0.11) for _ in range(shapes)]
+    things = [_clutter(palette, draws, largest=0.11) for _ in range(shapes)]
     for group in range(draws.whole(*palette.spec.hosts)):
         things += _host_and_rider(palette, draws, group)
     if draws.chance(0.35) and palette.spec.clutter[1] > 0:
-        things.append(_clutter(palette, draws, 0.03, 0.07))  # in front of everything
+        things.append(_clutter(palette, draws, largest=0.07))  # in front of everything
     return Layout(tuple(things), backdrop)
 
 
@@ -96,8 +87,7 @@ def _host_and_rider(palette: Palette, draws: Draws, group: int) -> list[WorldObj
         other = category + draws.whole(1, max(1, palette.spec.categories - 1))
         other %= palette.spec.categories
     if HOLES[host.hole] == "window" and draws.chance(0.6):
-        inside = 0.42 * radius
-        return [host, _thing(palette, draws, other, group, x, y, inside)]
+        return [host, _thing(palette, draws, other, group, x, y, 0.42 * radius)]
     reach, angle = 0.35 * radius * draws.unit() ** 0.5, draws.between(0, 2 * pi)
     size = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
     there = (x + reach * cos(angle), y + reach * sin(angle))
@@ -132,13 +122,13 @@ def _sometimes(draws: Draws, probability: float, values: int) -> int:
     return value if draws.chance(probability) else 0
 
 
-def _clutter(palette: Palette, draws: Draws, low: float, high: float) -> WorldObject:
+def _clutter(palette: Palette, draws: Draws, largest: float) -> WorldObject:
     outline = draws.whole(0, palette.outlines - 1)
     pattern = draws.whole(0, palette.patterns - 1)
     base, gap = draws.between(60, 200), draws.between(25, 70)
     dark = base - gap if base > 130 else base + gap
     grey = ((base, base, base), (dark, dark, dark), (base, base, base))
-    radius = exp(draws.between(log(low), log(high)))
+    radius = exp(draws.between(log(0.03), log(largest)))
     at, aspect = (draws.unit(), draws.unit()), exp(draws.between(-0.5, 0.5))
     looks, tilt = (outline, pattern, 0, 0), draws.between(-pi, pi)
     return _place(draws, CLUTTER, CLUTTER, looks, at, radius, aspect, tilt, grey)

@@ -13,34 +13,24 @@ class WorldObject:
     """One object, or one grey shape of clutter.
 
     Lengths are in units of the scene's side; `x` runs right, `y` down.
-
-    Attributes:
-        category: index, or -1 for clutter.
-        group: objects of one group overlap on purpose: a host and what it carries.
-        outline, pattern, part, hole: indices of factor values.
-        x, y, rx, ry: centre and radii along the object's own axes.
-        tilt: of the object's axes, radians.
-        colours: of the body, of its pattern and of its part; RGB in 0..255.
-        pitch: period of the pattern in radii; `turn` its angle, `shift` its phase.
-        light: (2,) how the shade changes along the object's axes.
     """
 
-    category: int
-    group: int
-    outline: int
+    category: int  # index, or -1 for clutter
+    group: int  # objects of one group overlap on purpose: a host and what it carries
+    outline: int  # index of the factor value, as of pattern, part and hole
     pattern: int
     part: int
     hole: int
-    x: float
+    x: float  # centre
     y: float
-    rx: float
+    rx: float  # radii along the object's own axes
     ry: float
-    tilt: float
-    colours: tuple[Colour, Colour, Colour]
-    pitch: float
-    turn: float
-    shift: tuple[float, float]
-    light: tuple[float, float]
+    tilt: float  # of the object's axes, radians
+    colours: tuple[Colour, Colour, Colour]  # of the body, of its pattern and of its part
+    pitch: float  # period of the pattern in radii
+    turn: float  # angle of the pattern, radians
+    shift: tuple[float, float]  # phase of the pattern
+    light: tuple[float, float]  # how the shade changes along the object's axes
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,22 +25,15 @@ class ScenePart:
 
 @dataclass(frozen=True)
 class Scene:
-    """One drawn scene of K labelled instances.
+    """One drawn scene of K labelled instances."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        categories: (K,) int64 indices.
-        id_map: (H, W) uint8: instance k is seen where the low seven bits are k + 1; the high
-            bit is set on the pixels of its part.
-        objects: the K instances' parameters.
-        layout: everything that was drawn, instances without a label and clutter too.
-    """
-
-    image: NDArray[np.uint8]
-    categories: NDArray[np.int64]
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    categories: NDArray[np.int64]  # (K,) indices
+    # (H, W): instance k is seen where the low seven bits are k + 1; the high bit is set on the
+    # pixels of its part.
     id_map: NDArray[np.uint8]
-    objects: tuple[WorldObject, ...]
-    layout: Layout
+    objects: tuple[WorldObject, ...]  # the K instances' parameters
+    layout: Layout  # everything that was drawn, instances without a label and clutter too
 
     @property
     def masks(self) -> Bools:
