@@ -34,7 +34,7 @@ class PartialDataConfig(RunConfig):
             not depend on the run's seed, as with a photograph data set.
         genome: folder of Visual Genome, relative to the data folder.
         voc: folder of VOC 2012, relative to the data folder; see
-            `wsislib/data/photographs/voc_folder.py`.
+            `wsislib/data/photographs/voc.py`.
         train_list, val_list: of VOC's images; trainaug has 10,582, val 1,449.
         genome_test_count: images of Visual Genome's test part, which no run uses.
         split: "world" draws A from `a_count` and `split_seed`, "world-reversed" is the same with

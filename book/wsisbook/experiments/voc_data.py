@@ -30,8 +30,8 @@ def voc_data(config: PartialDataConfig) -> tuple[VocDataset, VocDataset]:
 
 
 def _checked(root: Path, split: str) -> VocDataset:
+    from wsislib.data.photographs.validate import check_voc
     from wsislib.data.photographs.validate_report import require_trainable
-    from wsislib.data.photographs.validate_voc import check_voc
     from wsislib.data.photographs.voc import VocDataset
 
     require_trainable(check_voc(root, split, progress=True))

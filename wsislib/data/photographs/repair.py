@@ -15,22 +15,11 @@ from wsislib.atomic import atomic_write
 from wsislib.data.photographs.validate_report import Problem, Report
 from wsislib.data.photographs.validate_structure import read_document
 
-REPAIRABLE = frozenset(
-    {
-        "box-empty",
-        "box-outside",
-        "kind-missing",
-        "mask-empty",
-        "not-finite",
-        "point-outside",
-        "polygon-coordinates",
-        "polygon-degenerate",
-        "polygon-too-large",
-        "rle-counts",
-        "rle-size",
-        "segmentation-type",
-    }
-)
+REPAIRABLE = frozenset({
+    "box-empty", "box-outside", "kind-missing", "mask-empty", "not-finite", "point-outside",
+    "polygon-coordinates", "polygon-degenerate", "polygon-too-large", "rle-counts", "rle-size",
+    "segmentation-type",
+})  # fmt: skip
 """Errors that are gone when their annotation is."""
 
 
@@ -42,10 +31,8 @@ def repairable(report: Report) -> list[Problem]:
 def write_repaired(annotation_file: Path, report: Report, target: Path) -> int:
     """Write a copy of a COCO file without the annotations whose errors are repairable.
 
-    Returns how many annotations `target` lacks; where that is 0 nothing is written.
-
-    Raises:
-        ValueError: `target` exists.
+    Returns how many annotations `target` lacks; where that is 0 nothing is written. Raises
+    ValueError where `target` exists.
     """
     if target.exists():
         raise ValueError(f"{target} exists already; name a new file for the mended copy")
