@@ -15,8 +15,7 @@ from wsislib.data.sample import Category, Label, LabelKind, Sample
 def find_images(places: Sequence[Path]) -> list[Path]:
     """Image files among `places`, folders searched one level deep, in the order of their names.
 
-    Raises:
-        ValueError: a place does not exist, a folder holds no image, or nothing is left.
+    Raises ValueError where a place does not exist, a folder holds no image, or nothing is left.
     """
     files = [file for place in places for file in _images_at(place)]
     if not files:

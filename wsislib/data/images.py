@@ -35,9 +35,7 @@ class ImageFacts:
 def resolve_image(root: Path, file_name: object) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Raises:
-        ValueError: `file_name` is no text, or leads out of `root` (by `..`, an absolute path or
-            a link).
+    Raises ValueError where it is no text, or leads out of `root` (`..`, an absolute path, a link).
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -58,11 +56,8 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
     EXIF orientation is not applied: the sizes and coordinates of COCO and VOC annotations refer
     to the stored pixels. Grey, palette and CMYK become RGB, alpha is dropped, 16-bit grey keeps
-    its upper 8 bits.
-
-    Raises:
-        ImageReadError: missing, no image, truncated, too large, or in a mode without a plain
-            meaning as RGB.
+    its upper 8 bits. Raises ImageReadError where the file is missing, no image, truncated, too
+    large, or in a mode without a plain meaning as RGB.
     """
     return _read(path)[0]
 

@@ -37,15 +37,10 @@ class Category:
 
 @dataclass(frozen=True)
 class Candidates:
-    """A teacher's masks for a label: M for each of its K entries, none of them ground truth.
+    """A teacher's masks for a label: M for each of its K entries, none of them ground truth."""
 
-    Attributes:
-        masks: (K, M, H, W) bool; a candidate may be empty.
-        quality: (K, M) float32 in 0..1, the IoU that the teacher itself predicts for each.
-    """
-
-    masks: Tensor
-    quality: Tensor
+    masks: Tensor  # (K, M, H, W) bool; a candidate may be empty
+    quality: Tensor  # (K, M) float32 in 0..1, the IoU that the teacher itself predicts for each
 
     def __len__(self) -> int:
         return int(self.quality.shape[0])
@@ -120,16 +115,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its label.
+    """One image with its label."""
 
-    Attributes:
-        image: (3, H, W) float32 RGB in 0..1.
-        image_id: the data set's own id, a positive integer.
-        label: its annotations.
-    """
-
-    image: Tensor
-    image_id: int
+    image: Tensor  # (3, H, W) float32 RGB in 0..1
+    image_id: int  # the data set's own, positive
     label: Label
 
     def to(self, device: torch.device | str) -> Sample:
@@ -139,8 +128,7 @@ class Sample:
     def check(self, category_count: int | None = None) -> Sample:
         """Return self; where `category_count` C is given, category indices must lie in 0..C-1.
 
-        Raises:
-            ValueError: names the image id, the entry (counted from 0) and what is wrong.
+        A ValueError names the image id, the entry (counted from 0) and what is wrong.
         """
         image_id = self.image_id
         if isinstance(image_id, bool) or not isinstance(image_id, int) or image_id < 1:
@@ -156,19 +144,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Detections:
-    """A model's predictions for one image, N instances, best score first.
+    """A model's predictions for one image, N instances, best score first."""
 
-    Attributes:
-        boxes: (N, 4) float32 xyxy in pixels of the image as given.
-        scores: (N,) float32 in 0..1.
-        categories: (N,) int64 category indices 0..C-1.
-        masks: (N, H, W) bool at the size of the image as given.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    categories: Tensor
-    masks: Tensor
+    boxes: Tensor  # (N, 4) float32 xyxy in pixels of the image as given
+    scores: Tensor  # (N,) float32 in 0..1
+    categories: Tensor  # (N,) int64 category indices 0..C-1
+    masks: Tensor  # (N, H, W) bool at the size of the image as given
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])

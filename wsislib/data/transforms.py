@@ -46,10 +46,7 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     """Scale to (height, width) pixels, the two axes apart.
 
     The image is bilinear with antialiasing. A mask pixel takes the value of the old mask at its
-    centre. Boxes and points are scaled as coordinates are.
-
-    Raises:
-        ValueError: a side is below 1.
+    centre. Boxes and points are scaled as coordinates are. Raises ValueError for a side below 1.
     """
     if height < 1 or width < 1:
         raise ValueError(f"image {sample.image_id}: cannot be resized to {width} x {height} pixels")
@@ -80,10 +77,8 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     """Cut out the window of rows top..top+height-1 and columns left..left+width-1.
 
     A box that the window cuts is clipped; where the entry has a mask, its box becomes the tight
-    box of what is left of the mask.
-
-    Raises:
-        ValueError: the window is empty or leaves the image.
+    box of what is left of the mask. Raises ValueError where the window is empty or leaves the
+    image.
     """
     full_height, full_width = sample.image.shape[1:]
     inside = 0 <= top < top + height <= full_height and 0 <= left < left + width <= full_width
@@ -101,7 +96,7 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     if points is not None:
         points = points - origin
         outside = ((points < 0) | (points > limit)).any(dim=1)
-        lost |= outside & _is(label, LabelKind.POINT)
+        lost |= outside & (label.entry_kinds == int(LabelKind.POINT))
         points = points.clamp(min=0).minimum(limit)
     if masks is not None:
         masks = masks[:, rows, columns]
@@ -127,10 +122,8 @@ def large_scale_jitter(
     Large-scale jittering of Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation
     Method for Instance Segmentation" (2021), section 3: the image is fitted into a square of
     `size` times a factor from [low, high] (there 0.1..2.0). Unlike there, a smaller image is not
-    padded to `size`: models pad their batches themselves and know what is padding.
-
-    Raises:
-        ValueError: the factors are not 0 < low <= high.
+    padded to `size`: models pad their batches themselves and know what is padding. Raises
+    ValueError where the factors are not 0 < low <= high.
     """
     if not 0 < low <= high:
         raise ValueError(f"factors must be 0 < low <= high, are {low} and {high}")
@@ -172,11 +165,6 @@ def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:
 def _centres(old: int, new: int) -> Tensor:
     """(new,) the old pixel in which each new pixel's centre lies, in whole numbers only."""
     return (2 * torch.arange(new) + 1) * old // (2 * new)
-
-
-def _is(label: Label, kind: LabelKind) -> Tensor:
-    """(K,) bool: which entries are of `kind`."""
-    return label.entry_kinds == int(kind)
 
 
 def _reaches(label: Label, kind: LabelKind) -> Tensor:
