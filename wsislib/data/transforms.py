@@ -130,7 +130,7 @@ def large_scale_jitter(
     draws = torch.rand(3, generator=generator).tolist()
     height, width = sample.image.shape[1:]
     factor = size * (low + draws[0] * (high - low)) / max(height, width)
-    resized = resize_to(sample, *_scaled(height, width, factor))
+    resized = resize_to(sample, *(max(1, int(side * factor + 0.5)) for side in (height, width)))
     height, width = resized.image.shape[1:]
     window_height, window_width = min(size, height), min(size, width)
     if (window_height, window_width) == (height, width):
@@ -156,10 +156,6 @@ def tight_boxes(masks: Tensor) -> Tensor:
 def _moved(candidates: Candidates | None, move: Callable[[Tensor], Tensor]) -> Candidates | None:
     """Candidates with their masks (K, M, H, W) moved."""
     return None if candidates is None else replace(candidates, masks=move(candidates.masks))
-
-
-def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:
-    return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
 
 
 def _centres(old: int, new: int) -> Tensor:

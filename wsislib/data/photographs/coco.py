@@ -119,8 +119,7 @@ class CocoDataset:
             content = [image_id, record["width"], record["height"], members]
             digest.update(json.dumps(content, sort_keys=True).encode())
             path = resolve_image(self.image_root, record["file_name"])
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
 

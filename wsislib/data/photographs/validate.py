@@ -109,10 +109,8 @@ def check_coco(
 def check_voc(root: Path, split: str, *, progress: bool = False) -> Report:
     """Check one split of a VOC folder; nothing is written, and no fault of the data raises.
 
-    In the report `annotation_id` is an object's number in its mask picture.
-
-    `root` and `split` are as for `VocDataset`; `progress` shows a bar on stderr, where that is a
-    terminal.
+    `root` and `split` are as for `VocDataset`, `progress` as for `check_coco`. In the report
+    `annotation_id` is an object's number in its mask picture.
     """
     root = Path(root)
     here, code, remedy = Location(str(root)), "no-voc-folder", "give the VOC2012 folder"

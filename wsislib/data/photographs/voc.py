@@ -157,8 +157,7 @@ class VocDataset:
         for name in self.names:
             files = files_of(self.folder, name, self.split)
             for path in (files.image, files.objects, files.classes):
-                with path.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+                digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
     def _instances(self, name: str) -> list[VocInstance]:

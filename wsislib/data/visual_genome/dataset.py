@@ -182,8 +182,8 @@ class VisualGenomeDataset:
             size = [record.image_id, record.width, record.height, len(category)]
             digest.update(json.dumps(size).encode())
             digest.update(category.astype("<i4").tobytes() + boxes.astype("<f4").tobytes())
-            with resolve_image(self.genome.root, record.file_name).open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            path = resolve_image(self.genome.root, record.file_name)
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
 
