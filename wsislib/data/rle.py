@@ -14,14 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as mask_api
 
-MAX_PIXELS = 89_000_000
-"""Most pixels of one image; beyond about this size Pillow suspects an attack as well."""
-MAX_VERTICES = 200_000
-"""Most polygon vertices of one instance."""
-MAX_INSTANCES = 2_000
-"""Most instances of one image."""
-MAX_MASK_BYTES = 4 * 2**30
-"""Most bytes of all masks of one image, one byte a pixel."""
+MAX_PIXELS = 89_000_000  # of one image; beyond about this size Pillow suspects an attack as well
+MAX_VERTICES = 200_000  # of the polygons of one instance
+MAX_INSTANCES = 2_000  # of one image
+MAX_MASK_BYTES = 4 * 2**30  # of all masks of one image, one byte a pixel
 
 _ENCODE_AGAIN = "encode the mask again at the image's size, [height, width]"
 _POLYGONS = "write polygons as [[x0, y0, x1, y1, ...], ...]"

@@ -58,28 +58,21 @@ class Candidates:
 class Label:
     """The label of one image, of K entries.
 
-    Attributes:
-        kind: what every entry has at least. TAG: `categories` only, each once.
-            POINT: also `points`. BOX: also `boxes`. MASK: also `boxes` and `masks`.
-        categories: (K,) int64, category indices 0..C-1.
-        points: (K, 2) float32 xy in pixels, on the object; pixel centres lie at +0.5.
-        boxes: (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, 0 <= y0 < y1 <= H.
-        masks: (K, H, W) bool.
-        kinds: (K,) uint8 of `LabelKind` where the image is partially supervised (some entries
-            carry more than `kind`), else None. Each entry then has the fields of its kind. Rows
-            without ground truth are empty: rows of `masks` whose entry is not MASK are all False,
-            rows of `boxes` whose entry is below BOX are all 0; in `points` only the rows of POINT
-            entries are ground truth.
-        candidates: a teacher's, for each entry; the row of a tag is empty, of quality 0. None
-            where no teacher was asked, and on labels of tags alone.
+    TAG entries have their category only, each once; POINT entries also a point, BOX entries also
+    a box, MASK entries also a box and a mask. Where the image is partially supervised (some entries
+    carry more than `kind`), `kinds` says what each has. Rows without ground truth are empty: rows
+    of `masks` whose entry is not MASK are all False, rows of `boxes` whose entry is below BOX are
+    all 0; in `points` only the rows of POINT entries are ground truth.
     """
 
-    kind: LabelKind
-    categories: Tensor
-    points: Tensor | None = None
-    boxes: Tensor | None = None
-    masks: Tensor | None = None
-    kinds: Tensor | None = None
+    kind: LabelKind  # what every entry has at least
+    categories: Tensor  # (K,) int64, category indices 0..C-1
+    points: Tensor | None = None  # (K, 2) float32 xy in pixels; pixel centres lie at +0.5
+    boxes: Tensor | None = None  # (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, the same of y
+    masks: Tensor | None = None  # (K, H, W) bool
+    kinds: Tensor | None = None  # (K,) uint8 of `LabelKind`, None where all are of `kind`
+    # A teacher's, for each entry; the row of a tag is empty, of quality 0. None where no teacher
+    # was asked, and on labels of tags alone.
     candidates: Candidates | None = None
 
     def __len__(self) -> int:

@@ -31,8 +31,7 @@ from wsislib.data.rle import (
 from wsislib.data.sample import Label, LabelKind
 
 Annotation = Mapping[str, Any]
-FAR = 1e9
-"""Pixels: beyond any image."""
+FAR = 1e9  # pixels: beyond any image
 
 
 def annotation_kind(annotation: Annotation) -> LabelKind:

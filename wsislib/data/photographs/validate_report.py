@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
 Severity = Literal["error", "warning"]
 
-SHOWN_PER_CODE = 50
-"""Problems of one code that the text lists; the JSON always lists all."""
+SHOWN_PER_CODE = 50  # problems of one code that the text lists; the JSON always lists all
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,12 @@ class Location:
 
     def error(self, code: str, message: str, remedy: str) -> Problem:
         """A problem here that stops training."""
-        return Problem("error", *astuple(self), code, message, remedy)
+        ids = (self.image_id, self.annotation_id)
+        return Problem("error", self.file, *ids, code, message, remedy)
 
     def warning(self, code: str, message: str, remedy: str) -> Problem:
         """A problem here that does not."""
-        return Problem("warning", *astuple(self), code, message, remedy)
+        return replace(self.error(code, message, remedy), severity="warning")
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,7 @@ VOC_NAMES = (
     "tvmonitor",
 )  # fmt: skip
 """The 20 categories; category id i is VOC_NAMES[i - 1]."""
-VOID = 255
-"""Borders, and objects that the annotators found too difficult."""
+VOID = 255  # borders, and objects that the annotators found too difficult
 
 _PICTURES = ("SegmentationObject", "SegmentationClass")
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")

@@ -1,4 +1,4 @@
-"""The layout of a scene: a list of parametric objects in units of its side.
+"""The layout of a scene: objects, clutter and what lies behind, in units of its side.
 
 Nothing here knows of pixels, so one layout renders at any size. All numbers come from one
 stream of uniform draws whose key is (world seed, factor set, seed, index).
@@ -12,11 +12,60 @@ from math import cos, exp, log, pi, sin
 import numpy as np
 
 from wsislib.data.world.factors import HOLES, PARTS, CategoryTable
-from wsislib.data.world.objects import CLUTTER, Backdrop, Colour, Layout, WorldObject
 from wsislib.data.world.spec import WorldSpec
 from wsislib.data.world.textures import HUES, hue_position, wheel_colour
 
 _SCENE_STREAM = 0x5CE7E  # keeps scene draws apart from the draws that make the world
+
+Colour = tuple[float, float, float]  # RGB in 0..255
+CLUTTER = -1  # category and group of a grey shape
+
+
+@dataclass(frozen=True, slots=True)
+class WorldObject:
+    """One object, or one grey shape of clutter.
+
+    Lengths are in units of the scene's side; `x` runs right, `y` down.
+    """
+
+    category: int  # index, or -1 for clutter
+    group: int  # objects of one group overlap on purpose: a host and what it carries
+    outline: int  # index of the factor value, as of pattern, part and hole
+    pattern: int
+    part: int
+    hole: int
+    x: float  # centre
+    y: float
+    rx: float  # radii along the object's own axes
+    ry: float
+    tilt: float  # of the object's axes, radians
+    colours: tuple[Colour, Colour, Colour]  # of the body, of its pattern and of its part
+    pitch: float  # period of the pattern in radii
+    turn: float  # angle of the pattern, radians
+    shift: tuple[float, float]  # phase of the pattern
+    light: tuple[float, float]  # how the shade changes along the object's axes
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What lies behind: two muted colours, a texture, a light and its noise."""
+
+    pattern: int
+    colours: tuple[Colour, Colour]
+    pitch: float
+    turn: float
+    shift: tuple[float, float]
+    light: tuple[float, float]
+    noise: float
+    noise_at: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A scene: objects in painting order, on a backdrop."""
+
+    objects: tuple[WorldObject, ...]
+    backdrop: Backdrop
 
 
 class Draws:

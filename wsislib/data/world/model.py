@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from wsislib.data.sample import Category
 from wsislib.data.world.factors import FACTORS, HOLES, OUTLINES, PARTS, make_table
-from wsislib.data.world.layout import Palette, draw_layout
-from wsislib.data.world.objects import CLUTTER
+from wsislib.data.world.layout import CLUTTER, Palette, draw_layout
 from wsislib.data.world.outlines import make_outlines
 from wsislib.data.world.render import Brushes, keep_visible, paint_ids, render
 from wsislib.data.world.scene import Scene

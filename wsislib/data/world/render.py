@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.world.factors import HOLES, PARTS
-from wsislib.data.world.objects import CLUTTER, Backdrop, Layout, WorldObject
+from wsislib.data.world.layout import CLUTTER, Backdrop, Layout, WorldObject
 from wsislib.data.world.outlines import TABLE_SIZE, Outline
 from wsislib.data.world.spec import REFERENCE_SIZE
 from wsislib.data.world.textures import Pattern, Plane

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsislib.data.transforms import tight_boxes
-from wsislib.data.world.objects import Layout, WorldObject
+from wsislib.data.world.layout import Layout, WorldObject
 from wsislib.data.world.render import PART_BIT
 
 Bools = NDArray[np.bool_]
