@@ -170,11 +170,9 @@ class Dataset(Protocol):
         `images`, `annotations` (ids from 1, `category_id` = `Category.id`, `iscrowd`) and
         `categories`.
         """
-        ...
 
     def fingerprint(self) -> str:
         """Hex digest that changes when, and only when, images or annotations change."""
-        ...
 
 
 class Model(Protocol):
@@ -182,11 +180,9 @@ class Model(Protocol):
 
     def losses(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
         """Named, unweighted scalar losses of a batch."""
-        ...
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images of (3, H, W) float32 in 0..1, sizes may differ."""
-        ...
 
 
 def _check_image(image: Tensor) -> None:
