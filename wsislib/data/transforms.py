@@ -15,24 +15,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.data.sample import Label, LabelKind, Sample
 
 
 def horizontal_flip(sample: Sample) -> Sample:
     """Mirror left and right: x becomes W - x."""
     width = sample.image.shape[2]
     label = sample.label
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     if points is not None:
         points = torch.stack([width - points[:, 0], points[:, 1]], dim=1)  # (K, 2)
     if boxes is not None:
         x0, y0, x1, y1 = boxes.unbind(dim=1)
         boxes = torch.stack([width - x1, y0, width - x0, y1], dim=1)  # (K, 4)
         boxes = boxes * _reaches(label, LabelKind.BOX)[:, None]
-    if masks is not None:
-        masks = masks.flip(2)
-    candidates = _moved(label.candidates, lambda masks: masks.flip(3))
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
+    moved = _moved(label, points, boxes, lambda masks: masks.flip(-1))
     return replace(sample, image=sample.image.flip(2), label=moved)
 
 
@@ -59,17 +56,14 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     label = sample.label
     scale = torch.tensor([width / old_width, height / old_height], device=image.device)
     limit = torch.tensor([width, height], dtype=torch.float32, device=image.device)
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     if points is not None:
         points = torch.minimum(points * scale, limit)
     if boxes is not None:
         boxes = torch.minimum(boxes * scale.repeat(2), limit.repeat(2))
     rows = _centres(old_height, height).to(image.device)
     columns = _centres(old_width, width).to(image.device)
-    if masks is not None:
-        masks = masks[:, rows][:, :, columns]  # (K, height, width)
-    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows][..., columns])
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
+    moved = _moved(label, points, boxes, lambda masks: masks[..., rows, :][..., columns])
     return replace(sample, image=image, label=_without_vanished(moved))
 
 
@@ -91,27 +85,23 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     label = sample.label
     origin = torch.tensor([left, top], dtype=torch.float32, device=sample.image.device)
     limit = torch.tensor([width, height], dtype=torch.float32, device=sample.image.device)
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     lost = torch.zeros(len(label), dtype=torch.bool, device=sample.image.device)
     if points is not None:
         points = points - origin
         outside = ((points < 0) | (points > limit)).any(dim=1)
         lost |= outside & (label.entry_kinds == int(LabelKind.POINT))
         points = points.clamp(min=0).minimum(limit)
-    if masks is not None:
-        masks = masks[:, rows, columns]
     if boxes is not None:
         shifted = boxes - origin.repeat(2)
         clipped = shifted.clamp(min=0).minimum(limit.repeat(2))
         cut = (clipped != shifted).any(dim=1) & label.has_mask
-        if masks is not None and bool(cut.any()):
-            clipped[cut] = tight_boxes(masks[cut])
+        if label.masks is not None and bool(cut.any()):
+            clipped[cut] = tight_boxes(label.masks[cut][:, rows, columns])
         boxes = clipped * _reaches(label, LabelKind.BOX)[:, None]
-    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows, columns])
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
-    return replace(
-        sample, image=sample.image[:, rows, columns], label=_without_vanished(moved, lost)
-    )
+    moved = _moved(label, points, boxes, lambda masks: masks[..., rows, columns])
+    image = sample.image[:, rows, columns]
+    return replace(sample, image=image, label=_without_vanished(moved, lost))
 
 
 def large_scale_jitter(
@@ -153,9 +143,16 @@ def tight_boxes(masks: Tensor) -> Tensor:
     return torch.stack([x0, y0, x1, y1], dim=1).to(torch.float32)
 
 
-def _moved(candidates: Candidates | None, move: Callable[[Tensor], Tensor]) -> Candidates | None:
-    """Candidates with their masks (K, M, H, W) moved."""
-    return None if candidates is None else replace(candidates, masks=move(candidates.masks))
+def _moved(
+    label: Label, points: Tensor | None, boxes: Tensor | None, move: Callable[[Tensor], Tensor]
+) -> Label:
+    """The label with new points and boxes, and with its masks and candidates (..., H, W) moved."""
+    masks, candidates = label.masks, label.candidates
+    if masks is not None:
+        masks = move(masks)
+    if candidates is not None:
+        candidates = replace(candidates, masks=move(candidates.masks))
+    return replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
 
 
 def _centres(old: int, new: int) -> Tensor:
