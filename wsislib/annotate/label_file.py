@@ -17,8 +17,7 @@ from typing import Any
 from wsislib.annotate.documents import document_of, read_labels, works_of
 from wsislib.annotate.image_labels import ImageLabels
 from wsislib.atomic import atomic_write
-from wsislib.data.folder import find_images
-from wsislib.data.images import probe_image, resolve_image
+from wsislib.data.images import find_images, probe_image, resolve_image
 from wsislib.data.sample import Category
 
 Change = tuple[ImageLabels, ImageLabels]  # of one image: before and after

@@ -39,7 +39,7 @@ def check(
             report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
-    from wsislib.data.photographs.repair import repairable
+    from wsislib.data.photographs.validate import repairable
 
     report = _report(path, images, kind, least, split)
     if mend is not None:
@@ -78,7 +78,7 @@ def _mended(
     report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
 ) -> Report:
     """Write the mended copy and report on it; the same report where nothing can be mended."""
-    from wsislib.data.photographs.repair import repairable, write_repaired
+    from wsislib.data.photographs.validate import repairable, write_repaired
 
     if not report.source.endswith(".json"):
         raise ValueError(f"{path}: --mend is for a COCO JSON file")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wsislib.photos.recipe import MaskHead, ModelName, Size, load_model, read_recipe
 
 if TYPE_CHECKING:
-    from wsislib.data.folder import ImageFolder
+    from wsislib.data.images import ImageFolder
 
 
 def train(
@@ -142,7 +142,7 @@ def predict(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
-    from wsislib.data.folder import ImageFolder, find_images
+    from wsislib.data.images import ImageFolder, find_images
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import predict_all
     from wsislib.photos.data import ids_by_name

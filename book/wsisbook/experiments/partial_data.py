@@ -16,9 +16,8 @@ import numpy as np
 from wsisbook.experiments.settings import PartialDataConfig, data_files
 from wsisbook.runs.paths import data_folder
 from wsislib.data.photographs.coco import CocoDataset
-from wsislib.data.photographs.validate import check_coco
+from wsislib.data.photographs.validate import check_coco, check_voc
 from wsislib.data.photographs.validate_report import require_trainable
-from wsislib.data.photographs.validate_voc import check_voc
 from wsislib.data.photographs.voc import VocDataset
 from wsislib.data.sample import Category, Dataset, Sample
 from wsislib.data.visual_genome.classes import COCO_NAMES

@@ -62,7 +62,7 @@ class PartialDataConfig(RunConfig):
     train_images: str = ""
     val_annotations: str = ""
     val_images: str = ""
-    # PASCAL VOC 2012, see `wsislib/data/photographs/voc_folder.py`
+    # PASCAL VOC 2012, see `wsislib/data/photographs/voc.py`
     voc: str = ""
     train_list: str = "trainaug"
     val_list: str = "val"

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.world.factors import FACTORS
+from wsislib.data.world.layout import Backdrop, Layout, WorldObject
 from wsislib.data.world.model import World
-from wsislib.data.world.objects import Backdrop, Layout, WorldObject
 from wsislib.data.world.render import render
 from wsislib.data.world.spec import check_size
 from wsislib.data.world.textures import HUES, hue_position, wheel_colour

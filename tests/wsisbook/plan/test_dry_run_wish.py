@@ -15,7 +15,7 @@ from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.spec import load_study
-from wsislib.data.photographs.validate_voc import check_voc
+from wsislib.data.photographs.validate import check_voc
 from wsislib.data.photographs.voc import VocDataset
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 from wsislib.models.sam.tiny_sam import tiny_sam
