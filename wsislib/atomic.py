@@ -43,7 +43,11 @@ def atomic_write(path: Path, data: bytes | str, flush: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(temporary, content, flush)
+        with open(temporary, "xb") as file:
+            file.write(content)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
         if flush:
             _flush_directory(path.parent)
@@ -81,15 +85,6 @@ def read_json(path: Path) -> Any:
         raise ValueError(
             f"{path}: not {fault}; mend the file or delete it so that it can be made again"
         ) from error
-
-
-def _write_new(path: Path, content: bytes, flush: bool) -> None:
-    """Create `path` with `content`; with `flush`, return once the disk has it."""
-    with open(path, "xb") as file:
-        file.write(content)
-        if flush:
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _flush_directory(folder: Path) -> None:

@@ -33,14 +33,9 @@ class LabelFile:
     def __init__(self, path: str | Path, image_root: str | Path, names: Sequence[str] = ()) -> None:
         """Open the file, which need not exist; nothing is written before the first change.
 
-        Args:
-            path: of the COCO file.
-            image_root: the folder that `file_name` is relative to.
-            names: of categories; those that the file lacks are added.
-
-        Raises:
-            ValueError: the file is there and broken (says every fault); there is neither a file
-                nor a name; a name is empty or stands twice; the folder holds no image.
+        `image_root` is the folder of images; of the `names` of categories, those that the file
+        lacks are added. Raises ValueError where the file is broken (says every fault), there is
+        neither a file nor a name, a name is empty or stands twice, or the folder holds no image.
         """
         self.path, self.image_root = Path(path), Path(image_root)
         document = read_labels(self.path) if self.path.exists() else {}

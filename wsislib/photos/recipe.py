@@ -99,8 +99,7 @@ def read_recipe(folder: Path) -> Recipe:
 def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     """The trained model in `folder`, in evaluation mode, with its recipe.
 
-    Raises:
-        ValueError: there is none, training has not ended, or a file is damaged.
+    Raises ValueError where there is none, training has not ended, or a file is damaged.
     """
     recipe = read_recipe(folder)
     weights = folder / "checkpoints" / "final.safetensors"

@@ -119,14 +119,6 @@ def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame
     return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
 
 
-def published_value(
-    paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
-) -> PublishedValue:
-    """One published number; `where` is `direction`, `dataset` or `backbone`, if it needs them."""
-    wanted = {"table": table, "row": row, "metric": metric, **where}
-    return find_published(paper, load_published(paper, root), wanted, f"papers/{paper}")
-
-
 def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
     """The line of `load_published` that has the values `wanted`; `where` is for errors.
 
