@@ -96,11 +96,7 @@ def _mended(
 def _report(
     path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None
 ) -> Report:
-    """The report on a COCO file or a VOC folder.
-
-    Raises:
-        ValueError: an argument does not belong to what `path` is.
-    """
+    """The report on a COCO file or a VOC folder; ValueError for an option of the other one."""
     from wsislib.data.photographs.validate import check_coco, check_voc
     from wsislib.data.sample import LabelKind
 

@@ -48,24 +48,16 @@ class NotebookFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class ExecutedNotebook:
-    """What came of one notebook: `name` is its path in the book, without ending.
+    """What came of one notebook."""
 
-    `seconds` is what the execution took (the last good one, where it was left alone), `error` which
-    cell failed and how.
-    """
-
-    name: str
+    name: str  # path in the book, without ending
     state: Literal["done", "unchanged", "failed"]
-    seconds: float | None = None
-    error: str = ""
+    seconds: float | None = None  # of the last good execution
+    error: str = ""  # which cell failed and how
 
 
 def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
-    """The notebooks of the book, or those called `names` (path in the book, or file name).
-
-    Raises:
-        ValueError: there is no such notebook; names the nearest.
-    """
+    """The notebooks of the book, or those called `names` (path in the book, or file name)."""
     every = [f for f in sorted(book.rglob("*.ipynb")) if not set(_HIDDEN) & set(f.parts)]
     known = {f.relative_to(book).with_suffix("").as_posix(): f for f in every}
     chosen = []
@@ -99,8 +91,7 @@ class NotebookRunner:
     def run(self, notebooks: Sequence[Path]) -> list[ExecutedNotebook]:
         """Execute `notebooks`; one outcome each, in their order.
 
-        Raises:
-            ValueError: a parameter that a notebook does not have; nothing has been run then.
+        A parameter that a notebook does not have raises ValueError before anything is run.
         """
         book = self.study.file.parent
         jobs = [(notebook, self._parameters(notebook)) for notebook in notebooks]
@@ -193,8 +184,7 @@ def remove_orphans(book: Path, output: Path) -> None:
 def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
     """Execute `job["input"]` and write `job["output"]`.
 
-    Raises:
-        NotebookFailedError: names the cell; the half-executed notebook stays in `scratch`.
+    Raises NotebookFailedError, which names the cell; the half-executed notebook stays in `scratch`.
     """
     papermill = quiet_papermill()
     half = scratch / "notebook.ipynb"
@@ -232,9 +222,8 @@ def require_executed(notebook: dict[str, Any]) -> None:
     lie.
     """
     for number, cell in enumerate(notebook["cells"], start=1):
-        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
-            continue
-        if cell.get("execution_count") is None:
+        code = cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+        if code and cell.get("execution_count") is None:
             line = _first_line(cell["source"])
             raise NotebookFailedError(f"cell {number} ({line!r}) was never run: the kernel died")
 

@@ -16,7 +16,7 @@ from wsisbook.runs.resolve import resolve
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 from wsislib.data.sample import Category
 
 STUDY = """
@@ -133,7 +133,7 @@ def test_a_head_in_company_has_the_numbers_of_a_run_of_its_own(root: Path) -> No
 def test_rows_show_heads_by_view(root: Path) -> None:
     study = load_study(root / "book" / "study.yml")
     assert resolve(study, RunKey("smoke", "heads", "oracle", 0)).key.row == "all"
-    table = build_table(study, RunStore(root / "results"), "heads", "smoke")
+    table = Results(study, RunStore(root / "results"), "smoke").table("heads")
     wanted = {name: run(root, "all")[name]["segm"]["B"]["AP"] for name in ("agnostic", "oracle")}
     for name, value in wanted.items():
         cell = table.cell(name, "AP")

@@ -22,7 +22,7 @@ from wsisbook.runs.declared import RunKey
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.labels.splits import (
     RANDOM_SPLIT_SIZES,
@@ -184,7 +184,7 @@ def test_a_run_learns_all_heads_and_shows_its_halves(tmp_path: Path) -> None:
     assert sum("loss_mask." in column for column in history[0].split(",")) == 8
     store = RunStore(tmp_path / "results")
     assert store.weights(RunKey("smoke", "splits", "all", 0)) is not None
-    table = build_table(study, store, "splits", "smoke")
+    table = Results(study, store, "smoke").table("splits")
     assert table.cell("all", "instances").values == (metrics["instances"],)
     few = metrics["few-instances"]["instances"]
     assert table.cell("few", "instances").values == (few,) and few < metrics["instances"]
