@@ -16,7 +16,7 @@ from wsisbook.runs.paths import build_folder
 from wsisbook.runs.resolve import keys_of, runs_of_row
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.status import status_frame, status_text
+from wsisbook.runs.state import status_frame, status_text
 from wsisbook.runs.store import open_store
 from wsisbook.tables.tables import Results, table_names, write_tables
 from wsislib.cli import BUSY, DONE, FAILED

@@ -51,12 +51,7 @@ class RunConfig:
 
 
 def config_from(cls: type[C], settings: Mapping[str, Any], where: str) -> C:
-    """The settings `cls` of an experiment from field name -> literal, as YAML gives it.
-
-    Raises:
-        ValueError: an unknown field (with near matches) or a value of the wrong type; names
-            `where`, such as file and entry.
-    """
+    """The settings `cls` from field name -> literal; a ValueError names `where` and the field."""
     return from_mapping(cls, settings, where, literals=True)
 
 
@@ -73,15 +68,11 @@ def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
 def differences(
     stored: Mapping[str, Any], current: Mapping[str, Any], defaults: Mapping[str, Any]
 ) -> list[str]:
-    """What changed between two settings, one text such as 'steps: 100 -> 200' a field.
-
-    A field that the stored record does not have yet does not count while its current value is
-    its default: a new option must start with the behaviour that was there before (the golden
-    runs check that).
-    """
+    """What changed between two settings, one text such as 'steps: 100 -> 200' a field."""
     before, after = identity(stored), identity(current)
     changed = []
     for key in sorted({*before, *after}):
+        # A new option starts with the behaviour before it, so its default changes no old record.
         old = before.get(key, defaults.get(key))
         if key not in after:
             changed.append(f"{key}: {_show(old)} -> no such setting")

@@ -98,9 +98,7 @@ class RunStore:
     def lock(self, key: RunKey, wait: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the run's folder, as the only process; `wait` in seconds, negative: for ever.
 
-        Raises:
-            RunBusyError: another process holds it and does not end in time.
-            OSError: the folder cannot be written; names it and the remedy.
+        A RunBusyError says that another process holds it, an OSError that it cannot be written.
         """
         folder = self.folder(key)
         lock = FileLock(folder / "run.lock")

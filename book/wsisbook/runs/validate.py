@@ -36,11 +36,8 @@ def from_mapping(
     With `literals` an int refuses 1.5, '3' and true, and 5 in a float field becomes 5.0; without
     it the hints say how strict they are. `scales`: names that fields of type `PerScale` may use.
     `also`: keys that the caller has taken out of `body`; errors may suggest them. `given`: fields
-    that `body` must not have, such as the name that it stands under.
-
-    Raises:
-        ValueError: an unknown field (with near matches), a missing one, or a wrong value; names
-            `where` and the entry.
+    that `body` must not have, such as the name that it stands under. A ValueError names `where`
+    and the field that is unknown (with near matches), is missing or has a wrong value.
     """
     body = mapping(body, where)
     # Here and not by pydantic, whose message has no near matches.

@@ -13,7 +13,7 @@ from wsisbook.runs.digest import file_digest
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.status import status_frame
+from wsisbook.runs.state import status_frame
 from wsisbook.runs.store import RunStore, open_store
 
 
