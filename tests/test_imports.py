@@ -78,15 +78,6 @@ ALLOWED = {
         "wsislib.engine",
         "wsislib.atomic",
     ),
-    "wsislib.recipes": (
-        "wsislib.recipes",
-        "wsislib.data",
-        "wsislib.labels",
-        "wsislib.losses",
-        "wsislib.models",
-        "wsislib.engine",
-        "wsislib.atomic",
-    ),
     "wsislib.annotate": (
         "wsislib.annotate",
         "wsislib.data",
@@ -127,7 +118,13 @@ ALLOWED = {
         "wsislib.cli",  # exit codes
         "wsislib.engine.memory",
     ),
-    "wsisbook.experiments": ("wsisbook.experiments", "wsisbook.runs", "wsislib"),
+    "wsisbook.recipes": ("wsisbook.recipes", "wsislib"),
+    "wsisbook.experiments": (
+        "wsisbook.experiments",
+        "wsisbook.recipes",
+        "wsisbook.runs",
+        "wsislib",
+    ),
     "wsisbook.tables": (
         "wsisbook.tables",
         "wsisbook.experiments",
@@ -179,6 +176,7 @@ ALLOWED = {
         "wsisbook.publish",
         "wsisbook.batch",
         "wsisbook.plan",
+        "wsisbook.recipes",
         "wsisbook.tables",
         "wsisbook.runs",
         "wsislib",

@@ -13,14 +13,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from wsisbook.experiments.mask_rcnn import train_config
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.watched_wish import MOMENTS
-from wsisbook.experiments.weak_labels import weak_data
-from wsisbook.experiments.wish import teacher_of
-from wsisbook.experiments.wish_moments import Snapshot, read_moments
-from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
-from wsisbook.experiments.wish_student import load_student
+from wsisbook.experiments.training import train_config
+from wsisbook.experiments.watched_wish import MOMENTS, Snapshot, load_student, read_moments
+from wsisbook.experiments.wish import build_model, loss_weights, teacher_of, weak_data
+from wsisbook.experiments.wish_settings import WishConfig
 from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample

@@ -13,6 +13,7 @@ from wsisbook.plan.costs import Work, size
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.plan.step_times import StepTime, read_step_times
+from wsisbook.publish.reading_map import MAP, write_reading_map
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.state import notebook_frame, status_frame
@@ -42,7 +43,10 @@ def write_pages(
         pages[PAPER_PAGE] = paper_costs(study)
     for name, text in pages.items():
         atomic_write(book / name, text)
-    return [book / name for name in pages]
+    written = [book / name for name in pages]
+    if (study.root / MAP).is_file():
+        written += write_reading_map(study.root, book)
+    return written
 
 
 def claims_page(judged: Verdicts, scale: str) -> str:

@@ -8,9 +8,8 @@ import pandas as pd
 import pytest
 import torch
 
-from wsisbook.experiments.embedding import embedding_of
-from wsisbook.experiments.mask_heads import MaskHeadsConfig
-from wsisbook.experiments.word_vectors import word_vectors
+from wsisbook.experiments.embedding import embedding_of, word_vectors
+from wsisbook.experiments.settings import MaskHeadsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import resolve
@@ -22,8 +21,8 @@ from wsislib.data.sample import Category
 
 STUDY = """
 experiments:
-  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:

@@ -8,8 +8,9 @@ import torch
 from torchvision.ops import FrozenBatchNorm2d
 
 from wsisbook.experiments import wish
-from wsisbook.experiments.sam_decoder import SAM_DECODER, SamDecoderConfig, trained_wish
-from wsisbook.experiments.wish_settings import build_model
+from wsisbook.experiments.sam_decoder import trained_wish
+from wsisbook.experiments.wish import build_model
+from wsisbook.experiments.wish_settings import SAM_DECODER, SamDecoderConfig
 from wsisbook.runs.config import as_settings, config_from
 from wsisbook.runs.experiments import Context
 from wsislib.engine.history import read_history

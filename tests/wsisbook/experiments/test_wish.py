@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsisbook.experiments import wish
+from wsisbook.experiments import wish, wish_insight
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.experiments.weak_labels import kinds_held, weak_data
+from wsisbook.experiments.wish import build_model, loss_weights, weak_data
 from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
-from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
+from wsisbook.experiments.wish_settings import WISH_EXPERIMENT, WishConfig, kinds_held
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
@@ -46,14 +46,14 @@ def settings(**changes) -> WishConfig:
 
 
 def run(config: WishConfig, folder: Path):
-    return wish.WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
+    return WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
 
 
 def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> None:
     seen = []
     config = settings(labels="2 tags + 1 points + 1 boxes + 1 masks")
     context = Context(config, 1, tmp_path / "run", "cpu", {}, False, seen.append)
-    outcome = wish.WISH_EXPERIMENT.run(context)
+    outcome = WISH_EXPERIMENT.run(context)
     assert isinstance(seen[0], WISH)
     assert outcome.notes["images_by_kind"] == {"tag": 2, "point": 1, "box": 1, "mask": 1}
     assert set(outcome.metrics) == {"segm", "bbox", "per_category", "teacher", "cam"}
@@ -232,12 +232,10 @@ def test_teacher_quality_leaves_out_tags_and_masks() -> None:
 
 
 def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:
-    from wsislib.models.wish import label_completion
-
     points = torch.tensor([[1.5, 1.5], [1.5, 1.5], [30.5, 30.5]])
     label = Label(LabelKind.POINT, torch.tensor([0, 1, 0]), points=points)
     monkeypatch.setattr(
-        label_completion, "add_pseudo_labels", lambda batch, *_: [Sample(batch[0].image, 1, label)]
+        wish_insight, "add_pseudo_labels", lambda batch, *_: [Sample(batch[0].image, 1, label)]
     )
     masks = torch.zeros(2, 48, 48, dtype=torch.bool)
     masks[0, :4, :4], masks[1, 10:20, 10:20] = True, True

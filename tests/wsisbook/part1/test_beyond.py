@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tests.numeric import close
-from wsisbook.experiments.partial_data import PartialDataConfig
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.part1.beyond import (
     COLUMNS,
     MEASURES,
