@@ -57,14 +57,11 @@ SOURCES: Mapping[str, Source] = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file or folder that runs read, where it is looked for.
-
-    `bytes` is what it takes, or will; they and the source are None where they are not known.
-    """
+    """A file or folder that runs read, where it is looked for."""
 
     path: Path
     present: bool
-    bytes: int | None
+    bytes: int | None  # what it takes, or will; None where that is not known
     source: Source | None
 
     def record(self) -> dict[str, Any]:

@@ -58,23 +58,18 @@ class DryRunOptions:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What the dry run of one run came to; times are by the clock.
-
-    `images` are those in a step over all processes, and the peak memory is that of the process
-    (on a GPU: of the GPU) that took most. None stands where a run trains nothing, or the
-    experiment shows no model (`parameters`) or no detector (`masks`, pasted in evaluation).
-    """
+    """What the dry run of one run came to; times are by the clock."""
 
     key: RunKey
     seconds: float
-    step_seconds: float | None
-    images: int
+    step_seconds: float | None  # None: it trains nothing
+    images: int  # in a step, over all processes
     processes: int
-    parameters: int | None
+    parameters: int | None  # None: the experiment shows no model
     weights_bytes: int
     checkpoint_bytes: int
-    peak_memory_mib: float | None
-    masks: int | None
+    peak_memory_mib: float | None  # of the process (on a GPU: of the GPU) that took most
+    masks: int | None  # pasted in evaluation; None: the model is no detector
 
     def text(self) -> str:
         """One line for a reader."""
@@ -96,21 +91,13 @@ def small_settings(
     experiment: Experiment, config: Any, options: DryRunOptions, processes: int
 ) -> Any:
     """`config` for a dry run; all that decides what is built and what is learnt stays."""
-    images = options.images * processes
-    changes = {
-        "steps": min(options.steps, config.steps),
-        "batch_size": images,
-        "checkpoint_every": options.steps,
-        "log_every": 1,
-        "workers": 0,
-        "train_count": 2 * images,
-        "val_count": 1,
-    }
+    images, steps = options.images * processes, min(options.steps, config.steps)
+    changes = {"steps": steps, "checkpoint_every": options.steps, "log_every": 1, "workers": 0}
+    changes |= {"batch_size": images, "train_count": 2 * images, "val_count": 1}
     if options.side is not None:
         changes["jitter"] = min(options.side, getattr(config, "jitter", 0))
     known = {field.name for field in fields(config)}
-    small = replace(config, **{name: changes[name] for name in known & changes.keys()})
-    return small if experiment.small is None else experiment.small(small)
+    return experiment.small(replace(config, **{n: changes[n] for n in known & changes.keys()}))
 
 
 def dry_runs(
@@ -122,10 +109,8 @@ def dry_runs(
 ) -> Iterator[DryRun]:
     """Dry runs of `keys` and before them of what they need, each once.
 
-    `watch` is called with each run and its model once that is built.
-
-    Raises:
-        ValueError: a run cannot be done; names it and says why.
+    `watch` is called with each run and its model once that is built. A ValueError names the run
+    that cannot be done.
     """
     from wsislib.engine.device import pick_device
     from wsislib.engine.distributed import join_process_group
