@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -56,14 +56,12 @@ def run_batch(
     extra: Sequence[str] = (),
     device: str = "auto",
     force: bool = False,
-    report: Callable[[Plan, float], None] = lambda plan, started: None,
 ) -> Batch:
     """Do the jobs of `plan`, `workers` at a time; a failing job does not stop the others.
 
     Each batch keeps its logs in a folder of its own in `folder`. `executor` is a Snakemake plugin
-    such as "slurm", with `extra` arguments for Snakemake; "" runs on this machine. `report` is
-    called about once a second with the plan and the start time. A ValueError shows why Snakemake
-    did not start; before a KeyboardInterrupt leaves, all children are stopped.
+    such as "slurm", with `extra` arguments for Snakemake; "" runs on this machine. A ValueError
+    shows why Snakemake did not start; before a KeyboardInterrupt leaves, all children are stopped.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise ValueError("batches need Snakemake: pip install 'wsis-book[batch]'")
@@ -79,13 +77,13 @@ def run_batch(
         command = _command(study, store, job.key, [*options, *weights])
         jobs[job_name(job.key)] = {"command": command, "needs": [*map(job_name, job.needs)]}
     write_json(place / "plan.json", jobs)
-    started = time.time()
+    started, progress = time.time(), _Progress(store)
     with _snakemake(place, study.root, workers, executor, extra) as process:
         while process.poll() is None:
-            report(plan, started)
+            progress.show(plan, started)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1.0)
-    report(plan, started)
+    progress.show(plan, started)
     batch = _outcome(study, store, plan, place, started)
     if process.returncode and not (batch.done or batch.failed or batch.elsewhere):
         raise ValueError(f"Snakemake could not start the batch:\n{_tail(place / 'snakemake.log')}")
@@ -172,13 +170,13 @@ def _new_folder(parent: Path) -> Path:
 
 
 @dataclass
-class Reporter:
+class _Progress:
     """Prints one line whenever something changed; on a terminal the line renews itself."""
 
     store: RunStore
     _last: str = field(default="", init=False)
 
-    def __call__(self, plan: Plan, started: float) -> None:
+    def show(self, plan: Plan, started: float) -> None:
         """Show where the batch stands, `started` in seconds since the epoch."""
         states = {job.key: self._state(job.key, started) for job in plan.jobs}
         counts = Counter(states.values())

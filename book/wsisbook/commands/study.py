@@ -101,7 +101,7 @@ def reproduce(
         extra: further arguments for Snakemake, as one text.
     """
     # These load torch, which the other commands can do without.
-    from wsisbook.batch.batch import Reporter, run_batch
+    from wsisbook.batch.batch import run_batch
     from wsisbook.plan.plan import make_plan
 
     _interrupt_when_asked_to_stop()
@@ -118,7 +118,6 @@ def reproduce(
         batch = run_batch(
             study, store, plan, build_folder(study.root) / "batch" / scale,
             workers=jobs, executor=executor, extra=shlex.split(extra), device=device, force=force,
-            report=Reporter(store),
         )  # fmt: skip
         code = _tell(batch)
     for file in write_tables(Results(study, store, scale), tables):

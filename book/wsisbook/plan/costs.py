@@ -20,14 +20,11 @@ _KEPT = 2  # checkpoints that training keeps, see engine/checkpoint.py
 
 
 class Cost(NamedTuple):
-    """Seconds that a run is expected to take, None where nothing is known, and their source.
-
-    The source is "this row" (a run of the row with another seed, or an older one), "step time"
-    (of runs of the same kind, times the row's steps), `MEASURED` (seconds of one core, see
-    step_times.py), `NO_TRAINING`, or "unknown".
-    """
+    """Seconds that a run is expected to take, None where nothing is known, and their source."""
 
     seconds: float | None
+    # "this row" (a run of the row with another seed, or an older one), "step time" (of runs of the
+    # same kind, times steps), MEASURED (of one core, see step_times.py), NO_TRAINING or "unknown".
     source: str
 
 

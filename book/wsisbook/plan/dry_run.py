@@ -39,14 +39,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DryRunOptions:
-    """How a dry run differs from the run: the images in a step of each process, and the steps.
+    """How a dry run differs from the run."""
 
-    `side` is the short side that images are scaled to, in pixels; None keeps the published one.
-    """
-
-    images: int = 1
+    images: int = 1  # in a step of each process
     steps: int = 1
-    side: int | None = None
+    side: int | None = None  # short side of scaled images, in pixels; None: the published one
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -201,14 +198,13 @@ def _workplace(root: Path, team: ProcessGroup) -> Iterator[Path]:
         name = tempfile.mkdtemp(dir=parent)
     folder = Path(team.gather(name)[0])
     places = {"WSIS_DATA": "data", "TORCH_HOME": "torch", "WSIS_CACHE": "cache"}
-    before = {variable: os.environ.get(variable) for variable in places}
+    before = {variable: os.environ[variable] for variable in places if variable in os.environ}
     os.environ.update({variable: str(folder / name) for variable, name in places.items()})
     try:
         yield folder
     finally:
-        for variable, value in before.items():
-            os.environ.pop(variable)
-            if value is not None:
-                os.environ[variable] = value
+        for variable in places:
+            del os.environ[variable]
+        os.environ.update(before)
         if team.is_main:
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,8 +1,4 @@
-"""Which runs are to be done, in which order, and what they will cost.
-
-`Plan.jobs` is the record that is shown as text here, as JSON by `Plan.record`, and as Markdown by
-the book's generated pages.
-"""
+"""Which runs are to be done, in which order, and what they will cost: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -231,10 +227,9 @@ def part_rows(parts: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
 
 def gpu_hours(study: Study, plan: Plan) -> dict[str, tuple[int, float]]:
     """Part -> runs whose steps were measured, and their hours of one GPU."""
-    found: dict[str, tuple[int, float]] = {}
+    found: dict[str, list[float]] = {}
     for job in plan.jobs:
         if job.work is not None and job.work.gpu_seconds is not None:
             part = part_of(study, job.key.table)
-            count, hours = found.get(part, (0, 0.0))
-            found[part] = (count + 1, hours + job.work.gpu_seconds / 3600)
-    return found
+            found.setdefault(part, []).append(job.work.gpu_seconds / 3600)
+    return {part: (len(hours), sum(hours)) for part, hours in found.items()}

@@ -32,10 +32,9 @@ def library_versions() -> dict[str, str]:
     """Name -> version of Python and of the libraries that numbers may depend on."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
-        try:
+        versions[name] = "not installed"
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     return versions
 
 

@@ -106,13 +106,12 @@ class RunStore:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=wait)
         except Timeout:
-            raise RunBusyError(
-                f"another process is doing the run {key}; wait for it, or see `wsis status`"
-            ) from None
+            busy = f"another process is doing the run {key}; wait for it, or see `wsis status`"
+            raise RunBusyError(busy) from None
         except OSError as error:
+            problem = f"{folder}: cannot write to the results folder ({error.strerror or error})"
             raise OSError(
-                f"{folder}: cannot write to the results folder ({error.strerror or error}); "
-                "make it writable, or name another one in the environment variable WSIS_RESULTS"
+                f"{problem}; make it writable, or name another in WSIS_RESULTS"
             ) from error
         try:
             yield
