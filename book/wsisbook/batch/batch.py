@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -174,7 +174,7 @@ class _Progress:
     """Prints one line whenever something changed; on a terminal the line renews itself."""
 
     store: RunStore
-    _last: str = field(default="", init=False)
+    _last: str = ""
 
     def show(self, plan: Plan, started: float) -> None:
         """Show where the batch stands, `started` in seconds since the epoch."""

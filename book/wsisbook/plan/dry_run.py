@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wsisbook.experiments.sam_decoder import forget_peak
 from wsisbook.plan.costs import size
+from wsisbook.plan.dry_run_data import write_miniatures
+from wsisbook.plan.dry_run_model import model_hook, stand_in_teacher, write_weights
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 from wsisbook.runs.paths import build_folder
@@ -31,10 +33,9 @@ from wsisbook.runs.resolve import Run, resolve, with_needs
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import write_json
+from wsislib.engine.device import pick_device
+from wsislib.engine.distributed import ProcessGroup, join_process_group
 from wsislib.engine.memory import peak_memory_mib
-
-if TYPE_CHECKING:
-    from wsislib.engine.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,6 @@ def dry_runs(
     `watch` is called with each run and its model once that is built. A ValueError names the run
     that cannot be done.
     """
-    from wsislib.engine.device import pick_device
-    from wsislib.engine.distributed import join_process_group
-
     runs = [resolve(study, key) for key in with_needs(study, keys)]
     team = join_process_group(pick_device(options.device))
     with _workplace(study.root, team) as folder:
@@ -131,10 +129,6 @@ def _dry_run(
     watch: Callable[[Run, Any], None],
 ) -> DryRun:
     """The dry run of `run`, whose needs are done already."""
-    # These load torch.
-    from wsisbook.plan.dry_run_data import write_miniatures
-    from wsisbook.plan.dry_run_model import model_hook, stand_in_teacher, write_weights
-
     forget_peak(team.device)
     started = time.perf_counter()
     config = small_settings(run.experiment, run.config, options, team.world)

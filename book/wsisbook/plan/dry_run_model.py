@@ -15,7 +15,7 @@ from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
 from wsisbook.plan.data_sources import backbone_weights
-from wsisbook.runs.digest import file_digest
+from wsisbook.runs.store import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.maskrcnn.detector import Detector

@@ -108,8 +108,8 @@ class Plan:
         if len(self.jobs) > unknown + without_steps:
             each = self.seconds / max(1, min(workers, len(self.jobs)))
             of = "one core" if self.count(MEASURED) else "work"
-            total += f"; {duration(self.seconds)} of {of}, about {duration(each)} on {workers}"
-            total += " worker(s)"
+            about = f"about {duration(each)} on {workers} worker(s)"
+            total += f"; {duration(self.seconds)} of {of}, {about}"
         total += f"; cost unknown for {unknown}" if unknown else ""
         total += f"; {without_steps} without steps not counted" if without_steps else ""
         lines.append(total)

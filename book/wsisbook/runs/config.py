@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -26,10 +27,9 @@ D = TypeVar("D")
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What every experiment that trains has in common.
+    """What every experiment that trains has in common; `steps=0` trains nothing.
 
-    The training fields have the names and defaults of `wsislib.engine.config.TrainConfig`
-    (a test compares); `steps=0` trains nothing.
+    Names and defaults are those of `wsislib.engine.config.TrainConfig` (a test compares).
     """
 
     steps: int = 0
@@ -131,6 +131,12 @@ def as_settings(config: RunConfig) -> dict[str, Any]:
 def identity(settings: Mapping[str, Any]) -> dict[str, Any]:
     """`settings` without the fields that do not change what comes out."""
     return {key: value for key, value in settings.items() if key not in EXECUTION}
+
+
+def digest(obj: Any) -> str:
+    """Hex SHA-256 of the canonical JSON form of `obj`."""
+    text = json.dumps(obj, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def differences(

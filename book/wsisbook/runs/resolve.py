@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsisbook.runs.config import RunConfig, as_settings, config_from, identity
+from wsisbook.runs.config import RunConfig, as_settings, config_from, digest, identity
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.digest import digest
 from wsisbook.runs.experiments import Experiment, experiment
 from wsisbook.runs.parts import versions_of
 

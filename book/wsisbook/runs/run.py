@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.environment import code_version, library_versions, machine
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import without_paths
@@ -21,7 +20,7 @@ from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import run_state
 from wsisbook.runs.stopwatch import Stopwatch
-from wsisbook.runs.store import LOCK_SECONDS, RunStore, now, open_store
+from wsisbook.runs.store import LOCK_SECONDS, RunStore, file_digest, now, open_store
 from wsislib.atomic import atomic_write, write_json
 from wsislib.engine.memory import peak_memory_mib
 
@@ -52,9 +51,9 @@ def execute(
 
     A run that is done (`run_state`) is left alone, unless `force` is set, or `keep_weights` and
     its weights are not here, as after a clone. A run that was stopped goes on from its last
-    checkpoint. `wait` is in seconds, negative for ever; then a RunBusyError says that another
-    process is doing the run. The results folder is found from the scale, and the study is
-    `book/study.yml`, where they are None.
+    checkpoint. After `wait` seconds (negative: never) a RunBusyError says that another process is
+    doing the run. The results folder is found from the scale, and the study is `book/study.yml`,
+    where they are None.
     """
     study = study or load_study()
     store = open_store(scale, study.root) if results_root is None else RunStore(results_root)

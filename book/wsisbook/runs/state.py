@@ -58,8 +58,7 @@ def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
         return RunState("running", (), result is not None)
     changes: list[str] = []
     if result is not None:
-        damage = store.damage(run.key, result)
-        if damage:
+        if damage := store.damage(run.key, result):
             return RunState("damaged", tuple(damage))
         changes = _changes(study, store, run, store.read(run.key, "params.json"))
         if state == "done":

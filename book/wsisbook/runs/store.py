@@ -10,6 +10,7 @@ before it in place.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsisbook.runs.declared import RunKey
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.paths import results_root
 from wsislib.atomic import read_json, write_json
 from wsislib.cli import BUSY
@@ -109,10 +109,8 @@ class RunStore:
             busy = f"another process is doing the run {key}; wait for it, or see `wsis status`"
             raise RunBusyError(busy) from None
         except OSError as error:
-            problem = f"{folder}: cannot write to the results folder ({error.strerror or error})"
-            raise OSError(
-                f"{problem}; make it writable, or name another in WSIS_RESULTS"
-            ) from error
+            why = f"{folder}: cannot write to the results folder ({error.strerror or error})"
+            raise OSError(f"{why}; make it writable, or name another in WSIS_RESULTS") from error
         try:
             yield
         finally:
@@ -138,3 +136,9 @@ def open_store(scale: str, root: Path | None = None) -> RunStore:
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def file_digest(file: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
