@@ -12,7 +12,7 @@ from wsislib.cli import DONE
 Name = Literal["tiny-sam", "lab-backbone"]
 
 
-def train(
+def train_weights(
     name: Positional[Name], /, *, out: Path | None = None,
     scale: Literal["lab", "smoke"] = "lab", device: str = "auto",
 ) -> int:  # fmt: skip

@@ -33,7 +33,7 @@ def run_grabcut(context: Context) -> Outcome:
     model = build_unfetched(config, count, "class-agnostic", context.seed)
     context.on_model(model)
     training.load_detector(model, context)
-    results = segmented(val, training.predict(context, model, val), context)
+    results = segmented(val, training.predict_set(context, model, val), context)
     metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
     return Outcome(
         # The detector knows no split, so the other direction has the same run.

@@ -26,7 +26,7 @@ from wsisbook.experiments.category_subset import (
     keep_first_categories,
     restore_categories,
 )
-from wsisbook.experiments.mask_rcnn import build_model
+from wsisbook.experiments.mask_rcnn import build_mask_rcnn
 from wsisbook.experiments.partial_data import chosen_split, coco_masks, data_sets, world_spec
 from wsisbook.experiments.settings import (
     LargeDetectorConfig,
@@ -62,14 +62,14 @@ def run_large_detector(context: Context) -> Outcome:
     config: LargeDetectorConfig = context.config
     train_data, val = data_sets(config)
     split = chosen_split(config, len(train_data.categories))
-    model = build_model(config, len(train_data.categories), context.seed)
+    model = build_mask_rcnn(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if "start" in context.needs:
         load_weights(training.final_weights(context.needs["start"]), model, skip=_CATEGORY_WEIGHTS)
     boxes = WeakDataset(train_data, [LabelKind.BOX] * len(train_data), seed=0)
-    fitted = training.train(context, model, boxes)
+    fitted = training.train_model(context, model, boxes)
     set_test(model, config.score_threshold, config.detections)
-    results = training.predict(context, model, val)
+    results = training.predict_set(context, model, val)
     sides = training.sides_of(split)
     stats, _ = training.coco_stats(val.ground_truth(), results, sides, "bbox")
     notes = {"split": asdict(split)}
@@ -87,7 +87,7 @@ def run_large_heads(context: Context) -> Outcome:
     training.load_detector(model, context)
     masks, rows = _masks(config, train_data, model, split)
     labelled = mask_heads.labelled_for(masks, learnt)
-    fitted = training.train(context, model, labelled)
+    fitted = training.train_model(context, model, labelled)
     weights = _whole(model, rows, context.folder, pick_device(context.device))
     set_test(model, config.score_threshold, config.detections)
     metrics, examples, table = judge_large(model, val, split, context)

@@ -49,7 +49,7 @@ def run_mask_heads(context: Context) -> Outcome:
     context.on_model(model)
     training.load_detector(model, context)
     labelled = labelled_for(train_data, learnt)
-    fitted = training.train(context, model, labelled)
+    fitted = training.train_model(context, model, labelled)
     results = predict_heads(context, model, val)
     splitless = {name for name, spec in config.specs().items() if spec.masks == "all"}
     metrics = head_metrics(val.ground_truth(), results, splits, splitless)
@@ -181,7 +181,7 @@ def predict_heads(context: Context, model: MaskHeads, dataset: Dataset) -> HeadR
     model.to(device).eval()
     results = HeadResults(model.heads)
     with torch.inference_mode():
-        for samples in training.batches(dataset, "predict", context.progress):
+        for samples in training.sample_batches(dataset, "predict", context.progress):
             by_head = model.predict_each([sample.image.to(device) for sample in samples])
             for place, sample in enumerate(samples):
                 detections = {name: images[place] for name, images in by_head.items()}

@@ -36,7 +36,7 @@ def run_mask_rcnn(context: Context) -> Outcome:
     config: MaskRcnnConfig = context.config
     train_data, val = data_sets(config)
     split = chosen_split(config, len(train_data.categories))
-    model = build_model(config, len(train_data.categories), context.seed)
+    model = build_mask_rcnn(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
         training.load_detector(model, context, freeze=config.stage == "mask-head")
@@ -74,8 +74,8 @@ def train_and_judge(
     context: Context, model: MaskRCNN, labelled: Dataset, val: Dataset, split: Split
 ) -> Outcome:
     """Train `model` on `labelled` and judge it on `val`, as the context's settings say."""
-    fitted = training.train(context, model, labelled)
-    results = training.predict(context, model, val)
+    fitted = training.train_model(context, model, labelled)
+    results = training.predict_set(context, model, val)
     metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
     return training.record(
         context, fitted, labelled, val, metrics, {"split": asdict(split)},
@@ -96,7 +96,7 @@ def labelled_data(
     return PartialDataset(train_data, members)
 
 
-def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
+def build_mask_rcnn(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
     """The Mask R-CNN that the settings name, with initial weights from the run's seed."""
     if config.builder == "mask_rcnn_lab":
         return builders.mask_rcnn_lab(category_count, config.mask_head, seed)

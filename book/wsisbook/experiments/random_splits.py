@@ -48,7 +48,7 @@ def run_random_splits(context: Context) -> Outcome:
     model = SequentialHeads.of(build_heads(config, train_data, learnt, context.seed))
     context.on_model(model)
     training.load_detector(model, context)
-    fitted = training.train(context, model, labelled)
+    fitted = training.train_model(context, model, labelled)
     masks = predict_splits(context, model, val, by_head)
     metrics = judge_splits(train_data.ground_truth(), val.ground_truth(), masks, splits)
     return training.record(context, fitted, labelled, val, metrics, {"heads": len(by_head)})
@@ -103,7 +103,7 @@ def predict_splits(
     judged = {head: ~split.mask_categories() for head, split in splits.items()}
     masks: dict[str, list[SmallResult]] = {head: [] for head in splits}
     with torch.inference_mode():
-        for samples in training.batches(dataset, "predict", context.progress):
+        for samples in training.sample_batches(dataset, "predict", context.progress):
             by_head = model.predict_among([s.image.to(device) for s in samples], judged)
             for head, images in by_head.items():
                 for sample, detections in zip(samples, images, strict=True):

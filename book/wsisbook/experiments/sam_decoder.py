@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from wsisbook.experiments import training
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.wish import build_model, jitter, taught_data, teacher_of, weak_data
+from wsisbook.experiments.wish import build_wish_model, jitter, taught_data, teacher_of, weak_data
 from wsisbook.experiments.wish_settings import SamDecoderConfig
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Dataset, Detections, LabelKind, Sample
@@ -67,7 +67,7 @@ def run_sam_decoder(context: Context) -> Outcome:
         predictor = _variant(context, wish, teacher, train_data)
         if config.variant == "tuned":
             files["history.csv"] = context.folder / "history.csv"
-        results = training.predict(context, predictor, val)
+        results = training.predict_set(context, predictor, val)
         costs["inference"] = _costs(predictor, wish, val, device)
     fingerprints = {"train": train_data.fingerprint(), "val": val.fingerprint()}
     return Outcome(
@@ -83,7 +83,7 @@ def run_sam_decoder(context: Context) -> Outcome:
 def trained_wish(context: Context, category_count: int, teacher: Teacher) -> WISH:
     """The WISH that the row needs, with its weights."""
     folder = training.needed_run(context, "wish", _SAME)
-    model = build_model(context.config, category_count, teacher, context.seed, fetch=False)
+    model = build_wish_model(context.config, category_count, teacher, context.seed, fetch=False)
     context.on_model(model)
     load_weights(training.final_weights(folder), model)
     return cast(WISH, model)
@@ -102,7 +102,7 @@ def _variant(
     device = pick_device(context.device)
     tuning = DecoderTuning(wish.to(device), teacher.to(device))
     labelled = taught_data(weak_data(config, train_data, context.seed), teacher, context.progress)
-    training.train(context, tuning, labelled, {}, augment=jitter(config))
+    training.train_model(context, tuning, labelled, {}, augment=jitter(config))
     return SamDecoderInference(wish, teacher, "embedding", tuning.decoder)
 
 

@@ -1,8 +1,8 @@
 """What the experiments share: train, judge and record; begin with a trained detector.
 
 A run ends with
-    fitted = train(context, model, labelled)
-    results = predict(context, model, val)
+    fitted = train_model(context, model, labelled)
+    results = predict_set(context, model, val)
     return record(context, fitted, labelled, val, average_precisions(...), notes)
 """
 
@@ -32,7 +32,7 @@ from wsislib.models.maskrcnn.detector import Detector
 EXAMPLE_SCENES, EXAMPLES_A_SCENE = 12, 20
 
 
-def train(
+def train_model(
     context: Context,
     model: nn.Module,
     labelled: Dataset,
@@ -56,12 +56,12 @@ def train_config(config: RunConfig, seed: int) -> TrainConfig:
     return TrainConfig.from_dict({**shared, "seed": seed})
 
 
-def predict(context: Context, model: nn.Module, val: Dataset) -> list[Result]:
+def predict_set(context: Context, model: nn.Module, val: Dataset) -> list[Result]:
     """COCO results of `model` on `val`."""
     return predict_all(model, val, device=pick_device(context.device), progress=context.progress)
 
 
-def batches(
+def sample_batches(
     dataset: Dataset, name: str, progress: bool = True, size: int = 8
 ) -> Iterator[list[Sample]]:
     """The images of `dataset`, `size` at a time, under a progress bar called `name`."""

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsisbook.experiments.training import batches, mask_iou
+from wsisbook.experiments.training import mask_iou, sample_batches
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.engine.predict import Result, encode_masks
 from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
@@ -103,7 +103,7 @@ def judge_true_boxes(
     heads = branches(model)
     judged = TrueBoxes(iou={name: [] for name in heads})
     with torch.inference_mode():
-        for samples in batches(dataset, "true boxes", progress, batch_size):
+        for samples in sample_batches(dataset, "true boxes", progress, batch_size):
             for sample in samples:
                 if sample.label.kind != LabelKind.MASK:
                     raise ValueError(

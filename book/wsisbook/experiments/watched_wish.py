@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from wsisbook.experiments.partial_data import FirstScenes, data_sets
-from wsisbook.experiments.wish import build_model, run_wish, teacher_of
+from wsisbook.experiments.wish import build_wish_model, run_wish, teacher_of
 from wsisbook.experiments.wish_insight import cam_quality, pseudo_points
 from wsisbook.experiments.wish_settings import WatchedWishConfig
 from wsisbook.runs.config import config_from
@@ -243,7 +243,7 @@ def load_student(
     recorded = config_from(WatchedWishConfig, store.read(key, "params.json")["settings"], str(key))
     state = safetensors.torch.load((store.folder(key) / STUDENT).read_bytes())
     count = len(state["cam_head.classify.weight"])
-    model: WISH = build_model(  # type: ignore[assignment]
+    model: WISH = build_wish_model(  # type: ignore[assignment]
         recorded, count, teacher_of(recorded), seed, fetch=False
     )
     model.load_state_dict(state)  # makes them float32 again

@@ -65,7 +65,7 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     train_data, val = data_sets(config)
     count = len(train_data.categories)
     teacher = teacher_of(config, context.needs)
-    model = build_model(config, count, teacher, context.seed)
+    model = build_wish_model(config, count, teacher, context.seed)
     context.on_model(model)
     weak = weak_data(config, train_data, context.seed)
     labelled: Dataset = weak
@@ -73,10 +73,10 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
         labelled = taught_data(weak, teacher.to(pick_device(context.device)), context.progress)
     # "pseudo-masks" is the teacher used offline: its best-scoring candidates are the labels.
     learnt = PseudoMaskDataset(labelled) if config.method == "pseudo-masks" else labelled
-    fitted = training.train(
+    fitted = training.train_model(
         context, model, learnt, loss_weights(config), augment=jitter(config), after_step=after_step
     )
-    results = training.predict(context, model, val)
+    results = training.predict_set(context, model, val)
     sides = training.sides_of(chosen_split(config, count)) if config.b_labels else {}
     metrics = training.average_precisions(val.ground_truth(), results, sides)
     data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
@@ -142,7 +142,7 @@ def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> D
     return TeachingDataset(weak, cache_candidates(weak, teacher, folder, progress=progress).cache)
 
 
-def build_model(
+def build_wish_model(
     config: WishConfig,
     category_count: int,
     teacher: Teacher | None,

@@ -47,7 +47,7 @@ class NotebookFailedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Executed:
+class ExecutedNotebook:
     """What came of one notebook: `name` is its path in the book, without ending.
 
     `seconds` is what the execution took (the last good one, where it was left alone), `error` which
@@ -96,7 +96,7 @@ class NotebookRunner:
     force: bool = False
     _running: list[subprocess.Popen] = field(default_factory=list, init=False)
 
-    def run(self, notebooks: Sequence[Path]) -> list[Executed]:
+    def run(self, notebooks: Sequence[Path]) -> list[ExecutedNotebook]:
         """Execute `notebooks`; one outcome each, in their order.
 
         Raises:
@@ -118,13 +118,13 @@ class NotebookRunner:
             given["scale"] = self.scale
         return check_parameters(notebook, given)
 
-    def _one(self, book: Path, notebook: Path, parameters: dict[str, Any]) -> Executed:
+    def _one(self, book: Path, notebook: Path, parameters: dict[str, Any]) -> ExecutedNotebook:
         name = notebook.relative_to(book).with_suffix("").as_posix()
         output = self.output / f"{name}.ipynb"
         inputs = inputs_digest(self.study, self.store, self.scale, notebook, parameters)
         before = executed_facts(output)
         if not self.force and before.get("inputs") == inputs:
-            return Executed(name, "unchanged", before.get("seconds"))
+            return ExecutedNotebook(name, "unchanged", before.get("seconds"))
         scratch = build_folder(self.study.root) / "executing" / name
         shutil.rmtree(scratch, ignore_errors=True)
         places = {"input": str(notebook), "output": str(output), "folder": str(notebook.parent)}
@@ -132,14 +132,14 @@ class NotebookRunner:
         code = self._process(scratch)
         if code == 0:
             shutil.rmtree(scratch, ignore_errors=True)
-            return Executed(name, "done", executed_facts(output).get("seconds"))
+            return ExecutedNotebook(name, "done", executed_facts(output).get("seconds"))
         try:
             why = (scratch / "job.error").read_text(encoding="utf-8")
         except FileNotFoundError:
             why = f"the process ended with code {code} before it could say why"
         where = scratch.relative_to(self.study.root).as_posix()
         why += f" (half-executed notebook and log in {where})"
-        return Executed(name, "failed", None, why)
+        return ExecutedNotebook(name, "failed", None, why)
 
     def _process(self, scratch: Path) -> int:
         """Execute the job in a process of its own, with its share of the cores; the exit code."""

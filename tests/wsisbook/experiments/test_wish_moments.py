@@ -19,7 +19,7 @@ from wsisbook.experiments.watched_wish import (
     look,
     read_moments,
 )
-from wsisbook.experiments.wish import build_model
+from wsisbook.experiments.wish import build_wish_model
 from wsisbook.experiments.wish_insight import cam_quality
 from wsisbook.experiments.wish_settings import (
     WATCHED_WISH,
@@ -133,7 +133,7 @@ def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monke
 
 def test_a_look_says_what_cam_quality_counts_and_predict_finds() -> None:
     config = config_from(WishConfig, SMOKE, "row")
-    model = build_model(config, 4, sam_weights.load_sam("tiny"), 0)
+    model = build_wish_model(config, 4, sam_weights.load_sam("tiny"), 0)
     torch.nn.init.constant_(model.cam_head.classify.weight, 0.05)  # so that every map has a peak
     scene = data_sets(config)[1][1]
     seen = look(model, scene)
@@ -177,7 +177,7 @@ def test_the_student_is_found_again_and_says_nearly_the_same() -> None:
     student = load_student("smoke")
     assert not student.training and student.teacher.name == "random"
     config = config_from(WatchedWishConfig, WATCHED, "row")
-    full = build_model(config, 4, sam_weights.load_sam("tiny"), 0)
+    full = build_wish_model(config, 4, sam_weights.load_sam("tiny"), 0)
     load_weights(done.folder / "checkpoints" / "final.safetensors", full)
     scene = data_sets(config)[1][0]
     maps = [look(model, scene).maps.float() for model in (student, full)]
