@@ -8,9 +8,9 @@ import pytest
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.reading import RowResults, StudyResults, open_study
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
 from wsisbook.runs.state import RunState
+from wsisbook.runs.store import file_digest
 from wsislib.atomic import read_json, write_json
 from wsislib.data.sample import Detections
 from wsislib.engine.predict import as_results

@@ -16,15 +16,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from wsisbook.batch.processes import VARIABLE, batch_mark, stop_group
-from wsisbook.plan.plan import Job, Plan
+from wsisbook.plan.plan import Plan
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.environment import cores
 from wsisbook.runs.state import run_state
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import write_json
 
@@ -32,24 +35,14 @@ WORKFLOW = Path(__file__).with_name("batch.smk")
 _KEPT_BATCHES = 5
 
 
-@dataclass(frozen=True)
-class Batch:
-    """What came of a batch.
+class Batch(NamedTuple):
+    """What came of a batch."""
 
-    Attributes:
-        done: runs that stand now.
-        failed: run -> its reason and the log that tells more.
-        elsewhere: runs that another process is doing.
-        waiting: runs that were not started, because a run that they need failed or the batch
-            was stopped.
-        folder: logs and Snakemake's own log.
-    """
-
-    done: tuple[RunKey, ...]
-    failed: dict[RunKey, str]
-    elsewhere: tuple[RunKey, ...]
-    waiting: tuple[RunKey, ...]
-    folder: Path
+    done: list[RunKey]
+    failed: dict[RunKey, str]  # the reason, and the log that tells more
+    elsewhere: list[RunKey]  # another process is doing them
+    waiting: list[RunKey]  # not started: a run that they need failed, or the batch was stopped
+    folder: Path  # with the logs of all jobs and of Snakemake
 
 
 def run_batch(
@@ -63,33 +56,34 @@ def run_batch(
     extra: Sequence[str] = (),
     device: str = "auto",
     force: bool = False,
-    report: Callable[[Plan, float], None] = lambda plan, started: None,
 ) -> Batch:
     """Do the jobs of `plan`, `workers` at a time; a failing job does not stop the others.
 
     Each batch keeps its logs in a folder of its own in `folder`. `executor` is a Snakemake plugin
-    such as "slurm", with `extra` arguments for Snakemake; "" runs on this machine. `report` is
-    called about once a second with the plan and the start time.
-
-    Raises:
-        ValueError: Snakemake is not installed or refused to start; shows its message.
-        KeyboardInterrupt: this process was asked to stop; all children are stopped before.
+    such as "slurm", with `extra` arguments for Snakemake; "" runs on this machine. A ValueError
+    shows why Snakemake did not start; before a KeyboardInterrupt leaves, all children are stopped.
     """
     if importlib.util.find_spec("snakemake") is None:
         raise ValueError("batches need Snakemake: pip install 'wsis-book[batch]'")
     place = _new_folder(folder)
-    jobs = {
-        job_name(job.key): _job(study, store, plan, job, device, force, bool(executor))
-        for job in plan.jobs
-    }
+    needed = {need for job in plan.jobs for need in job.needs}
+    options = ["--device", device, "--no-progress", *(["--force"] if force else [])]
+    # On this machine, time for a run of a batch that was just killed to save and leave. On a
+    # cluster a job that was submitted twice must not sit idle.
+    options += ["--wait", "2" if executor else "30"]
+    jobs = {}
+    for job in plan.jobs:
+        weights = ["--weights"] if job.key in needed else []
+        command = _command(study, store, job.key, [*options, *weights])
+        jobs[job_name(job.key)] = {"command": command, "needs": [*map(job_name, job.needs)]}
     write_json(place / "plan.json", jobs)
-    started = time.time()
+    started, progress = time.time(), _Progress(store)
     with _snakemake(place, study.root, workers, executor, extra) as process:
         while process.poll() is None:
-            report(plan, started)
+            progress.show(plan, started)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=1.0)
-    report(plan, started)
+    progress.show(plan, started)
     batch = _outcome(study, store, plan, place, started)
     if process.returncode and not (batch.done or batch.failed or batch.elsewhere):
         raise ValueError(f"Snakemake could not start the batch:\n{_tail(place / 'snakemake.log')}")
@@ -101,22 +95,13 @@ def job_name(key: RunKey) -> str:
     return f"{key.table}.{key.row}.seed-{key.seed}"
 
 
-def _job(
-    study: Study, store: RunStore, plan: Plan, job: Job, device: str, force: bool, cluster: bool
-) -> dict[str, object]:
-    """Command and needs of one job, as the workflow reads them."""
-    key = job.key
+def _command(study: Study, store: RunStore, key: RunKey, options: Sequence[str]) -> str:
+    """The shell command of one run."""
     words = [sys.executable, "-m", "wsisbook.cli", "run", key.table, key.row]
-    words += ["--seed", str(key.seed), "--scale", key.scale, "--device", device, "--no-progress"]
-    # On this machine, time for a run of a batch that was just killed to save and leave. On a
-    # cluster a job that was submitted twice must not sit idle.
-    words += ["--wait", "2" if cluster else "30"]
-    words += ["--force"] if force else []
-    words += ["--weights"] if any(key in other.needs for other in plan.jobs) else []
+    words += ["--seed", str(key.seed), "--scale", key.scale, *options]
     # Snakemake works in the batch's folder; the run must find the study and the same results.
     settings = f"WSIS_RESULTS={shlex.quote(str(store.root.resolve()))}"
-    command = f"cd {shlex.quote(str(study.root))} && {settings} {shlex.join(words)}"
-    return {"command": f"( {command} )", "needs": [job_name(need) for need in job.needs]}
+    return f"( cd {shlex.quote(str(study.root))} && {settings} {shlex.join(words)} )"
 
 
 @contextlib.contextmanager
@@ -149,21 +134,19 @@ def _snakemake(
 
 def _outcome(study: Study, store: RunStore, plan: Plan, folder: Path, started: float) -> Batch:
     """Which runs are done, failed, elsewhere or never started: read from the store."""
-    done, elsewhere, waiting = [], [], []
-    failed: dict[RunKey, str] = {}
-    for job in plan.jobs:
-        state = run_state(study, store, job.key)
-        log = folder / "logs" / f"{job_name(job.key)}.log"
+    batch = Batch([], {}, [], [], folder)
+    for key in (job.key for job in plan.jobs):
+        state, log = run_state(study, store, key), folder / "logs" / f"{job_name(key)}.log"
         if state.state == "done":
-            done.append(job.key)
+            batch.done.append(key)
         elif state.state == "running":
-            elsewhere.append(job.key)
+            batch.elsewhere.append(key)
         # A second of tolerance: some file systems round the time of a change down.
         elif log.is_file() and log.stat().st_mtime >= started - 1:
-            failed[job.key] = f"{state.why or _tail(log, 1)} (log: {log})"
+            batch.failed[key] = f"{state.why or _tail(log, 1)} (log: {log})"
         else:
-            waiting.append(job.key)
-    return Batch(tuple(done), failed, tuple(elsewhere), tuple(waiting), folder)
+            batch.waiting.append(key)
+    return batch
 
 
 def _tail(file: Path, lines: int = 20) -> str:
@@ -179,9 +162,45 @@ def _new_folder(parent: Path) -> Path:
     try:
         (folder / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OSError(
-            f"{parent}: cannot write there ({error.strerror}); make it writable"
-        ) from None
+        why = f"{parent}: cannot write there ({error.strerror}); make it writable"
+        raise OSError(why) from None
     for old in sorted(item for item in parent.iterdir() if item.is_dir())[:-_KEPT_BATCHES]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+@dataclass
+class _Progress:
+    """Prints one line whenever something changed; on a terminal the line renews itself."""
+
+    store: RunStore
+    _last: str = ""
+
+    def show(self, plan: Plan, started: float) -> None:
+        """Show where the batch stands, `started` in seconds since the epoch."""
+        states = {job.key: self._state(job.key, started) for job in plan.jobs}
+        counts = Counter(states.values())
+        running = [str(key) for key, state in states.items() if state == "running"]
+        news = f"{counts['done']} of {len(states)} done, {len(running)} running"
+        news += f", {counts['failed']} failed" if counts["failed"] else ""
+        news += f" ({', '.join(running[:3])})" if running else ""
+        seconds, ended = time.time() - started, counts["done"] + counts["failed"]
+        left = len(states) - ended
+        clock = f"; {duration(seconds)} so far"
+        clock += f", about {duration(seconds / ended * left)} left" if ended and left else ""
+        terminal = sys.stderr.isatty()
+        # Away from a terminal the clock alone is no news.
+        shown = news + clock if terminal else news
+        if shown != self._last:
+            before, after = ("\r\x1b[K", "" if left else "\n") if terminal else ("", "\n")
+            print(f"{before}{news}{clock}", end=after, file=sys.stderr, flush=True)
+        self._last = shown
+
+    def _state(self, key: RunKey, started: float) -> str:
+        """State of this batch's attempt: waiting until status.json is newer than the batch."""
+        try:
+            if (self.store.folder(key) / "status.json").stat().st_mtime < started:
+                return "waiting"
+        except OSError:
+            return "waiting"
+        return str(self.store.status(key).get("state", "waiting"))

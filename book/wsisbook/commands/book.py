@@ -7,18 +7,21 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
+from wsisbook.runs.environment import cores
+from wsisbook.runs.paths import build_folder
+from wsisbook.runs.spec import load_study
+from wsisbook.runs.store import open_store
 from wsislib.cli import DONE, FAILED
 
 
 def notebooks(
-    names: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="NOTEBOOK")], ...]] = (),
+    names: Positional[Annotated[tuple[str, ...], arg(metavar="[NOTEBOOK ...]")]] = (),
     /,
     scale: str = "lab",
-    jobs: Annotated[int | None, tyro.conf.arg(aliases=["-j"])] = None,
-    parameter: Annotated[tuple[str, ...], tyro.conf.arg(aliases=["-p"])] = (),
+    jobs: Annotated[int | None, arg(aliases=["-j"])] = None,
+    parameter: Annotated[tuple[str, ...], arg(aliases=["-p"])] = (),
     output: Path | None = None,
     force: bool = False,
 ) -> int:
@@ -35,10 +38,6 @@ def notebooks(
         force: execute unchanged ones too.
     """
     from wsisbook.publish.notebooks import NotebookRunner, find_notebooks, remove_orphans
-    from wsisbook.runs.environment import cores
-    from wsisbook.runs.paths import build_folder
-    from wsisbook.runs.spec import load_study
-    from wsisbook.runs.store import open_store
 
     study = load_study()
     study.scale(scale)
@@ -79,9 +78,6 @@ def pages(scale: str = "lab", executed: Path | None = None, output: Path | None 
         output: where to write; the book's folder if not given.
     """
     from wsisbook.publish.pages import write_pages
-    from wsisbook.runs.paths import build_folder
-    from wsisbook.runs.spec import load_study
-    from wsisbook.runs.store import open_store
 
     study = load_study()
     store = open_store(scale, study.root)

@@ -1,20 +1,22 @@
-"""Commands of the study: run, reproduce, plan, status, tables, devices."""
+"""Commands of the study: run, reproduce, plan, dry-run, status, tables, devices."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
+from json import dumps
 from typing import TYPE_CHECKING, Annotated
 
-import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from wsisbook.batch.processes import stop_when_orphaned
 from wsisbook.runs.paths import build_folder
+from wsisbook.runs.resolve import keys_of, runs_of_row
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.status import status_frame, status_text
+from wsisbook.runs.state import status_frame, status_text
 from wsisbook.runs.store import open_store
 from wsisbook.tables.tables import Results, table_names, write_tables
 from wsislib.cli import BUSY, DONE, FAILED
@@ -22,33 +24,40 @@ from wsislib.cli import BUSY, DONE, FAILED
 if TYPE_CHECKING:
     from wsisbook.batch.batch import Batch
 
+# ruff: noqa: D417
+# Arguments that several commands have are described here, once.
+Table = Positional[Annotated[str, arg(metavar="TABLE", help="a table of book/study.yml.")]]
+Row = Positional[Annotated[str, arg(metavar="ROW", help="a row of that table.")]]
+_ALL = arg(metavar="[TABLE ...]", help="tables of book/study.yml; all if none is named.")
+Tables = Positional[Annotated[tuple[str, ...], _ALL]]
+Scale = Annotated[str, arg(help="smoke, lab or paper.")]
+Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:1, mps.")]
+Jobs = Annotated[int, arg(aliases=["-j"], help="how many runs at a time.")]
+Json = Annotated[bool, arg(help="print JSON for machines.")]
+Progress = Annotated[bool, arg(help="show progress bars.")]
+
 
 def run(
-    table: Positional[Annotated[str, tyro.conf.arg(metavar="TABLE")]],
-    row: Positional[Annotated[str, tyro.conf.arg(metavar="ROW")]],
+    table: Table,
+    row: Row,
     /,
     seed: int = 0,
-    scale: str = "lab",
-    device: str = "auto",
+    scale: Scale = "lab",
+    device: Device = "auto",
     force: bool = False,
     weights: bool = False,
     wait: float = 2.0,
-    progress: bool = True,
+    progress: Progress = True,
 ) -> int:
     """Do one run, and first the runs that it needs.
 
     Does nothing where it is done already; goes on where it was stopped.
 
     Args:
-        table: a table of book/study.yml.
-        row: a row of that table.
         seed: the seed of the run.
-        scale: smoke, lab or paper.
-        device: auto, cpu, cuda, cuda:1, mps.
         force: do it again even if it is done.
         weights: do it again too where it is done but its weights are not here.
         wait: seconds to wait where another process is doing the run; negative: for ever.
-        progress: show progress bars.
     """
     _interrupt_when_asked_to_stop()
     stop_when_orphaned()
@@ -71,13 +80,13 @@ def _interrupt_when_asked_to_stop() -> None:
 
 
 def reproduce(
-    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
+    tables: Tables = (),
     /,
-    scale: str = "lab",
-    jobs: Annotated[int, tyro.conf.arg(aliases=["-j"])] = 1,
+    scale: Scale = "lab",
+    jobs: Jobs = 1,
     yes: bool = False,
     force: bool = False,
-    device: str = "auto",
+    device: Device = "auto",
     executor: str = "",
     extra: str = "",
 ) -> int:
@@ -86,18 +95,13 @@ def reproduce(
     Says first what it will cost. May be stopped and started again at any time.
 
     Args:
-        tables: tables of book/study.yml.
-        scale: smoke, lab or paper.
-        jobs: how many runs at a time.
         yes: do not ask.
         force: do finished runs again too.
-        device: auto, cpu, cuda, cuda:1, mps.
         executor: a Snakemake executor plugin, such as slurm; empty for this machine.
         extra: further arguments for Snakemake, as one text.
     """
     # These load torch, which the other commands can do without.
     from wsisbook.batch.batch import run_batch
-    from wsisbook.batch.progress import Reporter
     from wsisbook.plan.plan import make_plan
 
     _interrupt_when_asked_to_stop()
@@ -114,7 +118,6 @@ def reproduce(
         batch = run_batch(
             study, store, plan, build_folder(study.root) / "batch" / scale,
             workers=jobs, executor=executor, extra=shlex.split(extra), device=device, force=force,
-            report=Reporter(store),
         )  # fmt: skip
         code = _tell(batch)
     for file in write_tables(Results(study, store, scale), tables):
@@ -144,36 +147,81 @@ def _tell(batch: Batch) -> int:
     return BUSY if batch.elsewhere else DONE
 
 
-def status(
-    tables: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
-    /,
-    scale: str = "lab",
-    json: bool = False,
+def plan(
+    tables: Tables = (), /, scale: Scale = "lab", jobs: Jobs = 1, gpus: int = 8, json: Json = False
 ) -> int:
-    """Show every run of some tables: done, running, missing, stale (why), failed (why).
+    """Say what the unfinished runs of some tables would cost: files, hours, GPU hours, disk.
 
     Args:
-        tables: tables of book/study.yml; all if none is named.
-        scale: smoke, lab or paper.
-        json: print JSON for machines.
+        gpus: how many GPUs would work together on a run; the authors had 8.
     """
+    from wsisbook.plan.plan import data_needs, make_plan
+
+    for name, value in (("jobs", jobs), ("gpus", gpus)):
+        if value < 1:
+            raise ValueError(f"--{name} is {value}; it must be 1 or more")
+    study = load_study()
+    planned = make_plan(study, open_store(scale, study.root), scale, tables)
+    files = data_needs(study, planned)
+    if json:
+        print(dumps(planned.record(files, gpus), indent=2))
+        return DONE
+    print(planned.text(jobs, gpus))
+    for file in files:
+        print(file.text())
+    return DONE
+
+
+def dry_run(
+    table: Table,
+    row: Row = "",
+    /,
+    scale: Scale = "paper",
+    device: Device = "auto",
+    images: int = 1,
+    steps: int = 1,
+    side: int | None = None,
+    progress: Progress = True,
+) -> int:
+    """Try a row (every row of the table if none is named) for one step on a few made-up images.
+
+    Builds the row's model at full size with its own settings, takes a step, saves, evaluates;
+    first the same for runs that it needs. Reports time and memory. Downloads nothing and writes
+    no result. Under torchrun its processes train as one.
+
+    Args:
+        images: in a step, for each process.
+        steps: how many steps.
+        side: scale images to this short side instead of the published one, in pixels.
+    """
+    from wsisbook.plan.dry_run import DryRunOptions, dry_runs
+
+    # So that what it wrote is removed, however it is asked to stop.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    study = load_study()
+    options = DryRunOptions(images, steps, side, device)
+    if row:
+        keys = [next(runs_of_row(study, table, row, scale))]
+    else:
+        keys = keys_of(study, scale, [table])
+        # One run of each row: seeds do not differ in what they need.
+        keys = list({(key.table, key.row): key for key in reversed(keys)}.values())[::-1]
+    for done in dry_runs(study, keys, options, progress):
+        if int(os.environ.get("RANK", "0")) == 0:
+            print(done.text(), flush=True)
+    return DONE
+
+
+def status(tables: Tables = (), /, scale: Scale = "lab", json: Json = False) -> int:
+    """Show every run of some tables: done, running, missing, stale (why), failed (why)."""
     study = load_study()
     frame = status_frame(study, open_store(scale, study.root), scale, tables)
     print(frame.to_json(orient="records", indent=2) if json else status_text(frame))
     return DONE
 
 
-def tables(
-    names: Positional[tuple[Annotated[str, tyro.conf.arg(metavar="TABLE")], ...]] = (),
-    /,
-    scale: str = "lab",
-) -> int:
-    """Write results/tables/*.csv from the runs, and show the tables.
-
-    Args:
-        names: tables of book/study.yml; all if none is named.
-        scale: smoke, lab or paper.
-    """
+def tables(names: Tables = (), /, scale: Scale = "lab") -> int:
+    """Write results/tables/*.csv from the runs, and show the tables."""
     study = load_study()
     results = Results(study, open_store(scale, study.root), scale)
     for name in table_names(study, scale, names):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import tyro
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from wsislib.cli import DONE
 
@@ -14,13 +13,9 @@ Name = Literal["tiny-sam", "lab-backbone"]
 
 
 def train_weights(
-    name: Positional[Name],
-    /,
-    *,
-    out: Path | None = None,
-    scale: Literal["lab", "smoke"] = "lab",
-    device: str = "auto",
-) -> int:
+    name: Positional[Name], /, *, out: Path | None = None,
+    scale: Literal["lab", "smoke"] = "lab", device: str = "auto",
+) -> int:  # fmt: skip
     """Train weights by their recipe, evaluate them and write them with a manifest.
 
     Stopped at any moment, the same command resumes. Nothing of the package changes until
@@ -62,12 +57,9 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
 
 
 def measure(
-    teacher: Positional[Annotated[str, tyro.conf.arg(metavar="TEACHER")]] = "tiny",
-    /,
-    *,
-    scenes: int = 100,
-    device: str = "auto",
-) -> int:
+    teacher: Positional[Annotated[str, arg(metavar="TEACHER")]] = "tiny",
+    /, *, scenes: int = 100, device: str = "auto",
+) -> int:  # fmt: skip
     """Evaluate a teacher on held-out scenes: IoU of its candidates for boxes and for points.
 
     Args:
@@ -84,12 +76,9 @@ def measure(
         print(f"{world} world".ljust(16) + "best of three   chosen by score   masks")
         for kind in ("box", "point"):
             for level, row in quality[kind].items():
-                print(f"  {kind} of {level}".ljust(18) + _row(row))
+                numbers = f"{row['best']:11.3f} {row['chosen']:17.3f} {row['masks']:9d}"
+                print(f"  {kind} of {level}".ljust(18) + numbers)
     return DONE
-
-
-def _row(row: dict[str, Any]) -> str:
-    return f"{row['best']:11.3f} {row['chosen']:17.3f} {row['masks']:9d}"
 
 
 def _folder(name: str, scale: str) -> Path:

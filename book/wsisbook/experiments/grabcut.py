@@ -15,7 +15,7 @@ from wsisbook.experiments import training
 from wsisbook.experiments.mask_heads import build_unfetched
 from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.settings import GrabCutConfig
-from wsisbook.runs.digest import digest
+from wsisbook.runs.config import digest
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
 from wsislib.engine.device import describe_device, pick_device

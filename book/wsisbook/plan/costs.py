@@ -20,38 +20,29 @@ _KEPT = 2  # checkpoints that training keeps, see engine/checkpoint.py
 
 
 class Cost(NamedTuple):
-    """Seconds that a run is expected to take, None where nothing is known, and their source.
-
-    The source is "this row" (a run of the row with another seed, or an older one), "step time"
-    (of runs of the same kind, times the row's steps), `MEASURED` (seconds of one core, see
-    step_times.py), `NO_TRAINING`, or "unknown".
-    """
+    """Seconds that a run is expected to take, None where nothing is known, and their source."""
 
     seconds: float | None
+    # "this row" (a run of the row with another seed, or an older one), "step time" (of runs of the
+    # same kind, times steps), MEASURED (of one core, see step_times.py), NO_TRAINING or "unknown".
     source: str
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a run takes on hardware that it has not run on yet, from measured steps.
-
-    Seconds are of one core and of one GPU, None where unknown; `gpu_source` is the GPU that was
-    measured, or how its time was derived. `measured` says which row's steps were measured, or how
-    the numbers follow from those of several, and `differs` in which settings its kind differs.
-    Memory is the peak of the measurement, with so many images in a step. Bytes: see `room`.
-    """
+    """What a run takes on hardware that it has not run on yet, from measured steps."""
 
     steps: int
     images_per_step: int
-    core_seconds: float | None
-    gpu_seconds: float | None
-    gpu_source: str
-    measured: str
-    differs: tuple[str, ...]
-    weights_bytes: int
+    core_seconds: float | None  # of one core; None where unknown
+    gpu_seconds: float | None  # of one GPU
+    gpu_source: str  # the GPU that was measured, or how its time was derived
+    measured: str  # the row whose steps were measured, or how the numbers follow from several
+    differs: tuple[str, ...]  # settings in which its kind differs
+    weights_bytes: int  # bytes: see `room`
     checkpoint_bytes: int
     training_bytes: int
-    memory_mib: float
+    memory_mib: float  # peak of the measurement, with so many images in a step:
     memory_images: int
 
 
@@ -79,10 +70,7 @@ def size(count: float) -> str:
 
 
 def expected_work(run: Run, steps: Sequence[StepTime], rate: GpuRate | None) -> Work | None:
-    """What `run` takes, its needs not counted.
-
-    None where nothing like it was measured, or it trains nothing.
-    """
+    """What `run` takes, its needs not counted; None if nothing like it was measured or trained."""
     config, kind = run.config, kind_of(run)
     on_core, on_gpu = match(kind, steps, "cpu"), match(kind, steps, "cuda")
     found = on_core or on_gpu

@@ -57,14 +57,11 @@ SOURCES: Mapping[str, Source] = {
 
 @dataclass(frozen=True)
 class DataFile:
-    """A file or folder that runs read, where it is looked for.
-
-    `bytes` is what it takes, or will; they and the source are None where they are not known.
-    """
+    """A file or folder that runs read, where it is looked for."""
 
     path: Path
     present: bool
-    bytes: int | None
+    bytes: int | None  # what it takes, or will; None where that is not known
     source: Source | None
 
     def record(self) -> dict[str, Any]:
@@ -85,25 +82,19 @@ class DataFile:
 def data_file_at(path: Path) -> DataFile:
     """What is known of the file or folder at `path`."""
     source = SOURCES.get(path.name)
-    if path.exists():
-        return DataFile(path, True, bytes_of(path), source)
-    return DataFile(path, False, None if source is None else source.unpacked, source)
-
-
-def bytes_of(path: Path) -> int:
-    """Bytes of a file, or of all files under a folder."""
+    if not path.exists():
+        return DataFile(path, False, None if source is None else source.unpacked, source)
     files = [path] if path.is_file() else path.rglob("*")
-    return sum(file.stat().st_size for file in files if file.is_file())
+    return DataFile(path, True, sum(f.stat().st_size for f in files if f.is_file()), source)
 
 
 def backbone_weights(config: Any) -> Path | None:
     """ImageNet's weights in torch's cache, where the settings of a run ask for them."""
-    if not getattr(config, "pretrained", False):
+    parts = str(getattr(config, "builder", "")).split("_")
+    name = next((BACKBONES[part] for part in parts if part in BACKBONES), None)
+    if name is None or not getattr(config, "pretrained", False):
         return None
-    for part in str(getattr(config, "builder", "")).split("_"):
-        if part in BACKBONES:
-            # As torch.hub finds its cache; asked here without loading torch.
-            cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-            home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
-            return home / "hub" / "checkpoints" / BACKBONES[part]
-    return None
+    # As torch.hub finds its cache; asked here without loading torch.
+    cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
+    return home / "hub" / "checkpoints" / name

@@ -20,10 +20,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wsisbook.experiments.sam_decoder import forget_peak
 from wsisbook.plan.costs import size
+from wsisbook.plan.dry_run_data import write_miniatures
+from wsisbook.plan.dry_run_model import model_hook, stand_in_teacher, write_weights
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Experiment, Outcome
 from wsisbook.runs.paths import build_folder
@@ -31,22 +33,18 @@ from wsisbook.runs.resolve import Run, resolve, with_needs
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsislib.atomic import write_json
+from wsislib.engine.device import pick_device
+from wsislib.engine.distributed import ProcessGroup, join_process_group
 from wsislib.engine.memory import peak_memory_mib
-
-if TYPE_CHECKING:
-    from wsislib.engine.distributed import ProcessGroup
 
 
 @dataclass(frozen=True)
 class DryRunOptions:
-    """How a dry run differs from the run: the images in a step of each process, and the steps.
+    """How a dry run differs from the run."""
 
-    `side` is the short side that images are scaled to, in pixels; None keeps the published one.
-    """
-
-    images: int = 1
+    images: int = 1  # in a step of each process
     steps: int = 1
-    side: int | None = None
+    side: int | None = None  # short side of scaled images, in pixels; None: the published one
     device: str = "auto"
 
     def __post_init__(self) -> None:
@@ -58,23 +56,18 @@ class DryRunOptions:
 
 @dataclass(frozen=True)
 class DryRun:
-    """What the dry run of one run came to; times are by the clock.
-
-    `images` are those in a step over all processes, and the peak memory is that of the process
-    (on a GPU: of the GPU) that took most. None stands where a run trains nothing, or the
-    experiment shows no model (`parameters`) or no detector (`masks`, pasted in evaluation).
-    """
+    """What the dry run of one run came to; times are by the clock."""
 
     key: RunKey
     seconds: float
-    step_seconds: float | None
-    images: int
+    step_seconds: float | None  # None: it trains nothing
+    images: int  # in a step, over all processes
     processes: int
-    parameters: int | None
+    parameters: int | None  # None: the experiment shows no model
     weights_bytes: int
     checkpoint_bytes: int
-    peak_memory_mib: float | None
-    masks: int | None
+    peak_memory_mib: float | None  # of the process (on a GPU: of the GPU) that took most
+    masks: int | None  # pasted in evaluation; None: the model is no detector
 
     def text(self) -> str:
         """One line for a reader."""
@@ -96,21 +89,13 @@ def small_settings(
     experiment: Experiment, config: Any, options: DryRunOptions, processes: int
 ) -> Any:
     """`config` for a dry run; all that decides what is built and what is learnt stays."""
-    images = options.images * processes
-    changes = {
-        "steps": min(options.steps, config.steps),
-        "batch_size": images,
-        "checkpoint_every": options.steps,
-        "log_every": 1,
-        "workers": 0,
-        "train_count": 2 * images,
-        "val_count": 1,
-    }
+    images, steps = options.images * processes, min(options.steps, config.steps)
+    changes = {"steps": steps, "checkpoint_every": options.steps, "log_every": 1, "workers": 0}
+    changes |= {"batch_size": images, "train_count": 2 * images, "val_count": 1}
     if options.side is not None:
         changes["jitter"] = min(options.side, getattr(config, "jitter", 0))
     known = {field.name for field in fields(config)}
-    small = replace(config, **{name: changes[name] for name in known & changes.keys()})
-    return small if experiment.small is None else experiment.small(small)
+    return experiment.small(replace(config, **{n: changes[n] for n in known & changes.keys()}))
 
 
 def dry_runs(
@@ -122,14 +107,9 @@ def dry_runs(
 ) -> Iterator[DryRun]:
     """Dry runs of `keys` and before them of what they need, each once.
 
-    `watch` is called with each run and its model once that is built.
-
-    Raises:
-        ValueError: a run cannot be done; names it and says why.
+    `watch` is called with each run and its model once that is built. A ValueError names the run
+    that cannot be done.
     """
-    from wsislib.engine.device import pick_device
-    from wsislib.engine.distributed import join_process_group
-
     runs = [resolve(study, key) for key in with_needs(study, keys)]
     team = join_process_group(pick_device(options.device))
     with _workplace(study.root, team) as folder:
@@ -149,10 +129,6 @@ def _dry_run(
     watch: Callable[[Run, Any], None],
 ) -> DryRun:
     """The dry run of `run`, whose needs are done already."""
-    # These load torch.
-    from wsisbook.plan.dry_run_data import write_miniatures
-    from wsisbook.plan.dry_run_model import model_hook, stand_in_teacher, write_weights
-
     forget_peak(team.device)
     started = time.perf_counter()
     config = small_settings(run.experiment, run.config, options, team.world)
@@ -216,14 +192,13 @@ def _workplace(root: Path, team: ProcessGroup) -> Iterator[Path]:
         name = tempfile.mkdtemp(dir=parent)
     folder = Path(team.gather(name)[0])
     places = {"WSIS_DATA": "data", "TORCH_HOME": "torch", "WSIS_CACHE": "cache"}
-    before = {variable: os.environ.get(variable) for variable in places}
+    before = {variable: os.environ[variable] for variable in places if variable in os.environ}
     os.environ.update({variable: str(folder / name) for variable, name in places.items()})
     try:
         yield folder
     finally:
-        for variable, value in before.items():
-            os.environ.pop(variable)
-            if value is not None:
-                os.environ[variable] = value
+        for variable in places:
+            del os.environ[variable]
+        os.environ.update(before)
         if team.is_main:
             shutil.rmtree(folder, ignore_errors=True)

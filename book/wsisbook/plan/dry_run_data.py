@@ -39,9 +39,6 @@ def write_miniatures(experiment: Experiment, config: Any, folder: Path) -> None:
 
     There are `train_count` images for training, one for validation. What is there already is
     left alone, so that several runs may share a folder.
-
-    Raises:
-        ValueError: the run reads a file of which no miniature can be made.
     """
 
     def missing(setting: str) -> Path | None:
@@ -62,10 +59,8 @@ def write_miniatures(experiment: Experiment, config: Any, folder: Path) -> None:
         write_word_vectors(vectors)
     for name in experiment.files(config):
         if not (folder / name).exists():
-            raise ValueError(
-                f"a dry run cannot make a miniature of the data file {name!r}; teach "
-                "book/wsisbook/plan/dry_run_data.py its format"
-            )
+            problem = f"a dry run cannot make a miniature of the data file {name!r}"
+            raise ValueError(f"{problem}; teach book/wsisbook/plan/dry_run_data.py its format")
 
 
 def smooth_image(
@@ -99,11 +94,6 @@ def _box(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
     return low[0].item(), low[1].item(), x.item(), y.item()
 
 
-def _write_photograph(file: Path, image: Image.Image) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    image.save(file, quality=90)
-
-
 def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> None:
     """Write a data set in COCO's format: 80 categories, polygons and one crowd region."""
     generator, files = np.random.default_rng(seed), {}
@@ -111,7 +101,7 @@ def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> 
     for image_id in range(1, images + 1):
         image, shapes = _scene(generator, OBJECTS)
         files[image_id] = f"{image_id:012d}.jpg"
-        _write_photograph(photographs / files[image_id], image)
+        _save(image, photographs / files[image_id])
         for place, corners in enumerate(shapes, start=(image_id - 1) * OBJECTS):
             x, y = corners.T
             area = abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
@@ -132,23 +122,21 @@ def coco_document(
 ) -> dict[str, Any]:
     """A COCO file: the files of images of one size, annotations and category names, all by id."""
     names = ("image_id", "category_id", "iscrowd", "bbox", "area", "segmentation")
-    sides = dict(zip(("width", "height"), size, strict=True))
+    sides = {"width": size[0], "height": size[1]}
+    own = {i: dict(zip(names, values, strict=True)) for i, values in annotations.items()}
     return {
         "images": [{"id": i, "file_name": name, **sides} for i, name in files.items()],
-        "annotations": [
-            {"id": i, **dict(zip(names, annotation, strict=True))}
-            for i, annotation in annotations.items()
-        ],
+        "annotations": [{"id": i, **values} for i, values in own.items()],
         "categories": [{"id": i, "name": name} for i, name in categories],
     }
 
 
-def write_voc(root: Path, lists: Mapping[str, int], seed: int = 0) -> None:
+def write_voc(root: Path, lists: Mapping[str, int]) -> None:
     """Write a folder in VOC's layout, all masks in the devkit's own pair of folders.
 
     `lists` gives each list's name and how many images it has, none of them on two lists.
     """
-    generator, number = np.random.default_rng(seed), 0
+    generator, number = np.random.default_rng(0), 0
     for split, images in lists.items():
         names = [f"2012_{n:06d}" for n in range(number + 1, number + images + 1)]
         for name in names:
@@ -169,7 +157,7 @@ def write_voc_image(
     classes: npt.NDArray[np.uint8], ending: str = "",
 ) -> None:  # fmt: skip
     """Write a photograph and its two index pictures, in folders whose names have the `ending`."""
-    _write_photograph(root / "JPEGImages" / f"{name}.jpg", image)
+    _save(image, root / "JPEGImages" / f"{name}.jpg")
     for folder, indices in (("SegmentationObject", objects), ("SegmentationClass", classes)):
         save_indices(indices, root / f"{folder}{ending}" / f"{name}.png")
 
@@ -184,8 +172,12 @@ def save_indices(indices: npt.NDArray[np.uint8], file: Path) -> None:
     """Save (H, W) indices as a PNG with a random palette."""
     image = Image.frombytes("P", indices.shape[::-1], indices.tobytes())
     image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    _save(image, file)
+
+
+def _save(image: Image.Image, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    image.save(file)
+    image.save(file, quality=90)  # of JPEG; PNG has none
 
 
 def write_genome(
@@ -196,9 +188,6 @@ def write_genome(
     The training part has `images`, the validation part those in COCO of `coco_val_ids`; of the
     test part `tests` are declared, without a photograph. `listed` is how many of the most frequent
     synsets will be asked for; one of COCO's is too rare to be among them, as in the real files.
-
-    Raises:
-        ValueError: fewer synsets are wanted than COCO has, or no test part.
     """
     if listed < len(COCO_NAMES) or tests < 1:
         raise ValueError(
@@ -222,7 +211,7 @@ def write_genome(
         image, shapes = _scene(np.random.default_rng(image_id), len(own))
         objects[image_id] = [([s], *_box(shape)) for s, shape in zip(own, shapes, strict=True)]
         if image_id <= photographed:
-            _write_photograph(root / files[image_id][0], image)
+            _save(image, root / files[image_id][0])
     (root / "VG_100K_2").mkdir(parents=True, exist_ok=True)
     atomic_write(root / "image_data.json", json.dumps(genome_images(files, SIZE)))
     atomic_write(root / "objects.json", json.dumps(genome_objects(objects)))
@@ -251,18 +240,12 @@ def genome_objects(
         place = {"object_id": next(number), "x": x, "y": y, "w": w, "h": h}
         return {**place, "names": names, "synsets": list(synsets), "merged_object_ids": []}
 
-    return [
-        {"image_id": image_id, "objects": [record(*member) for member in members]}
-        for image_id, members in objects.items()
-    ]
+    return [{"image_id": i, "objects": [record(*m) for m in ms]} for i, ms in objects.items()]
 
 
-def write_word_vectors(file: Path, seed: int = 0) -> None:
+def write_word_vectors(file: Path) -> None:
     """Write random vectors of the words in COCO's category names, in GloVe's format."""
     words = sorted({word for name in COCO_NAMES for word in name.split()})
-    numbers = np.random.default_rng(seed).normal(size=(len(words), WORD_WIDTH)).tolist()
-    lines = [
-        " ".join([word, *(f"{value:.4f}" for value in row)])
-        for word, row in zip(words, numbers, strict=True)
-    ]
-    atomic_write(file, "\n".join(lines) + "\n")
+    vectors = np.random.default_rng(0).normal(size=(len(words), WORD_WIDTH)).tolist()
+    texts = (" ".join(f"{value:.4f}" for value in vector) for vector in vectors)
+    atomic_write(file, "".join(f"{w} {text}\n" for w, text in zip(words, texts, strict=True)))

@@ -15,7 +15,7 @@ from torchvision.models import resnet50, resnet101
 from torchvision.models.resnet import Bottleneck
 
 from wsisbook.plan.data_sources import backbone_weights
-from wsisbook.runs.digest import file_digest
+from wsisbook.runs.store import file_digest
 from wsislib.data.sample import Detections
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.maskrcnn.detector import Detector
@@ -26,10 +26,7 @@ _LONGEST = 1333 / 800  # as a multiple of the short side, in all published setti
 
 
 def write_weights(config: Any, data: Path) -> None:
-    """Write random weights where a run looks for ImageNet's, and for SAM's in the folder `data`.
-
-    A run whose settings name neither needs nothing.
-    """
+    """Write random weights where a run looks for ImageNet's, and for SAM's in the folder `data`."""
     backbone, sam = backbone_weights(config), _published_sam(config)
     if backbone is not None:
         _save_random(resnet101 if "resnet101" in backbone.name else resnet50, backbone)
@@ -79,12 +76,10 @@ def _published_sam(config: Any) -> str | None:
 def model_hook(
     side: int | None, seen: dict[str, int], watch: Callable[[nn.Module], None]
 ) -> Callable[[nn.Module], None]:
-    """What a dry run passes to an experiment as `Context.on_model`.
+    """What a dry run passes to an experiment as `Context.on_model`; it calls `watch` in the end.
 
-    Args:
-        side: short side that images are scaled to, pixels; None leaves the model's own.
-        seen: gets "parameters", and "masks": how many a detector has pasted into images.
-        watch: is called with the model in the end.
+    Images are scaled to the short `side`, in pixels (None: the model's own). `seen` gets
+    "parameters", and "masks": how many a detector has pasted into images.
     """
 
     def hook(model: nn.Module) -> None:

@@ -1,8 +1,4 @@
-"""Which runs are to be done, in which order, and what they will cost.
-
-`Plan.jobs` is the record that is shown as text here, as JSON by `Plan.record`, and as Markdown by
-the book's generated pages.
-"""
+"""Which runs are to be done, in which order, and what they will cost: as text and as JSON."""
 
 from __future__ import annotations
 
@@ -14,16 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.plan.costs import (
-    MEASURED,
-    NO_TRAINING,
-    Cost,
-    Work,
-    expected_cost,
-    expected_work,
-    past_runs,
-    size,
-)
+from wsisbook.plan import costs
+from wsisbook.plan.costs import MEASURED, NO_TRAINING, Cost, Work, size
 from wsisbook.plan.data_sources import DataFile, backbone_weights, data_file_at
 from wsisbook.plan.step_times import gpu_rate, read_step_times
 from wsisbook.runs.declared import RunKey, Study
@@ -33,21 +21,16 @@ from wsisbook.runs.state import RunState, run_state
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 
-ELSEWHERE = "in no chapter"
-
 
 @dataclass(frozen=True)
 class Job:
-    """One run to be done: its name, its state, the jobs of the plan that must end before.
-
-    `work` is what it takes by measured steps, None where no such step was measured.
-    """
+    """One run to be done: its name, its state, the jobs of the plan that must end before."""
 
     key: RunKey
     why: RunState
     needs: tuple[RunKey, ...]
     cost: Cost
-    work: Work | None = None
+    work: Work | None = None  # what it takes by measured steps, where such were measured
 
     def record(self) -> dict[str, Any]:
         """The job as JSON holds it."""
@@ -125,8 +108,8 @@ class Plan:
         if len(self.jobs) > unknown + without_steps:
             each = self.seconds / max(1, min(workers, len(self.jobs)))
             of = "one core" if self.count(MEASURED) else "work"
-            total += f"; {duration(self.seconds)} of {of}, about {duration(each)} on {workers}"
-            total += " worker(s)"
+            about = f"about {duration(each)} on {workers} worker(s)"
+            total += f"; {duration(self.seconds)} of {of}, {about}"
         total += f"; cost unknown for {unknown}" if unknown else ""
         total += f"; {without_steps} without steps not counted" if without_steps else ""
         lines.append(total)
@@ -144,8 +127,7 @@ class Plan:
 
     def gpu_sources(self) -> list[str]:
         """Where GPU times come from, each source once."""
-        known = (work for work in self.works if work.gpu_seconds is not None)
-        return list(dict.fromkeys(work.gpu_source for work in known))
+        return list(dict.fromkeys(w.gpu_source for w in self.works if w.gpu_seconds is not None))
 
     def record(self, files: Sequence[DataFile], gpus: int) -> dict[str, Any]:
         """The plan as JSON holds it; times in seconds, room in bytes, memory in MiB."""
@@ -176,9 +158,6 @@ def make_plan(
     """The runs of `tables` (all if empty) that do not stand, with all that they need.
 
     A needed run also counts as unfinished when its weights are gone, as after a clone.
-
-    Raises:
-        ValueError: unknown table or scale, or settings that do not resolve.
     """
     asked = keys_of(study, scale, tables)
     states = {key: run_state(study, store, key) for key in asked}
@@ -191,13 +170,13 @@ def make_plan(
                     todo[need] = state
                 elif store.weights(need) is None:
                     todo[need] = RunState("missing", ("its weights are not here",), True)
-    steps, past = read_step_times(study.root), past_runs(store)
+    steps, past = read_step_times(study.root), costs.past_runs(store)
     rate = gpu_rate(steps, study.root / "papers")
     jobs = []
     for run in (resolve(study, key) for key in with_needs(study, todo) if key in todo):
-        work = expected_work(run, steps, rate)
+        work = costs.expected_work(run, steps, rate)
         needs = tuple(need for need in run.needs.values() if need in todo)
-        jobs.append(Job(run.key, todo[run.key], needs, expected_cost(run, past, work), work))
+        jobs.append(Job(run.key, todo[run.key], needs, costs.expected_cost(run, past, work), work))
     return Plan(tuple(jobs), len([key for key in asked if key not in todo]))
 
 
@@ -207,29 +186,28 @@ def data_needs(study: Study, plan: Plan) -> list[DataFile]:
     paths: dict[Path, None] = {}
     for run in (resolve(study, job.key) for job in plan.jobs):
         paths |= {folder / name: None for name in run.experiment.files(run.config) if name}
-        weights = backbone_weights(run.config)
-        if weights is not None:
+        if weights := backbone_weights(run.config):
             paths[weights] = None
     return [data_file_at(path) for path in paths]
 
 
 def part_of(study: Study, table: str) -> str:
     """The folder of the chapter that shows a table."""
-    notebook = study.table(table).notebook
-    return notebook.rpartition("/")[0] if notebook else ELSEWHERE
+    return study.table(table).notebook.rpartition("/")[0] or "in no chapter"
 
 
 def part_costs(study: Study, store: RunStore, scale: str, runs: pd.DataFrame) -> pd.DataFrame:
     """What each part of the book costs, in the order of the book.
 
     A run belongs to the part whose chapter has its table; `runs` is what `status_frame` says of
-    the store. Columns: numbers of runs that there are, that are done, and whose cost is unknown;
-    seconds of those done, on the machines that did them, and of those left as far as known.
+    the store. Columns: numbers of runs, of those done and of unknown cost; seconds of those done,
+    on the machines that did them, and of those left as far as known.
     """
-    costs = {str(job.key): job.cost.seconds for job in make_plan(study, store, scale).jobs}
+    expected = {str(job.key): job.cost.seconds for job in make_plan(study, store, scale).jobs}
     done = runs["state"] == "done"
     names = [f"{r.table}/{r.row}/seed-{r.seed}" for r in runs.itertuples()]
-    left = pd.Series([costs.get(name) for name in names], runs.index, dtype=float).mask(done, 0.0)
+    left = pd.Series([expected.get(name) for name in names], runs.index, dtype=float)
+    left = left.mask(done, 0.0)
     seconds = {"done_seconds": runs["seconds"].where(done, 0.0), "left_seconds": left}
     frame = pd.DataFrame({"runs": 1, "done": done, "unknown": left.isna(), **seconds})
     return frame.groupby(runs["table"].map(partial(part_of, study)), sort=False).sum()
@@ -249,10 +227,9 @@ def part_rows(parts: pd.DataFrame) -> list[tuple[str, str, str, str, str]]:
 
 def gpu_hours(study: Study, plan: Plan) -> dict[str, tuple[int, float]]:
     """Part -> runs whose steps were measured, and their hours of one GPU."""
-    found: dict[str, tuple[int, float]] = {}
+    found: dict[str, list[float]] = {}
     for job in plan.jobs:
         if job.work is not None and job.work.gpu_seconds is not None:
             part = part_of(study, job.key.table)
-            count, hours = found.get(part, (0, 0.0))
-            found[part] = (count + 1, hours + job.work.gpu_seconds / 3600)
-    return found
+            found.setdefault(part, []).append(job.work.gpu_seconds / 3600)
+    return {part: (len(hours), sum(hours)) for part, hours in found.items()}

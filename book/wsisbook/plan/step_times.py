@@ -42,35 +42,26 @@ _COST_FREE = {field.name for field in fields(WishConfig)} - _COSTLY | {
 
 @dataclass(frozen=True)
 class StepTime:
-    """One measurement of the steps of a row "table/row", which are of a kind (see `kind_of`).
+    """One measurement of the steps of a row."""
 
-    `seconds` are of one image in a step of `images`: processor time of one core, or time of one
-    GPU. `values` counts numbers in the model's state, `trained` those that learn; memory is the
-    peak.
-    """
-
-    row: str
-    kind: Mapping[str, Any]
+    row: str  # "table/row"
+    kind: Mapping[str, Any]  # see `kind_of`
     device: Literal["cpu", "cuda"]
-    seconds: float
-    images: int
-    values: int
-    trained: int
-    memory_mib: float
+    seconds: float  # of one image: processor time of one core, or time of one GPU
+    images: int  # in a step
+    values: int  # numbers in the model's state
+    trained: int  # those of them that learn
+    memory_mib: float  # the peak
     date: str
     machine: str
 
 
 class Match(NamedTuple):
-    """A measurement that speaks for a row.
-
-    `differs` holds the settings in which their kinds differ; `derived` says how the measurement
-    follows from several, and is empty where it is one.
-    """
+    """A measurement that speaks for a row."""
 
     step: StepTime
-    differs: tuple[str, ...] = ()
-    derived: str = ""
+    differs: tuple[str, ...] = ()  # settings in which their kinds differ
+    derived: str = ""  # how the measurement follows from several, if it does
 
 
 def kind_of(run: Run) -> dict[str, Any]:
@@ -97,11 +88,7 @@ def kind_of(run: Run) -> dict[str, Any]:
 
 
 def read_step_times(root: Path) -> list[StepTime]:
-    """Every measurement that is on record in the repository at `root`.
-
-    Raises:
-        ValueError: a file is corrupt or holds something else; names it.
-    """
+    """Every measurement on record in the repository at `root`; a ValueError names a bad file."""
     found = []
     for file in sorted((root / FOLDER).glob(PATTERN)):
         content = read_json(file)

@@ -13,11 +13,11 @@ from typing import Any
 
 import wsisbook
 import wsislib
+from wsisbook.runs.config import digest
 from wsisbook.runs.declared import Study
-from wsisbook.runs.digest import digest, file_digest
 from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
-from wsisbook.runs.store import RunStore
+from wsisbook.runs.store import RunStore, file_digest
 from wsislib.atomic import read_json
 from wsislib.strict import did_you_mean
 

@@ -16,7 +16,7 @@ from wsisbook.plan.step_times import read_step_times
 from wsisbook.publish.reading_map import MAP, write_reading_map
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
-from wsisbook.runs.status import notebook_frame, status_frame
+from wsisbook.runs.state import notebook_frame, status_frame
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore, open_store
 from wsisbook.tables.claims import FORMULA, VERDICTS, Verdicts, judge_claims

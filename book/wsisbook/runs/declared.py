@@ -63,24 +63,14 @@ class Scale:
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a table: a number in the runs' metrics.
+    """One column of a table: a number in the runs' metrics."""
 
-    Attributes:
-        name: short name by which claims and code ask for it, such as `AP_B`.
-        metric: dotted path into metrics.json, such as `segm.B.AP`.
-        title: what the reader sees.
-        published: the metric's name in the paper's published.csv, None where the paper gives
-            nothing to compare with.
-        better: which way is better.
-        digits: digits after the point.
-    """
-
-    name: str
-    metric: str
+    name: str  # by which claims and code ask for it, such as AP_B
+    metric: str  # dotted path into metrics.json, such as segm.B.AP
     title: str
-    published: str | None = None
+    published: str | None = None  # the metric's name in the paper's published.csv, if it is there
     better: Literal["higher", "lower"] = "higher"
-    digits: StrictInt = 1
+    digits: StrictInt = 1  # after the point
 
 
 @dataclass(frozen=True)
@@ -94,27 +84,20 @@ class Need:
 
 @dataclass(frozen=True)
 class View:
-    """A row that has no run of its own: it shows numbers of another row's runs.
-
-    `prefix` goes before the columns' metrics; so one run that trains many heads side by side
-    can fill many rows.
-    """
+    """A row that has no run of its own: it shows numbers of another row's runs."""
 
     table: str
     row: str
-    prefix: Text = ""
+    prefix: Text = ""  # of the columns' metrics, so that a run of many heads fills many rows
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table and what it changes from the table's settings.
-
-    `compare=False` keeps a row, such as an upper bound, out of the search for the best one.
-    """
+    """One row of a table and what it changes from the table's settings."""
 
     name: str
     title: Text
-    compare: StrictBool = True
+    compare: StrictBool = True  # False: an upper bound, which is no candidate for the best row
     about: Text = ""
     group: Text = ""
     experiment: str = ""
@@ -164,21 +147,13 @@ class Table:
 
 @dataclass(frozen=True)
 class Study:
-    """The whole of `book/study.yml`.
-
-    Attributes:
-        file: the file that was asked for; messages name it.
-        scales: scale name -> its seeds.
-        tables: table name -> its declaration.
-        experiments: experiment name -> 'package.module:NAME'.
-        included: the further files that tables were read from.
-    """
+    """The whole of `book/study.yml`: scales, tables and experiments by name."""
 
     file: Path
     scales: Mapping[str, Scale]
     tables: Mapping[str, Table]
-    experiments: Mapping[str, str] = field(default_factory=dict)
-    included: tuple[Path, ...] = ()
+    experiments: Mapping[str, str] = field(default_factory=dict)  # values: package.module:NAME
+    included: tuple[Path, ...] = ()  # further files that tables were read from
 
     @property
     def files(self) -> tuple[Path, ...]:

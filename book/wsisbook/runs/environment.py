@@ -17,16 +17,12 @@ LIBRARIES = (
     "torch", "torchvision", "numpy", "pycocotools", "faster-coco-eval", "safetensors", "scipy",
     "opencv-python-headless",
 )  # fmt: skip
-_CODE = ("wsislib", "book/wsisbook")
 
 
 def code_version(root: Path, study_files: Iterable[Path]) -> dict[str, Any]:
-    """The git commit, and whether code or `study_files` (`Study.files`) differ from it.
-
-    Both are None outside a git repository.
-    """
+    """The git commit and whether code or `study_files` differ from it; None outside of git."""
     commit = _output("git", "-C", str(root), "rev-parse", "HEAD")
-    paths = (*_CODE, *map(str, study_files))
+    paths = ("wsislib", "book/wsisbook", *map(str, study_files))
     changed = _output("git", "-C", str(root), "status", "--porcelain", "--", *paths)
     return {"commit": commit or None, "dirty": None if changed is None else bool(changed)}
 
@@ -36,10 +32,9 @@ def library_versions() -> dict[str, str]:
     """Name -> version of Python and of the libraries that numbers may depend on."""
     versions = {"python": platform.python_version()}
     for name in LIBRARIES:
-        try:
+        versions[name] = "not installed"
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
     return versions
 
 
@@ -65,9 +60,7 @@ def machine_text() -> str:
 
 def cores() -> int:
     """How many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu_model() -> str:

@@ -21,72 +21,49 @@ from wsislib.strict import did_you_mean
 class Context:
     """What an experiment is given.
 
-    Attributes:
-        config: the resolved settings of the row.
-        seed: the run's seed; 0 is a seed.
-        folder: the run's working folder. It outlives a kill, so that training that is started
-            again with the same settings goes on from its last checkpoint.
-        device: "auto" or the name of a device.
-        needs: name -> folder of each finished run that the row declares under `needs`.
-        progress: whether to show progress bars.
-        on_model: called with the model once it is built, before it takes weights of other runs or
-            trains. A dry run inspects the model here.
+    Its working `folder` outlives a kill, so that training that is started again with the same
+    settings goes on from its last checkpoint. `on_model` is called with the model once it is built,
+    before it takes weights of other runs or trains; a dry run inspects the model there.
     """
 
-    config: Any
+    config: Any  # the resolved settings of the row
     seed: int
     folder: Path
     device: str = "auto"
-    needs: Mapping[str, Path] = field(default_factory=dict)
+    needs: Mapping[str, Path] = field(default_factory=dict)  # name -> folder of a finished run
     progress: bool = True
     on_model: Callable[[Any], None] = lambda model: None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment returns.
+    """What an experiment returns."""
 
-    Attributes:
-        metrics: nested mapping of numbers; a column's `metric` is a dotted path into it.
-        data: name -> fingerprint of each data set that was used.
-        device: description of the device.
-        examples: COCO results of some validation images, for pictures without weights.
-        files: name in the run's folder -> file to publish there, such as history.csv.
-        weights: name -> weights file to keep beside the run (git does not see them).
-        peak_memory_mib: peak memory, None where it was not measured.
-        notes: further facts for the record, such as seconds of single stages.
-    """
-
-    metrics: Mapping[str, Any]
-    data: Mapping[str, str] = field(default_factory=dict)
-    device: str = "cpu"
-    examples: list[dict] = field(default_factory=list)
-    files: Mapping[str, Path] = field(default_factory=dict)
-    weights: Mapping[str, Path] = field(default_factory=dict)
+    metrics: Mapping[str, Any]  # nested; a column's `metric` is a dotted path to a number
+    data: Mapping[str, str] = field(default_factory=dict)  # name -> fingerprint of a data set
+    device: str = "cpu"  # its description
+    examples: list[dict] = field(default_factory=list)  # COCO results of some validation images
+    files: Mapping[str, Path] = field(default_factory=dict)  # name in the run's folder -> a file
+    weights: Mapping[str, Path] = field(default_factory=dict)  # kept there too, but not in git
     peak_memory_mib: float | None = None
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)  # such as seconds of single stages
 
 
 @dataclass(frozen=True)
 class Experiment:
     """A kind of run.
 
-    Attributes:
-        config: frozen dataclass of its settings.
-        run: Context -> Outcome. Given as 'package.module:function' it is imported when it is
-            first called, so that settings can be read without torch.
-        parts: settings -> the parts of the library that the numbers depend on; a run is stale
-            when the version of one of them rises (parts.py).
-        files: settings -> the files that it reads, relative to the data folder.
-        small: settings, with few steps and images already -> settings of a dry run; None changes
-            nothing more.
+    `run` is a function of a `Context` that returns an `Outcome`. Given as
+    'package.module:function' it is imported when it is first called, so that settings can be read
+    without torch. The other functions take settings.
     """
 
-    config: type[RunConfig]
+    config: type[RunConfig]  # frozen dataclass of its settings
     run: Any
-    parts: Callable[[Any], tuple[str, ...]]
-    files: Callable[[Any], tuple[str, ...]] = lambda config: ()
-    small: Callable[[Any], Any] | None = None
+    parts: Callable[[Any], tuple[str, ...]]  # that the numbers depend on, see parts.py
+    files: Callable[[Any], tuple[str, ...]] = lambda config: ()  # it reads, in the data folder
+    # Settings of a dry run, from settings that have few steps and images already.
+    small: Callable[[Any], Any] = lambda config: config
 
     def __post_init__(self) -> None:
         if isinstance(self.run, str):
@@ -105,11 +82,7 @@ def load_object(place: str) -> Any:
 
 
 def experiment(name: str, registry: Mapping[str, str]) -> Experiment:
-    """The experiment that `registry` (`Study.experiments`) lists, or at 'package.module:NAME'.
-
-    Raises:
-        ValueError: there is none; names the nearest.
-    """
+    """The experiment that `registry` (`Study.experiments`) lists, or at 'package.module:NAME'."""
     place = registry.get(name, name)
     if ":" not in place:
         raise ValueError(f"unknown experiment {name!r}{did_you_mean(name, registry)}")

@@ -43,9 +43,8 @@ def versions_of(parts: Iterable[str]) -> dict[str, int]:
 
 def version_changes(stored: Mapping[str, int], current: Mapping[str, int]) -> list[str]:
     """What changed, one text such as 'part world: 1 -> 2' a part."""
-    changed = []
-    for part in sorted({*stored, *current}):
-        old, new = stored.get(part), current.get(part)
-        if old != new:
-            changed.append(f"part {part}: {old or 'not used'} -> {new or 'not used'}")
-    return changed
+    return [
+        f"part {part}: {stored.get(part) or 'not used'} -> {current.get(part) or 'not used'}"
+        for part in sorted({*stored, *current})
+        if stored.get(part) != current.get(part)
+    ]

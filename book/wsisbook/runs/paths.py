@@ -10,11 +10,7 @@ MARKER = Path("book") / "study.yml"
 
 
 def repository_root() -> Path:
-    """The folder that holds `book/study.yml`: searched upward from here, then from the package.
-
-    Raises:
-        ValueError: neither lies inside a study repository.
-    """
+    """The folder that holds `book/study.yml`: searched upward from here, then from the package."""
     here = Path.cwd()
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / MARKER).is_file():
@@ -41,11 +37,7 @@ def data_folder(root: Path | None = None) -> Path:
 
 
 def results_root(scale: str, root: Path | None = None) -> Path:
-    """Where runs and tables of a scale live.
-
-    lab: `results/` (committed), smoke: `build/smoke/`, any other: `results/<scale>/`. The
-    environment variable WSIS_RESULTS names another folder, for any scale.
-    """
+    """Where runs and tables of a scale lie: WSIS_RESULTS, else by scale (lab's is committed)."""
     named = {"lab": "results", "smoke": "build/smoke"}.get(scale, f"results/{scale}")
     return _from_environment("WSIS_RESULTS") or (root or repository_root()) / named
 

@@ -6,34 +6,23 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from wsisbook.runs.config import RunConfig, as_settings, config_from, identity
+from wsisbook.runs.config import RunConfig, as_settings, config_from, digest, identity
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.digest import digest
 from wsisbook.runs.experiments import Experiment, experiment
 from wsisbook.runs.parts import versions_of
 
 
 @dataclass(frozen=True)
 class Run:
-    """One run, resolved.
-
-    Attributes:
-        key: its name.
-        experiment_name: as study.yml has it.
-        experiment: what does it.
-        config: its settings.
-        needs: name -> the run whose files it needs.
-        parts: part name -> version now, of the run itself and of all that it needs.
-        need_hashes: name -> parameter hash of each needed run.
-    """
+    """One run, resolved."""
 
     key: RunKey
-    experiment_name: str
+    experiment_name: str  # as study.yml has it
     experiment: Experiment
     config: RunConfig
     needs: dict[str, RunKey] = field(default_factory=dict)
-    parts: dict[str, int] = field(default_factory=dict)
-    need_hashes: dict[str, str] = field(default_factory=dict)
+    parts: dict[str, int] = field(default_factory=dict)  # versions now, those of needs included
+    need_hashes: dict[str, str] = field(default_factory=dict)  # by the names of `needs`
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -48,14 +37,9 @@ class Run:
     @property
     def params_hash(self) -> str:
         """Hex digest of experiment, settings, seed and the needed runs' parameters."""
-        return digest(
-            {
-                "experiment": self.experiment_name,
-                "settings": identity(self.settings),
-                "seed": self.key.seed,
-                "needs": self.need_hashes,
-            }
-        )
+        settings = identity(self.settings)
+        what = {"experiment": self.experiment_name, "settings": settings, "seed": self.key.seed}
+        return digest({**what, "needs": self.need_hashes})
 
     @property
     def work_hash(self) -> str:
@@ -64,18 +48,13 @@ class Run:
 
     def record(self) -> dict[str, Any]:
         """What params.json holds."""
+        needs = {n: {"run": str(k), "hash": self.need_hashes[n]} for n, k in self.needs.items()}
         return {
-            "table": self.key.table,
-            "row": self.key.row,
-            "seed": self.key.seed,
-            "scale": self.key.scale,
+            **{name: getattr(self.key, name) for name in ("table", "row", "seed", "scale")},
             "experiment": self.experiment_name,
             "hash": self.params_hash,
             "settings": self.settings,
-            "needs": {
-                name: {"run": str(key), "hash": self.need_hashes[name]}
-                for name, key in self.needs.items()
-            },
+            "needs": needs,
             "parts": self.parts,
         }
 
@@ -83,9 +62,7 @@ class Run:
 def resolve(study: Study, key: RunKey) -> Run:
     """Everything that defines the run `key`; for a row with `view`, the run it shows.
 
-    Raises:
-        ValueError: unknown table, row, scale, experiment or setting; a scale that the table
-            does not have.
+    A ValueError names what study.yml does not have: table, row, scale, experiment or setting.
     """
     key = source_key(study, key)
     table = study.table(key.table)
@@ -94,13 +71,8 @@ def resolve(study: Study, key: RunKey) -> Run:
     table.check_scale(key.scale)
     name = row.experiment or table.experiment
     kind = experiment(name, study.experiments)
-    # Later ones win.
-    settings = {
-        **table.settings,
-        **table.scales[key.scale],
-        **row.change,
-        **row.scales.get(key.scale, {}),
-    }
+    at_scale = table.scales[key.scale], row.scales.get(key.scale, {})
+    settings = {**table.settings, **at_scale[0], **row.change, **at_scale[1]}  # later ones win
     where = f"{study.file.name}: tables.{table.name}.rows.{row.name} at scale {key.scale}"
     config = config_from(kind.config, settings, where)
     needs = {
@@ -128,11 +100,7 @@ def runs_of_row(study: Study, table: str, row: str, scale: str) -> Iterator[RunK
 
 
 def keys_of(study: Study, scale: str, tables: Iterable[str] = ()) -> list[RunKey]:
-    """The runs that fill `tables` (all that have this scale if empty), each once, in order.
-
-    Raises:
-        ValueError: unknown table, or one that was asked for and lacks the scale.
-    """
+    """The runs that fill `tables` (all that have this scale if empty), each once, in order."""
     study.scale(scale)
     names = list(tables)
     for name in names:

@@ -10,10 +10,9 @@ import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.environment import code_version, library_versions, machine
 from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import without_paths
@@ -21,13 +20,12 @@ from wsisbook.runs.resolve import Run, resolve
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import run_state
 from wsisbook.runs.stopwatch import Stopwatch
-from wsisbook.runs.store import LOCK_SECONDS, RunStore, now, open_store
+from wsisbook.runs.store import LOCK_SECONDS, RunStore, file_digest, now, open_store
 from wsislib.atomic import atomic_write, write_json
 from wsislib.engine.memory import peak_memory_mib
 
 
-@dataclass(frozen=True)
-class Executed:
+class Executed(NamedTuple):
     """What came of `execute`: the run, its folder, and whether it had been done before."""
 
     key: RunKey
@@ -53,13 +51,9 @@ def execute(
 
     A run that is done (`run_state`) is left alone, unless `force` is set, or `keep_weights` and
     its weights are not here, as after a clone. A run that was stopped goes on from its last
-    checkpoint. `wait` is in seconds; negative waits for ever. The results folder is found from
-    the scale, and the study is `book/study.yml`, where they are None.
-
-    Raises:
-        ValueError: unknown table, row, scale or setting.
-        RunBusyError: another process is doing it and does not end in `wait` seconds.
-        OSError: the results folder cannot be written.
+    checkpoint. After `wait` seconds (negative: never) a RunBusyError says that another process is
+    doing the run. The results folder is found from the scale, and the study is `book/study.yml`,
+    where they are None.
     """
     study = study or load_study()
     store = open_store(scale, study.root) if results_root is None else RunStore(results_root)
@@ -135,11 +129,8 @@ class _Execution:
     def _publish(self, run: Run, outcome: Outcome, watch: Stopwatch) -> None:
         """Write every file, then the status that names their digests."""
         folder = self.store.folder(run.key)
-        records = {
-            "params.json": run.record(),
-            "metrics.json": dict(outcome.metrics),
-            "environment.json": self._environment(run, outcome, watch),
-        }
+        records = {"params.json": run.record(), "metrics.json": dict(outcome.metrics)}
+        records["environment.json"] = self._environment(run, outcome, watch)
         for name, record in records.items():
             write_json(folder / name, record)
         lines = [json.dumps(example, separators=(",", ":")) for example in outcome.examples]
@@ -159,6 +150,8 @@ class _Execution:
     def _environment(self, run: Run, outcome: Outcome, watch: Stopwatch) -> dict[str, Any]:
         """What environment.json holds."""
         memory = [outcome.peak_memory_mib, peak_memory_mib()]
+        weights = {key: self.store.result(key).get("weights", {}) for key in run.needs.values()}
+        needs = {n: {"run": str(key), "weights": weights[key]} for n, key in run.needs.items()}
         return {
             "date": now(),
             **code_version(self.study.root, self.study.files),
@@ -170,10 +163,7 @@ class _Execution:
             "attempts": watch.attempts,
             "peak_memory_mib": max((m for m in memory if m is not None), default=None),
             "data": dict(outcome.data),
-            "needs": {
-                name: {"run": str(key), "weights": self.store.result(key).get("weights", {})}
-                for name, key in run.needs.items()
-            },
+            "needs": needs,
             "notes": dict(outcome.notes),
         }
 

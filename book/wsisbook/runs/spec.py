@@ -42,9 +42,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from wsisbook.runs.config import from_mapping, mapping
 from wsisbook.runs.declared import Column, Need, Row, Scale, Study, Table, View
 from wsisbook.runs.paths import MARKER, repository_root
-from wsisbook.runs.validate import from_mapping, mapping
 from wsislib.strict import did_you_mean, read_yaml, reject_unknown
 
 T = TypeVar("T")
@@ -72,8 +72,7 @@ class _Extends:
 def load_study(file: Path | None = None) -> Study:
     """The study that `file` declares; `book/study.yml` of this repository if None.
 
-    Raises:
-        ValueError: anything is unknown, missing or of the wrong type; names file and entry.
+    A ValueError names the file and the entry that is unknown, missing or of the wrong type.
     """
     path = repository_root() / MARKER if file is None else Path(file)
     main = from_mapping(_Main, read_yaml(path), path.name)
@@ -97,8 +96,7 @@ def load_study(file: Path | None = None) -> Study:
 
 def _table(name: str, body: Any, where: str, scales: Iterable[str]) -> Table:
     body = dict(mapping(body, where))
-    # Where a key is missing, `from_mapping` says so.
-    if "columns" in body:
+    if "columns" in body:  # where a key is missing, `from_mapping` says so
         body["columns"] = tuple(_each(Column, body["columns"], f"{where}.columns").values())
     if "rows" in body:
         body["rows"] = _rows(mapping(body["rows"], f"{where}.rows"), f"{where}.rows", scales)

@@ -1,17 +1,28 @@
-"""Whether a run is done, running, missing, stale, failed: and why."""
+"""Whether runs are done, running, missing, stale, failed, and why; executed notebooks too."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+import pandas as pd
 
 from wsisbook.runs.config import differences
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.parts import version_changes
 from wsisbook.runs.paths import without_paths
-from wsisbook.runs.resolve import Run, resolve
+from wsisbook.runs.resolve import Run, keys_of, resolve, with_needs
+from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
+from wsislib.atomic import read_json
 
+RUN_COLUMNS = (
+    "table", "row", "seed", "state", "why", "seconds", "peak_memory_mib", "device", "machine",
+    "commit", "date",
+)  # fmt: skip
+NOTEBOOK_COLUMNS = ("notebook", "state", "seconds", "scale", "date", "machine", "versions")
 State = Literal["done", "running", "missing", "stale", "failed", "interrupted", "damaged"]
 
 
@@ -19,17 +30,14 @@ State = Literal["done", "running", "missing", "stale", "failed", "interrupted", 
 class RunState:
     """The state of one run.
 
-    Attributes:
-        state: done: its numbers stand. stale: they were made by other parameters or older
-            parts. running: a process is at it. interrupted: it was stopped and can go on.
-            failed: it raised. damaged: a result file is not what the run wrote.
-        reasons: why, one text each, such as 'steps: 100 -> 200' or 'part world: 1 -> 2'.
-        has_result: whether numbers of a finished run are there, fresh or not.
+    done: its numbers stand. stale: they were made by other parameters or older parts. running: a
+    process is at it. interrupted: it was stopped and can go on. failed: it raised. damaged: a
+    result file is not what the run wrote.
     """
 
     state: State
-    reasons: tuple[str, ...] = ()
-    has_result: bool = False
+    reasons: tuple[str, ...] = ()  # such as 'steps: 100 -> 200' or 'part world: 1 -> 2'
+    has_result: bool = False  # numbers of a finished run are there, fresh or not
 
     @property
     def why(self) -> str:
@@ -50,8 +58,7 @@ def run_state(study: Study, store: RunStore, key: RunKey) -> RunState:
         return RunState("running", (), result is not None)
     changes: list[str] = []
     if result is not None:
-        damage = store.damage(run.key, result)
-        if damage:
+        if damage := store.damage(run.key, result):
             return RunState("damaged", tuple(damage))
         changes = _changes(study, store, run, store.read(run.key, "params.json"))
         if state == "done":
@@ -103,3 +110,53 @@ def _record(store: RunStore, key: RunKey, name: str) -> dict[str, Any]:
         return store.read(key, name) or {}
     except ValueError:
         return {}
+
+
+def status_frame(
+    study: Study, store: RunStore, scale: str, tables: Iterable[str] = ()
+) -> pd.DataFrame:
+    """One line a run, those that others need included: state, why, cost, machine."""
+    keys = with_needs(study, keys_of(study, scale, tables))
+    return pd.DataFrame([_run_line(study, store, key) for key in keys], columns=list(RUN_COLUMNS))
+
+
+def _run_line(study: Study, store: RunStore, key: RunKey) -> dict[str, Any]:
+    state = run_state(study, store, key)
+    facts = (store.read(key, "environment.json") if state.has_result else None) or {}
+    machine = facts.get("machine", {})
+    line = {"table": key.table, "row": key.row, "seed": key.seed}
+    line |= {"state": state.state, "why": state.why}
+    line |= {name: facts.get(name) for name in ("seconds", "peak_memory_mib")}
+    line |= {name: facts.get(name, "") for name in ("device", "date")}
+    line["machine"] = f"{machine['cpu']}, {machine['cores']} cores" if machine else ""
+    line["commit"] = str(facts.get("commit") or "")[:10]
+    return line
+
+
+def status_text(frame: pd.DataFrame) -> str:
+    """The state of runs for a terminal: one line each, and how many of each state."""
+    lines = []
+    for line in frame.to_dict("records"):
+        name = f"{line['table']}/{line['row']}/seed-{line['seed']}"
+        cost = "" if pd.isna(line["seconds"]) else f"  {duration(line['seconds'])}"
+        why = f"  {line['why']}" if line["why"] else ""
+        lines.append(f"{line['state']:<11} {name}{cost}{why}")
+    counts = frame["state"].value_counts()
+    total = ", ".join(f"{count} {state}" for state, count in counts.items())
+    return "\n".join([*lines, total or "no runs at this scale"])
+
+
+def notebook_frame(executed: Path) -> pd.DataFrame:
+    """One line an executed notebook under `executed`, read from what the notebooks carry."""
+    lines = []
+    for file in sorted(executed.rglob("*.ipynb")):
+        if ".ipynb_checkpoints" in file.parts:
+            continue
+        facts = read_json(file).get("metadata", {}).get("wsis") or {"state": "not executed"}
+        line = {name: facts[name] for name in NOTEBOOK_COLUMNS if name in facts}
+        line["notebook"] = file.relative_to(executed).with_suffix("").as_posix()
+        if "versions" in facts:
+            line["scale"] = facts["parameters"].get("scale", "")
+            line["versions"] = ", ".join(f"{k} {v}" for k, v in facts["versions"].items())
+        lines.append(line)
+    return pd.DataFrame(lines, columns=list(NOTEBOOK_COLUMNS))

@@ -10,6 +10,7 @@ before it in place.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -20,7 +21,6 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from wsisbook.runs.declared import RunKey
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.paths import results_root
 from wsislib.atomic import read_json, write_json
 from wsislib.cli import BUSY
@@ -98,9 +98,7 @@ class RunStore:
     def lock(self, key: RunKey, wait: float = LOCK_SECONDS) -> Iterator[None]:
         """Hold the run's folder, as the only process; `wait` in seconds, negative: for ever.
 
-        Raises:
-            RunBusyError: another process holds it and does not end in time.
-            OSError: the folder cannot be written; names it and the remedy.
+        A RunBusyError says that another process holds it, an OSError that it cannot be written.
         """
         folder = self.folder(key)
         lock = FileLock(folder / "run.lock")
@@ -108,14 +106,11 @@ class RunStore:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=wait)
         except Timeout:
-            raise RunBusyError(
-                f"another process is doing the run {key}; wait for it, or see `wsis status`"
-            ) from None
+            busy = f"another process is doing the run {key}; wait for it, or see `wsis status`"
+            raise RunBusyError(busy) from None
         except OSError as error:
-            raise OSError(
-                f"{folder}: cannot write to the results folder ({error.strerror or error}); "
-                "make it writable, or name another one in the environment variable WSIS_RESULTS"
-            ) from error
+            why = f"{folder}: cannot write to the results folder ({error.strerror or error})"
+            raise OSError(f"{why}; make it writable, or name another in WSIS_RESULTS") from error
         try:
             yield
         finally:
@@ -141,3 +136,9 @@ def open_store(scale: str, root: Path | None = None) -> RunStore:
 def now() -> str:
     """The time in UTC, to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def file_digest(file: Path) -> str:
+    """Hex SHA-256 of a file."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -134,7 +134,7 @@ def test_a_run_that_another_process_does_is_no_failure(
         batch = run_batch(
             study, store, plan, study_root / "build", executor="local", extra=["--cores", "1"]
         )
-    assert batch.elsewhere == (key,) and not batch.failed and not batch.done
+    assert batch.elsewhere == [key] and not batch.failed and not batch.done
 
 
 def is_python(pid: int) -> bool:

@@ -14,9 +14,9 @@ from wsisbook.experiments.head_objects import (
 )
 from wsisbook.experiments.settings import HEAD_OBJECTS, HeadObjectsConfig
 from wsisbook.runs.config import config_from
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
+from wsisbook.runs.store import file_digest
 from wsislib.atomic import read_json
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.evaluate import coco_ap

@@ -9,12 +9,11 @@ import pytest
 from wsisbook.plan.costs import expected_cost, past_runs
 from wsisbook.plan.plan import gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.digest import file_digest
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.status import status_frame
-from wsisbook.runs.store import RunStore, open_store
+from wsisbook.runs.state import status_frame
+from wsisbook.runs.store import RunStore, file_digest, open_store
 
 
 def took(store: RunStore, row: str, seed: int, seconds: float, **settings: object) -> None:

@@ -9,7 +9,7 @@ from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
 from wsisbook.plan.costs import room, size
-from wsisbook.plan.data_sources import SOURCES, bytes_of, data_file_at
+from wsisbook.plan.data_sources import SOURCES, data_file_at
 from wsisbook.plan.plan import data_needs, make_plan
 from wsisbook.plan.step_times import ANCHOR, kind_of, match, read_step_times
 from wsisbook.publish.pages import paper_costs, write_pages
@@ -249,7 +249,7 @@ def test_room_and_its_words(tmp_path: Path) -> None:
         "45 s", "60 min", "25.0 h", "12 days", "unknown"
     ]  # fmt: skip
     (tmp_path / "one").write_bytes(b"12345")
-    assert bytes_of(tmp_path) == bytes_of(tmp_path / "one") == 5
+    assert data_file_at(tmp_path).bytes == data_file_at(tmp_path / "one").bytes == 5
     assert data_file_at(tmp_path / "two").bytes is None
 
 

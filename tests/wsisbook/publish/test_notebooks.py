@@ -18,7 +18,7 @@ from wsisbook.publish.notebooks import (
 )
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
-from wsisbook.runs.status import notebook_frame
+from wsisbook.runs.state import notebook_frame
 from wsisbook.runs.store import open_store
 
 PARAMETERS = "scale = 'lab'\nsteps: int = 3\nrate = 0.5"

@@ -12,9 +12,9 @@ from wsisbook.runs.config import (
     as_settings,
     config_from,
     differences,
+    digest,
     identity,
 )
-from wsisbook.runs.digest import digest
 from wsislib.engine.config import TrainConfig
 
 DEFAULTS = as_settings(RunConfig())
