@@ -128,11 +128,8 @@ def correlation_table(
     """`correlations` as text: a line a measure, a column a value, and the number of points."""
     found = correlations(frame, values, groups)
     lines = {
-        MEASURES[measure]: [
-            *(found[value, measure].brief for value in values),
-            found[values[0], measure].n,
-        ]
-        for measure in MEASURES
+        meaning: [*(found[value, name].brief for value in values), found[values[0], name].n]
+        for name, meaning in MEASURES.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=[*values, "n"])
 
@@ -158,17 +155,11 @@ def detection_weights(run: Path, what: str = "cls") -> Rows | None:
 
 @dataclass(frozen=True)
 class Separability:
-    """How well a linear classifier tells A from B by rows that it was not fitted on.
+    """How well a linear classifier tells A from B by rows that it was not fitted on."""
 
-    Attributes:
-        auc: chance that it ranks a category of A above one of B; 0.5 is guessing.
-        random_auc: mean of the same for random labels.
-        p: share of random labels that are told apart at least as well.
-    """
-
-    auc: float
-    random_auc: float
-    p: float
+    auc: float  # chance that it ranks a category of A above one of B; 0.5 is guessing
+    random_auc: float  # mean of the same for random labels
+    p: float  # share of random labels that are told apart at least as well
 
 
 def separability(
@@ -314,10 +305,7 @@ def weight_numbers(row: RowResults, split: Split, world: World, what: str = "cls
 def summary_table(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """`weight_numbers` of several rows as text: mean and standard deviation over seeds."""
     lines = {
-        title: {
-            COLUMNS[name]: mean_std(frame[name].tolist(), 2) if len(frame) else "not run"
-            for name in COLUMNS
-        }
+        title: [mean_std(frame[n].tolist(), 2) if len(frame) else "not run" for n in COLUMNS]
         for title, frame in rows.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS.values()))
