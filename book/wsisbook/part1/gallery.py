@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -90,9 +89,7 @@ def crop_grid(
     side = PAGE_WIDTH / columns
     below = 0.14 if any(crop.text for row in rows for crop in row) else 0
     figure = BookFigure(PAGE_WIDTH, (side + below) * len(rows) + 0.25)
-    figure.set_layout_engine(
-        ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    )
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for r, row in enumerate(rows):
         for c, crop in enumerate(row):

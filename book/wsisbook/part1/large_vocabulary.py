@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -172,7 +171,7 @@ def gallery_figure(tiles: Sequence[Tile], titles: Sequence[str], across: int = 3
     rows = -(-len(tiles) // across)
     side = PAGE_WIDTH / (across * panels + 0.3 * (across - 1))
     figure = BookFigure(PAGE_WIDTH, rows * (side + 1.9 * NAME_HEIGHT) + NAME_HEIGHT)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
+    figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     ratios = ([1.0] * panels + [0.3]) * across
     grid = figure.subplots(rows, len(ratios) - 1, squeeze=False, width_ratios=ratios[:-1])
     for axes in grid.flat:
