@@ -13,10 +13,10 @@ from wsislib.data.world import Scene, World
 SIZE = 384  # scenes are shown larger than the models see them
 
 
-def closest_pair(scene: Scene, least: float) -> tuple[int, int] | None:
-    """The two instances of one group whose boxes agree best, if by more than `least` IoU."""
+def closest_pair(scene: Scene, min_iou: float) -> tuple[int, int] | None:
+    """The two instances of one group whose boxes have the highest IoU, if above `min_iou`."""
     boxes = scene.boxes.astype(np.float64)
-    best, pair = least, None
+    best, pair = min_iou, None
     for i in range(len(boxes)):
         for j in range(i):
             low = np.maximum(boxes[i, :2], boxes[j, :2])
@@ -50,16 +50,16 @@ class SharedRegion:
 
 
 def shared_regions(
-    world: World, seed: int, count: int, members: Collection[int], least: float = 0.3
+    world: World, seed: int, count: int, members: Collection[int], min_iou: float = 0.3
 ) -> list[SharedRegion]:
     """The closest pair of each of the first `count` scenes under a seed, fullest region first.
 
-    The two boxes have an IoU above `least`, and one object at least is of the categories `members`.
+    The two boxes have an IoU above `min_iou`; at least one object is of the categories `members`.
     """
     found = []
     for index in range(count):
         scene = world.scene(seed, index)
-        pair = closest_pair(scene, least)
+        pair = closest_pair(scene, min_iou)
         if pair is None or not set(scene.categories[list(pair)].tolist()) & set(members):
             continue
         boxes = scene.boxes[list(pair)].astype(np.float64)

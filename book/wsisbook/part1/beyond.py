@@ -163,17 +163,17 @@ class Separability:
 
 
 def separability(
-    rows: Rows, in_a: Members, deals: int = 200, repeats: int = 5, seed: int = 0
+    rows: Rows, in_a: Members, repeats: int = 5, seed: int = 0, permuted: int = 200
 ) -> Separability:
-    """Try to tell A, (C,) bool, from B by their rows (C, D), against `deals` random labellings.
+    """Tell A, (C,) bool, from B by their rows (C, D), against `permuted` random labellings.
 
     The categories are divided into folds anew in each of `repeats`.
     """
     generator = np.random.default_rng(seed)
     auc = _mean_auc(rows, in_a, repeats, generator)
-    dealt = [_mean_auc(rows, generator.permutation(in_a), 1, generator) for _ in range(deals)]
-    p = (1 + sum(other >= auc for other in dealt)) / (1 + deals)
-    return Separability(auc, float(np.mean(dealt)), p)
+    random = [_mean_auc(rows, generator.permutation(in_a), 1, generator) for _ in range(permuted)]
+    p = (1 + sum(other >= auc for other in random)) / (1 + permuted)
+    return Separability(auc, float(np.mean(random)), p)
 
 
 def held_out_scores(rows: Rows, in_a: Members, generator: np.random.Generator) -> Rows:
