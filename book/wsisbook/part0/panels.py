@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -34,7 +35,7 @@ def panels(plots: Mapping[str, Sequence[Series]], x_label: str, *, dots: bool = 
     grid = figure.subplots(rows, columns, squeeze=False).flatten()
     for axes in grid[len(plots) :]:
         axes.set_axis_off()
-    looks = {
+    looks: dict[str, dict[str, Any]] = {
         name: {"linestyle": line(i), "color": colour(i), "marker": marker(i) if dots else None}
         for i, name in enumerate(names)
     }

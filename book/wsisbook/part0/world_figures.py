@@ -118,10 +118,10 @@ def ambiguity_figure(world: World, seed: int = 1, regions: int = 4) -> Figure:
         raise ValueError(f"1,000 scenes hold only {len(found)} regions with such an overlap")
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * 3.35 / max(regions, 3))
     axes = figure.subplots(3, regions, squeeze=False)
-    for column, (scene, *pair) in zip(axes.T, found, strict=True):
-        crop = around(scene, *pair)
+    for column, (scene, first, second) in zip(axes.T, found, strict=True):
+        crop = around(scene, first, second)
         show_picture(column[0], scene.image[crop])
-        for k, (ax, chosen) in enumerate(zip(column[1:], pair, strict=True)):
+        for k, (ax, chosen) in enumerate(zip(column[1:], (first, second), strict=True)):
             show_picture(ax, tinted(scene.image, scene.masks[[chosen]], k)[crop])
             name = world.categories[int(scene.categories[chosen])].name
             ax.set_title(name, fontsize=7, pad=2)

@@ -129,7 +129,9 @@ def _series(
         values = pd.DataFrame(by_place, dtype=float).dropna(axis="columns", how="all")  # (runs, x)
         if values.size:
             spread = values.std().fillna(0.0).tolist()  # one seed has no spread
-            series.append(Series(title, list(values), values.mean().tolist(), spread))
+            series.append(
+                Series(title, [x for x in by_place if x in values], values.mean().tolist(), spread)
+            )
     return series
 
 

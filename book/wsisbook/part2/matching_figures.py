@@ -148,5 +148,5 @@ def _prompt(ax: Axes, prompt: Sequence[float], number: int) -> None:
         draw_box(ax, prompt, "white", 2.4)
         draw_box(ax, prompt, tone, 1.4)
     spot = {"boxstyle": "circle,pad=0.15", "facecolor": tone, "edgecolor": "white", "lw": 0.6}
-    ax.text(*prompt[:2], str(number), fontsize=6, ha="center", va="center",
+    ax.text(prompt[0], prompt[1], str(number), fontsize=6, ha="center", va="center",
             color=text_colour(tone), bbox=spot)  # fmt: skip
