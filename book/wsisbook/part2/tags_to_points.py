@@ -36,6 +36,7 @@ class PeakTrace:
     peaks: Peaks  # in the order of categories, the strongest first
     points: Tensor  # (P, 2) xy in pixels
     candidates: Candidates  # the teacher's, P entries
+    masks: Tensor  # (P, H, W) bool, of each peak the candidate with the highest predicted IoU
     into: Tensor  # (P,) the peak that each was merged into: itself if kept, -1 if its mask is empty
     hits: Tensor  # (P,) bool, whether it lies on an object of its category
 
@@ -43,11 +44,6 @@ class PeakTrace:
     def kept(self) -> Tensor:
         """(P,) bool: which became pseudo points."""
         return self.into == torch.arange(len(self.into))
-
-    @property
-    def masks(self) -> Tensor:
-        """(P, H, W) bool: of each peak the candidate with the highest predicted IoU."""
-        return best_masks(self.candidates)
 
     def frame(self, categories: Sequence[Category]) -> pd.DataFrame:
         """A line a peak."""
@@ -77,6 +73,7 @@ def trace_peaks(model: WISH, sample: Sample) -> PeakTrace:
     points = cams.places(0, peaks.cells, (int(sample.image.shape[1]), int(sample.image.shape[2])))
     (answer,) = model.teacher.candidates([sample.image], [Prompts(points=points)])
     candidates = Candidates(answer.masks, answer.scores.clamp(0.0, 1.0))
+    masks = candidates.masks[torch.arange(len(points)), candidates.quality.argmax(1)]
     kept = mask_nms(points, peaks.categories, lambda _: candidates, model.peaks.overlap)
     same = (points[:, None] == kept.points).all(-1)
     stays = (same & (peaks.categories[:, None] == kept.categories)).any(1)  # (P,)
@@ -89,15 +86,10 @@ def trace_peaks(model: WISH, sample: Sample) -> PeakTrace:
         peaks,
         points,
         candidates,
-        _merged_into(best_masks(candidates), peaks.categories, stays),
+        masks,
+        _merged_into(masks, peaks.categories, stays),
         on.any(1),
     )
-
-
-def best_masks(candidates: Candidates) -> Tensor:
-    """(P, H, W) bool: of each entry the candidate with the highest predicted IoU."""
-    best = candidates.quality.argmax(1)
-    return candidates.masks[torch.arange(len(best)), best]
 
 
 def _merged_into(masks: Tensor, categories: Tensor, stays: Tensor) -> Tensor:

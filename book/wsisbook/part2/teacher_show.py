@@ -61,11 +61,9 @@ def meanings_table(quality: Mapping[str, Any]) -> pd.DataFrame:
 
 def heads_table(quality: Mapping[str, Any]) -> pd.DataFrame:
     """Each candidate's IoU with the nearest mask that was possible, and how often it won."""
-    rows = [
-        {"candidate": i + 1, "IoU": head["iou"], "chosen by score": head["chosen"]}
-        for i, head in enumerate(quality["heads"])
-    ]
-    return pd.DataFrame(rows).set_index("candidate")
+    titles = {"iou": "IoU", "chosen": "chosen by score"}
+    frame = pd.DataFrame(quality["heads"])[list(titles)].rename(columns=titles)
+    return frame.set_index(pd.RangeIndex(1, len(frame) + 1, name="candidate"))
 
 
 def recipe_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
