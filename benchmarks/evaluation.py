@@ -25,7 +25,8 @@ from pycocotools.cocoeval import COCOeval
 from record import record
 
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.engine.evaluate import coco_ap, encode_masks
+from wsislib.engine.evaluate import coco_ap
+from wsislib.engine.predict import encode_masks
 
 REQUIRED = 4.0
 CATEGORIES = 80

@@ -88,3 +88,12 @@ def test_without_words_the_help_is_shown(capsys: pytest.CaptureFixture) -> None:
 def test_the_committed_study_has_a_status(capsys: pytest.CaptureFixture) -> None:
     assert cli.main(["status", "--scale", "paper"]) == DONE
     assert "maskx-end-to-end/oracle/seed-0" in capsys.readouterr().out
+
+
+def test_the_library_says_its_public_names() -> None:
+    import wsislib
+
+    for name in wsislib.__all__:
+        assert getattr(wsislib, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        wsislib.fitt  # noqa: B018

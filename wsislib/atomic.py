@@ -31,11 +31,8 @@ _REMEDIES = {
 def atomic_write(path: Path, data: bytes | str, flush: bool = True) -> None:
     """Write `data` (text as UTF-8) to `path`, wholly or not at all; makes missing parents.
 
-    Args:
-        path: of the file.
-        data: its content.
-        flush: whether to wait for the disk. Without, a power cut may leave an empty file; it is
-            for many small files that are checked when they are read.
+    With `flush` it waits for the disk. Without, a power cut may leave an empty file; that is for
+    many small files that are checked when they are read.
 
     Raises:
         OSError: names the file, what the system said and the way out. The file keeps what it
@@ -46,7 +43,11 @@ def atomic_write(path: Path, data: bytes | str, flush: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_new(temporary, content, flush)
+        with open(temporary, "xb") as file:
+            file.write(content)
+            if flush:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(temporary, path)
         if flush:
             _flush_directory(path.parent)
@@ -54,11 +55,11 @@ def atomic_write(path: Path, data: bytes | str, flush: bool = True) -> None:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise explain(error, path) from error
+            raise _explained(error, path) from error
         raise
 
 
-def explain(error: OSError, path: Path) -> OSError:
+def _explained(error: OSError, path: Path) -> OSError:
     """The same kind of error with a message that names `path` and the way out."""
     reason = error.strerror or str(error)
     remedy = _REMEDIES.get(error.errno or 0, "mend the cause")
@@ -67,44 +68,23 @@ def explain(error: OSError, path: Path) -> OSError:
 
 
 def write_json(path: Path, obj: Any) -> None:
-    """Write `obj` to `path` as indented JSON, atomically; NaN and infinities become null.
-
-    Raises:
-        OSError: as `atomic_write`.
-        TypeError: `obj` holds something JSON has no form for.
-    """
+    """Write `obj` to `path` as indented JSON, atomically; NaN and infinities become null."""
     text = json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """What the JSON file `path` holds.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not JSON; names the file and the place.
-    """
+    """What the JSON file `path` holds; a broken one raises ValueError, which names the place."""
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        if isinstance(error, json.JSONDecodeError):
+            fault = f"valid JSON (line {error.lineno}, column {error.colno}: {error.msg})"
+        else:
+            fault = f"UTF-8 text (byte {error.start})"
         raise ValueError(
-            f"{path}: not valid JSON (line {error.lineno}, column {error.colno}: {error.msg}); "
-            "mend the file or delete it so that it can be made again"
+            f"{path}: not {fault}; mend the file or delete it so that it can be made again"
         ) from error
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path}: not UTF-8 text (byte {error.start}); "
-            "mend the file or delete it so that it can be made again"
-        ) from error
-
-
-def _write_new(path: Path, content: bytes, flush: bool) -> None:
-    """Create `path` with `content`; with `flush`, return once the disk has it."""
-    with open(path, "xb") as file:
-        file.write(content)
-        if flush:
-            file.flush()
-            os.fsync(file.fileno())
 
 
 def _flush_directory(folder: Path) -> None:

@@ -58,15 +58,16 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
     except (ValueError, OSError, RuntimeError) as error:
         # A RuntimeError that is not ours is a bug: show it whole.
         ours = {"wsislib"} | {module.partition(".")[0] for module, _, _ in commands.values()}
-        bug = isinstance(error, RuntimeError) and _package(error) not in ours
+        bug = isinstance(error, RuntimeError) and type(error).__module__.split(".")[0] not in ours
         if os.environ.get("WSIS_DEBUG") or bug:
             raise
         print(f"wsis: error: {_one_line(error)}", file=sys.stderr)
-        return _exit_code(error)
+        usual = FAILED if isinstance(error, RuntimeError) else WRONG_USE
+        return getattr(error, "exit_code", usual)  # an error class may have its own
 
 
 def help_text(commands: Commands) -> str:
-    """The list of commands."""
+    """The commands, one a line."""
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {what}" for name, (_, _, what) in commands.items()]
     return "\n".join(
@@ -105,17 +106,6 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error) or type(error).__name__
-
-
-def _package(error: Exception) -> str:
-    return type(error).__module__.partition(".")[0]
-
-
-def _exit_code(error: Exception) -> int:
-    own = getattr(error, "exit_code", None)  # of an error class that has one
-    if own is not None:
-        return own
-    return FAILED if isinstance(error, RuntimeError) else WRONG_USE
 
 
 if __name__ == "__main__":

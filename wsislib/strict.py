@@ -20,19 +20,14 @@ class _StrictLoader(yaml.SafeLoader):
             if key in seen:
                 mark = key_node.start_mark
                 raise ValueError(
-                    f"{mark.name}: line {mark.line + 1}: key {key!r} is given twice; "
-                    "remove one of the two"
+                    f"{mark.name}: line {mark.line + 1}: key {key!r} is given twice; remove one"
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file.
-
-    Raises:
-        ValueError: the file is missing, is not YAML, or gives a key twice; names the line.
-    """
+    """The content of a YAML file; ValueError names the line that is not YAML or repeats a key."""
     try:
         with open(path, encoding="utf-8") as stream:
             return yaml.load(stream, Loader=_StrictLoader)

@@ -17,7 +17,11 @@ COMMANDS: cli.Commands = {
     "tables": ("wsisbook.commands.study", "tables", "write and show the tables of finished runs"),
     "notebooks": ("wsisbook.commands.book", "notebooks", "execute the book's notebooks"),
     "pages": ("wsisbook.commands.book", "pages", "generate the book's claims and status pages"),
-    "teacher train": ("wsisbook.commands.teacher", "train", "train the weights of the package"),
+    "teacher train": (
+        "wsisbook.commands.teacher",
+        "train_weights",
+        "train the weights of the package",
+    ),
     "teacher install": ("wsisbook.commands.teacher", "install", "put them into the package"),
     "teacher measure": ("wsisbook.commands.teacher", "measure", "IoU of a teacher's candidates"),
     "devices": ("wsisbook.commands.study", "devices", "which devices this machine has"),

@@ -16,9 +16,10 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from wsisbook.experiments.partial_data import chosen_split, data_sets
@@ -33,12 +34,12 @@ from wsisbook.tables.cells import mean_std, metric_value
 from wsisbook.tables.claims import Verdicts, judge_claims
 from wsisbook.tables.plots import ap_against_cost, seed_dots
 from wsisbook.tables.tables import Results
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from wsislib.data.sample import Dataset
-    from wsislib.labels.splits import Split
+from wsislib.data.sample import Dataset
+from wsislib.engine.device import describe_device, pick_device
+from wsislib.labels.splits import Split
+from wsislib.viz import pictures
+from wsislib.viz.overlay import Style
+from wsislib.viz.pictures import Panel, read_detections
 
 __all__ = [
     "RowResults", "StudyResults", "ap_against_cost", "notebook_provenance", "open_study",
@@ -149,11 +150,7 @@ class StudyResults(Results):
     """The study at one scale, as notebooks read it: `study[table, row]`, `study.table(table)`."""
 
     def __getitem__(self, place: tuple[str, str]) -> RowResults:
-        """A row of a table by its name.
-
-        Raises:
-            ValueError: unknown table or row; names the nearest.
-        """
+        """A row of a table by its name; ValueError for an unknown one names the nearest."""
         return RowResults(self, *place)
 
     def provenance(self, table: str) -> pd.DataFrame:
@@ -161,11 +158,7 @@ class StudyResults(Results):
         return self.table(table).provenance
 
     def verdicts(self, *tables: str) -> Verdicts:
-        """Every claim that one of `tables` answers, judged by our runs; for the end of a cell.
-
-        Raises:
-            ValueError: an unknown table.
-        """
+        """Every claim that one of `tables` answers, judged by our runs; for the end of a cell."""
         return judge_claims(self, [self.study.table(name).name for name in tables])
 
     def numbers(
@@ -195,21 +188,15 @@ class StudyResults(Results):
         return pd.DataFrame(means, columns=list(rows), dtype=float)
 
     def qualitative_figure(
-        self,
-        table: str,
-        rows: Mapping[str, str] | Iterable[str],
-        scenes: Iterable[int],
+        self, table: str, rows: Mapping[str, str] | Iterable[str], scenes: Iterable[int],
         seed: int = 0,
-    ) -> Figure:
+    ) -> Figure:  # fmt: skip
         """One line a scene: the truth, and what each row found with a score of 0.5 or more.
 
         `rows` are names, at least one, or title -> name; above a row that was not run, that is
         said. `scenes` are indices of validation scenes, counted round; a run keeps what it found in
         the first few.
         """
-        from wsislib.viz.overlay import Style
-        from wsislib.viz.pictures import Panel, pictures, read_detections
-
         named = dict(rows) if isinstance(rows, Mapping) else {row: row for row in rows}
         shown = {title: self[table, row] for title, row in named.items()}
         first = next(iter(shown.values()))
@@ -224,15 +211,11 @@ class StudyResults(Results):
         for title, row in shown.items():
             titles.append(title if row.state(seed).has_result else f"{title} (not run)")
         style = Style(show_names=False, min_score=SURE)
-        return pictures(lines, truth.categories, titles=titles, style=style)
+        return pictures.pictures(lines, truth.categories, titles=titles, style=style)
 
 
 def open_study(scale: str = "lab") -> StudyResults:
-    """The study of this repository at a scale: "smoke", "lab" or "paper".
-
-    Raises:
-        ValueError: unknown scale, or a study that is not valid.
-    """
+    """The study of this repository at a scale: "smoke", "lab" or "paper"."""
     study = load_study()
     return StudyResults(study, open_store(scale, study.root), scale)
 
@@ -242,8 +225,6 @@ def notebook_provenance(**facts: Any) -> Styler:
 
     `facts` are what else decides the page's numbers, such as `scale` and `seed`; shown first.
     """
-    from wsislib.engine.device import describe_device, pick_device
-
     study = load_study()
     code = code_version(study.root, study.files)
     commit = str(code["commit"] or "not in a git repository")[:10]

@@ -24,13 +24,13 @@ def coco_ap_reference(
     subset = prepare_eval(ground_truth, results, categories, image_ids, iou_type)
     with contextlib.redirect_stdout(io.StringIO()):
         sides = []
-        for dictionary in (subset.ground_truth(), subset.predictions()):
+        for dictionary in subset.documents():
             sides.append(COCO())
             sides[-1].dataset = dictionary
             sides[-1].createIndex()
         evaluation = COCOeval(*sides, iou_type)
         evaluation.params.catIds = [category["id"] for category in subset.categories]
-        evaluation.params.imgIds = subset.image_ids
+        evaluation.params.imgIds = [image["id"] for image in subset.images]
         evaluation.evaluate()
         evaluation.accumulate()
         evaluation.summarize()  # fills stats

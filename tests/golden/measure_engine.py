@@ -120,7 +120,8 @@ def _truth_and_results() -> tuple[dict, list[dict]]:
 
 def pipeline() -> Numbers:
     """The experiment `mask_rcnn` from data to AP in two steps: how the parts are joined."""
-    from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
+    from wsisbook.experiments.mask_rcnn import run_mask_rcnn
+    from wsisbook.experiments.settings import MaskRcnnConfig
     from wsisbook.runs.experiments import Context
 
     numbers: Numbers = {}

@@ -104,10 +104,9 @@ def test_impossible_splits_are_refused(a, b, message: str) -> None:
 def test_a_split_of_another_number_of_categories_is_refused() -> None:
     split = Split("mine", (0, 2), (1,))
     assert split.check(3) is split
-    with pytest.raises(ValueError, match=r"categories \[3, 4\] are in neither"):
-        split.check(5)
-    with pytest.raises(ValueError, match="it has 3 categories, the data set 2"):
-        split.check(2)
+    for count in (2, 5):
+        with pytest.raises(ValueError, match=f"it has 3 categories, the data set {count}"):
+            split.check(count)
     with pytest.raises(ValueError, match=r"\[5\] lie outside 0\.\.3"):
         make_split("mine", (1, 5), 4)
     for wrong in (0, 11):

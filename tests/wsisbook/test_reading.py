@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from wsisbook.experiments.partial_data import PartialDataConfig, data_sets
+from wsisbook.experiments.partial_data import data_sets
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.reading import RowResults, StudyResults, open_study
 from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute

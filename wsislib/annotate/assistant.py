@@ -1,7 +1,6 @@
 """A SAM for the annotator: a click or a box becomes masks to choose from.
 
-Kirillov et al., "Segment Anything" (2023), the use that the model was made for. The chosen mask
-goes into the file with the note that a SAM drew it.
+This is the use that the model was made for: Kirillov et al., "Segment Anything" (2023).
 """
 
 from __future__ import annotations
@@ -23,14 +22,9 @@ SAME = 0.95  # IoU above which two candidates look alike
 
 @dataclass(frozen=True)
 class Offer:
-    """One mask that SAM offers.
+    """One mask that SAM offers, with the IoU that it predicts for it."""
 
-    Attributes:
-        mask: (H, W) bool, not empty.
-        score: the IoU that SAM predicts for it.
-    """
-
-    mask: NDArray[np.bool_]
+    mask: NDArray[np.bool_]  # (H, W), not empty
     score: float
 
 
@@ -49,19 +43,10 @@ class SamAssistant:
         point: tuple[float, float] | None = None,
         box: tuple[float, float, float, float] | None = None,
     ) -> list[Offer]:
-        """Masks for a point (xy) or a box (xyxy) in pixels, the highest predicted IoU first.
+        """At most three masks for a point (xy) or a box (xyxy) in pixels, best predicted IoU first.
 
-        Args:
-            image: (H, W, 3) uint8.
-            key: names the image; the same key again reuses its embedding.
-            point: xy in pixels.
-            box: xyxy in pixels.
-
-        Returns:
-            At most three, without empty ones and near duplicates.
-
-        Raises:
-            ValueError: the prompt lies outside of the image or the box is empty.
+        The image is (H, W, 3); the same `key` again reuses its embedding. Empty masks and near
+        duplicates are left out. Raises ValueError where the prompt lies outside or is empty.
         """
         if box is not None:
             prompts = Prompts(boxes=torch.tensor([box], dtype=torch.float32))
@@ -74,7 +59,8 @@ class SamAssistant:
         offers: list[Offer] = []
         for index in np.argsort(scores)[::-1]:
             mask = masks[index]
-            if mask.any() and all(_iou(mask, other.mask) < SAME for other in offers):
+            alike = ((mask & o.mask).sum() / (mask | o.mask).sum() >= SAME for o in offers)
+            if mask.any() and not any(alike):
                 offers.append(Offer(mask, float(scores[index])))
         return offers
 
@@ -90,7 +76,3 @@ def entry_of(offer: Offer, teacher: str) -> dict[str, Any]:
     rle = encode_mask(offer.mask)
     box = list(rle_box(rle))
     return {"segmentation": rle, "bbox": box, "area": rle_area(rle), "drawn_by": f"SAM {teacher}"}
-
-
-def _iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
-    return float((a & b).sum() / max((a | b).sum(), 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,6 @@ class Desk:
     """
 
     def __init__(self, labels: LabelFile, assistant: SamAssistant | None = None) -> None:
-        """Begin with the first unfinished image."""
         self.labels, self.assistant = labels, assistant
         self.message = ""
         self._offers: list[Offer] = []
@@ -58,7 +58,7 @@ class Desk:
 
     @property
     def file_name(self) -> str:
-        """Of the current image."""
+        """The current image's."""
         return self.labels.files[self._index]
 
     def receive(self, message: Mapping[str, Any]) -> None:
@@ -89,22 +89,19 @@ class Desk:
 
     def view(self) -> dict[str, Any]:
         """What the page shows beside the picture, ready for JSON."""
-        names = {category.id: category.name for category in self.labels.categories}
-        colours = {number: colour(index) for index, number in enumerate(names)}
-        finished = sum(self.labels.finished(name) for name in self.labels.files)
         work = None if self._pixels is None else self._work()
         return {
             "image": self.file_name,
             "index": self._index,
             "count": len(self.labels.files),
-            "finished": finished,
+            "finished": sum(map(self.labels.finished, self.labels.files)),
             "width": 0 if work is None else work.width,
             "height": 0 if work is None else work.height,
             "done": work is not None and work.finished,
             "entries": [] if work is None else [shown(entry, work) for entry in work.entries],
             "categories": [
-                {"id": number, "name": name, "colour": colours[number]}
-                for number, name in names.items()
+                {"id": category.id, "name": category.name, "colour": colour(index)}
+                for index, category in enumerate(self.labels.categories)
             ],
             "offers": [
                 {"outline": outline_of(offer.mask), "score": round(offer.score, 2)}
@@ -134,18 +131,16 @@ class Desk:
     def _ask(self, message: Mapping[str, Any]) -> None:
         if self.assistant is None:
             raise ValueError("no SAM was given to this page; label(..., sam='tiny') has one")
-        self._work()
-        assert self._pixels is not None
-        point, box = message.get("point"), message.get("box")
+        work, point, box = self._work(), message.get("point"), message.get("box")
+        assert self._pixels is not None  # else there is no work
         if (point is None) == (box is None):
             raise ValueError("SAM is asked with a point or with a box")
+        ask = partial(self.assistant.offers, self._pixels, self.file_name)
         if box is not None:
-            high, wide = self._pixels.shape[:2]
-            corners = clip_box(numbers(box, "box", 4), high, wide)
-            offers = self.assistant.offers(self._pixels, self.file_name, box=corners)
+            offers = ask(box=clip_box(numbers(box, "box", 4), work.height, work.width))
         else:
             x, y = numbers(point, "point", 2)
-            offers = self.assistant.offers(self._pixels, self.file_name, point=(x, y))
+            offers = ask(point=(x, y))
         if not offers:
             raise ValueError("SAM finds nothing there; draw the outline by hand")
         self._offers = offers
@@ -160,8 +155,7 @@ class Desk:
         self._offers = []
 
     def _remove(self, message: Mapping[str, Any]) -> None:
-        work = self._work().without(message["entry"])
-        self.labels.change(with_time(work, message))
+        self.labels.change(with_time(self._work().without(message["entry"]), message))
 
     def _rename(self, message: Mapping[str, Any]) -> None:
         work = self._work().named(message["entry"], self._known(message["category"]))

@@ -18,13 +18,13 @@ _IMAGE_KEYS = ("id", "file_name", "width", "height", "seconds")
 def read_labels(path: Path) -> dict[str, Any]:
     """The document at `path`; raises ValueError listing every fault, also of its drafts."""
     document, problems = read_document(path)
+    sound = document is not None and _are_drafts(document.get("drafts", []))
     if document is not None:
-        drafts = document.get("drafts", [])
-        whole = {**document, **_with_drafts(document, drafts)} if _are_drafts(drafts) else document
+        whole = {**document, **_with_drafts(document)} if sound else document
         problems = [p for p in check_structure(whole, path) if p.code != "no-images"]
     require_trainable(Report.of(str(path), problems))
     assert document is not None  # else there is a problem
-    if not _are_drafts(document.get("drafts", [])):
+    if not sound:
         raise ValueError(
             f"{path}: 'drafts' must be a list of image records, each with a list of 'annotations'; "
             "mend it or take it out"
@@ -71,10 +71,9 @@ def document_of(
         for work in works
         if not work.finished
     ]
-    annotations = [{**entry, "image_id": work.id} for work in done for entry in work.entries]
     return {
         "images": [_record(work) for work in done],
-        "annotations": annotations,
+        "annotations": [{**e, "image_id": work.id} for work in done for e in work.entries],
         "categories": list(categories),
         **({"drafts": drafts} if drafts else {}),
     }
@@ -89,14 +88,13 @@ def _are_drafts(drafts: Any) -> bool:
     )
 
 
-def _with_drafts(document: dict[str, Any], drafts: list[dict[str, Any]]) -> dict[str, Any]:
+def _with_drafts(document: dict[str, Any]) -> dict[str, Any]:
     """Images and annotations as they would be if every draft were finished."""
     images, annotations = document.get("images"), document.get("annotations")
     if not isinstance(images, list) or not isinstance(annotations, list):
         return {}
-    more = [
-        {**entry, "image_id": draft.get("id")} for draft in drafts for entry in draft["annotations"]
-    ]
+    drafts = document.get("drafts", [])
+    more = [{**entry, "image_id": d.get("id")} for d in drafts for entry in d["annotations"]]
     return {"images": [*images, *drafts], "annotations": [*annotations, *more]}
 
 

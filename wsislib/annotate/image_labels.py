@@ -15,34 +15,23 @@ Entry = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class ImageLabels:
-    """One image's labels.
+    """One image's labels."""
 
-    Attributes:
-        file_name: relative to the image folder.
-        width, height: pixels.
-        entries: the labels, oldest first.
-        finished: whether the labels are complete; only then may a model learn that there is
-            nothing else in the image.
-        seconds: time on this image that made no entry.
-        id: of the image in the file; 0 where it is not numbered yet.
-        record: other keys that the image's record in the file had.
-    """
-
-    file_name: str
-    width: int
+    file_name: str  # relative to the image folder
+    width: int  # pixels
     height: int
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[Entry, ...] = ()  # oldest first
+    # Only of a finished image may a model learn that there is nothing else in it.
     finished: bool = False
-    seconds: float = 0.0
-    id: int = 0
-    record: Mapping[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0  # time on this image that made no entry
+    id: int = 0  # of the image in the file; 0 where it is not numbered yet
+    record: Mapping[str, Any] = field(default_factory=dict)  # other keys of its record in the file
 
     def with_entry(self, entry: Entry) -> ImageLabels:
         """With an entry added, or replaced where one has the same id.
 
-        Raises:
-            ValueError: the entry's numbers are wrong, it lies outside the image or is empty, or
-                it is a tag whose category has an entry already.
+        Raises ValueError where its numbers are wrong, it lies outside the image or is empty, or it
+        is a tag whose category has an entry already.
         """
         category = entry["category_id"]
         label_of([entry], self.height, self.width, {category: 0})
@@ -58,17 +47,18 @@ class ImageLabels:
 
     def without(self, entry_id: int) -> ImageLabels:
         """Without one entry; raises ValueError where there is no such entry."""
-        entries = tuple(entry for entry in self.entries if entry["id"] != entry_id)
-        if len(entries) == len(self.entries):
-            raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
-        return replace(self, entries=entries)
+        gone = self._entry(entry_id)
+        return replace(self, entries=tuple(entry for entry in self.entries if entry is not gone))
 
     def named(self, entry_id: int, category_id: int) -> ImageLabels:
         """With another category for one entry; raises as `with_entry`, or where there is none."""
-        old = next((entry for entry in self.entries if entry["id"] == entry_id), None)
-        if old is None:
-            raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
-        return self.with_entry({**old, "category_id": category_id})
+        return self.with_entry({**self._entry(entry_id), "category_id": category_id})
+
+    def _entry(self, entry_id: int) -> Entry:
+        for entry in self.entries:
+            if entry["id"] == entry_id:
+                return entry
+        raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
 
 
 def _is_tag(entry: Entry) -> bool:

@@ -17,8 +17,7 @@ from typing import Any
 from wsislib.annotate.documents import document_of, read_labels, works_of
 from wsislib.annotate.image_labels import ImageLabels
 from wsislib.atomic import atomic_write
-from wsislib.data.folder import find_images
-from wsislib.data.images import probe_image, resolve_image
+from wsislib.data.images import find_images, probe_image, resolve_image
 from wsislib.data.sample import Category
 
 Change = tuple[ImageLabels, ImageLabels]  # of one image: before and after
@@ -27,33 +26,21 @@ Change = tuple[ImageLabels, ImageLabels]  # of one image: before and after
 class LabelFile:
     """A folder of images and the COCO file of their labels.
 
-    Attributes:
-        path: of the COCO file.
-        image_root: the folder of images.
-        categories: what can be labelled, in the order of the file.
-        files: `file_name` of the images in the folder, sorted, then others that the file has.
+    `files` are the names of the images in the folder, sorted, then others that the file has.
     """
 
     def __init__(self, path: str | Path, image_root: str | Path, names: Sequence[str] = ()) -> None:
         """Open the file, which need not exist; nothing is written before the first change.
 
-        Args:
-            path: of the COCO file.
-            image_root: the folder that `file_name` is relative to.
-            names: of categories; those that the file lacks are added.
-
-        Raises:
-            ValueError: the file is there and broken (says every fault); there is neither a file
-                nor a name; a name is empty or stands twice; the folder holds no image.
+        `image_root` is the folder of images; of the `names` of categories, those that the file
+        lacks are added. Raises ValueError where the file is broken (says every fault), there is
+        neither a file nor a name, a name is empty or stands twice, or the folder holds no image.
         """
         self.path, self.image_root = Path(path), Path(image_root)
         document = read_labels(self.path) if self.path.exists() else {}
         self._digest = _digest(self.path)
-        self._rest = {
-            key: value
-            for key, value in document.items()
-            if key not in ("images", "annotations", "categories", "drafts")
-        }
+        ours = ("images", "annotations", "categories", "drafts")
+        self._rest = {key: value for key, value in document.items() if key not in ours}
         self._category_records: list[dict[str, Any]] = list(document.get("categories", []))
         self._add_names(names)
         self._works = works_of(document)
@@ -64,15 +51,14 @@ class LabelFile:
 
     @property
     def categories(self) -> tuple[Category, ...]:
-        """What can be labelled."""
+        """What can be labelled, in the order of the file."""
         return tuple(Category(record["id"], record["name"]) for record in self._category_records)
 
     def work(self, file_name: str, size: tuple[int, int] | None = None) -> ImageLabels:
         """The labels of an image so far; `size` is (width, height), None reads the image.
 
-        Raises:
-            ValueError: the name leads out of the folder, the image cannot be read, or it is not
-                of the size that the file has.
+        Raises ValueError where the name leads out of the folder, the image cannot be read, or it is
+        not of the size that the file has.
         """
         if size is None:
             facts = probe_image(resolve_image(self.image_root, file_name))
@@ -93,18 +79,14 @@ class LabelFile:
         known = self._works.get(file_name)
         return known is not None and known.finished
 
-    def begun(self, file_name: str) -> bool:
-        """Whether the file has an image, finished or not."""
-        return file_name in self._works
-
     def all_works(self) -> list[ImageLabels]:
         """Every image of the file, finished or not, in the order of their numbers."""
         return sorted(self._works.values(), key=lambda work: work.id)
 
     def next_entry_id(self) -> int:
         """A number that no entry has had since the file was opened."""
-        undoable = [work for pair in (*self._past, *self._undone) for work in pair]
-        seen = [*self._works.values(), *undoable]
+        changed = (work for pair in (*self._past, *self._undone) for work in pair)
+        seen = [*self._works.values(), *changed]
         return 1 + max((entry["id"] for work in seen for entry in work.entries), default=0)
 
     def change(self, work: ImageLabels) -> ImageLabels:
@@ -142,11 +124,7 @@ class LabelFile:
         return bool(self._undone)
 
     def add_category(self, name: str) -> Category:
-        """Add a category, and write the file.
-
-        Raises:
-            OSError, ValueError: as `change`; the name is empty or taken.
-        """
+        """Add a category, and write the file; raises as `change`, or for an empty or taken name."""
         before = list(self._category_records)
         if name.strip() in {record["name"] for record in before}:
             raise ValueError(f"there is a category '{name.strip()}' already")
@@ -158,18 +136,13 @@ class LabelFile:
             raise
         return self.categories[-1]
 
-    def _step(
-        self,
-        source: list[Change],
-        target: list[Change],
-        side: int,
-    ) -> str | None:
+    def _step(self, source: list[Change], target: list[Change], side: int) -> str | None:
         if not source:
             return None
-        pair = source[-1]
-        self._put(pair[side])
+        work = source[-1][side]
+        self._put(work)
         target.append(source.pop())
-        return pair[side].file_name
+        return work.file_name
 
     def _put(self, work: ImageLabels) -> None:
         """Keep `work` and write the file; where that fails, neither."""

@@ -13,14 +13,11 @@ from wsislib.labels.prices import Prices
 
 
 def measured_seconds(labels: LabelFile) -> pd.DataFrame:
-    """Seconds that each kind of label took, over the finished images.
+    """Seconds that each kind of label took: `images`, `entries`, `seconds`, `seconds_an_entry`.
 
-    Only images with one kind of label count, with all time spent on them: looking and correcting
-    belong to the price. Images without a measured time are left out.
-
-    Returns:
-        One row for each kind that was measured, index its name: `images`, `entries`, `seconds`
-        (an image) and `seconds_an_entry`.
+    One row for each kind that was measured; `seconds` are of an image. Only finished images with
+    one kind of label and a measured time count, with all time spent on them: looking and
+    correcting belong to the price.
     """
     rows: dict[LabelKind, list[tuple[float, int]]] = {}
     for work in labels.all_works():
@@ -46,13 +43,7 @@ def measured_prices(labels: LabelFile, least: int = 5) -> Prices:
 
     Kinds with fewer than `least` images keep the published price, on a scale on which the
     measured kinds cost together what they cost there. So with one measured kind nothing changes.
-
-    Args:
-        labels: what was labelled.
-        least: images of a kind below which its time is not trusted.
-
-    Raises:
-        ValueError: no kind has that many.
+    Raises ValueError where no kind has that many.
     """
     seconds = measured_seconds(labels)
     trusted = seconds[seconds["images"] >= least]["seconds"]

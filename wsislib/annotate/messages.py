@@ -57,8 +57,7 @@ def shown(entry: Entry, work: ImageLabels) -> dict[str, Any]:
     kind = annotation_kind(entry).name.lower()
     drawn: dict[str, Any] = {"id": entry["id"], "category": entry["category_id"], "kind": kind}
     if kind == "mask":
-        segmentation = entry["segmentation"]
-        drawn["outline"] = outline_of_segmentation(segmentation, work.height, work.width)
+        drawn["outline"] = outline_of_segmentation(entry["segmentation"], work.height, work.width)
     elif kind != "tag":
         drawn[kind] = entry["bbox" if kind == "box" else "point"]
     return drawn

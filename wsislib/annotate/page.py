@@ -23,18 +23,12 @@ _PAGE = Path(__file__).parent / "page"
 
 
 class LabelPage(anywidget.AnyWidget):
-    """A `Desk` in a notebook's cell.
-
-    Attributes:
-        desk: what it shows; `desk.labels` is the file.
-        view: what the page shows beside the picture, see `Desk.view`.
-        picture: JPEG.
-    """
+    """A `Desk` in a notebook's cell; `desk.labels` is the file."""
 
     _esm = _PAGE / "label.js"
     _css = _PAGE / "label.css"
-    view = traitlets.Dict().tag(sync=True)
-    picture = traitlets.Bytes().tag(sync=True)
+    view = traitlets.Dict().tag(sync=True)  # `Desk.view`: what the page shows beside the picture
+    picture = traitlets.Bytes().tag(sync=True)  # JPEG
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
@@ -43,7 +37,6 @@ class LabelPage(anywidget.AnyWidget):
         self.on_msg(self._received)
 
     def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:
-        """Act on a message of the page and show what came of it."""
         self.desk.receive(content)
         with self.hold_sync():
             if self.desk.file_name != self._shown:
@@ -53,11 +46,7 @@ class LabelPage(anywidget.AnyWidget):
 
 
 def label(
-    images: str | Path,
-    file: str | Path,
-    names: Sequence[str] = (),
-    *,
-    sam: str | Path = "",
+    images: str | Path, file: str | Path, names: Sequence[str] = (), *, sam: str | Path = ""
 ) -> LabelPage:
     """Label the images of a folder; the file is written after every change.
 
@@ -71,8 +60,7 @@ def label(
     Raises:
         ValueError: see `LabelFile` and `load_sam`.
     """
-    assistant = None
-    labels = LabelFile(Path(file), Path(images), names)
+    assistant, labels = None, LabelFile(file, images, names)
     if str(sam):
         from wsislib.models.sam.sam_weights import load_sam
 

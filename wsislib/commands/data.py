@@ -39,7 +39,7 @@ def check(
             report on the copy. The original stays as it is. COCO only.
         json: print the report as JSON.
     """
-    from wsislib.data.photographs.repair import repairable
+    from wsislib.data.photographs.validate import repairable
 
     report = _report(path, images, kind, least, split)
     if mend is not None:
@@ -78,7 +78,7 @@ def _mended(
     report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
 ) -> Report:
     """Write the mended copy and report on it; the same report where nothing can be mended."""
-    from wsislib.data.photographs.repair import repairable, write_repaired
+    from wsislib.data.photographs.validate import repairable, write_repaired
 
     if not report.source.endswith(".json"):
         raise ValueError(f"{path}: --mend is for a COCO JSON file")
@@ -96,11 +96,7 @@ def _mended(
 def _report(
     path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None
 ) -> Report:
-    """The report on a COCO file or a VOC folder.
-
-    Raises:
-        ValueError: an argument does not belong to what `path` is.
-    """
+    """The report on a COCO file or a VOC folder; ValueError for an option of the other one."""
     from wsislib.data.photographs.validate import check_coco, check_voc
     from wsislib.data.sample import LabelKind
 

@@ -61,8 +61,7 @@ def export(
         dataset = read_weak(annotations, images, kind, seed)
         require_same_categories(dataset, recipe.known(), annotations)
         made_by = f"the model in {model.name}"
-        least = 0.5 if score is None else score
-        results = model_masks(trained, dataset, least, device)
+        results = model_masks(trained, dataset, 0.5 if score is None else score, device)
     known = set(dataset.image_ids)
     records = [record for record in read_json(annotations)["images"] if record["id"] in known]
     document = as_document(results, records, dataset.categories, made_by)

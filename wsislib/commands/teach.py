@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from wsislib.cli import DONE
-
-if TYPE_CHECKING:
-    from wsislib.data.sample import Dataset
-    from wsislib.photos.data import WeakKind
 
 SamModel = Literal["vit_b", "vit_l", "vit_h"]
 
@@ -52,16 +48,29 @@ def teach(
         shard: i/n does the i-th of n shares, for jobs on a cluster.
         device: auto, cpu, cuda or mps.
     """
+    from wsislib.data.sample import Dataset, LabelKind
+    from wsislib.data.world import WorldDataset, WorldSpec
     from wsislib.engine.device import describe_device, pick_device
+    from wsislib.labels.datasets import WeakDataset
     from wsislib.models.sam.sam_weights import load_sam
+    from wsislib.photos.data import read_weak
     from wsislib.teacher.caching import cache_candidates
 
     share = _share(shard)
     if sam is None and sam_model is not None:
         raise ValueError("--sam-model is of a checkpoint; give its path with --sam")
+    if (annotations is None) == (world is None):
+        raise ValueError("give either a COCO JSON file or --world with a number of scenes")
+    if world is not None and (kind == "file" or world < 1):
+        raise ValueError("--world wants 1 scene at least, and --kind point or box")
     chosen = pick_device(device)
     teacher = load_sam("tiny" if sam is None else sam, sam_model)
-    dataset = _dataset(annotations, images, kind, seed, world, categories, size)
+    if world is None:
+        assert annotations is not None
+        dataset: Dataset = read_weak(annotations, images, kind, seed)
+    else:
+        scenes = WorldDataset(WorldSpec(categories=categories, size=size), seed=seed, count=world)
+        dataset = WeakDataset(scenes, [LabelKind[kind.upper()]] * world, seed)
     print(f"{len(dataset)} images, teacher {teacher.name} on {describe_device(chosen)}")
     done = cache_candidates(dataset, teacher.to(chosen), out, share)
     part = "" if share[1] == 1 else f"share {shard}: "
@@ -83,29 +92,3 @@ def _share(text: str) -> tuple[int, int]:
     if not 1 <= share[0] <= share[1]:
         raise ValueError(f"--shard {text}: must be i/n with 1 <= i <= n, such as 2/8")
     return share
-
-
-def _dataset(
-    annotations: Path | None,
-    images: Path | None,
-    kind: WeakKind,
-    seed: int,
-    world: int | None,
-    categories: int,
-    size: int,
-) -> Dataset:
-    """The images and weak labels to teach."""
-    from wsislib.data.sample import LabelKind
-    from wsislib.data.world import WorldDataset, WorldSpec
-    from wsislib.labels.datasets import WeakDataset
-    from wsislib.photos.data import read_weak
-
-    if (annotations is None) == (world is None):
-        raise ValueError("give either a COCO JSON file or --world with a number of scenes")
-    if annotations is not None:
-        return read_weak(annotations, images, kind, seed)
-    assert world is not None
-    if kind == "file" or world < 1:
-        raise ValueError("--world wants 1 scene at least, and --kind point or box")
-    scenes = WorldDataset(WorldSpec(categories=categories, size=size), seed=seed, count=world)
-    return WeakDataset(scenes, [LabelKind[kind.upper()]] * world, seed)

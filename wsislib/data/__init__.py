@@ -1,7 +1,7 @@
 """From files or a seed to samples.
 
-`sample` holds the data contract; `transforms` moves a sample, `images` and `folder` read
-photographs, `rle` reads and writes masks. Data sets are in `world` (drawn), `photographs` (COCO,
+`sample` holds the data contract; `transforms` moves a sample, `images` reads photographs, `rle`
+reads and writes masks. Data sets are in `world` (drawn), `photographs` (COCO,
 PASCAL VOC) and `visual_genome`.
 """
 

@@ -1,7 +1,9 @@
-"""Photographs from disk: safe names, every colour mode to RGB, raw pixels as they are stored."""
+"""Photographs from disk: safe names, every colour mode to RGB, and a folder as a data set."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from wsislib.data.rle import MAX_PIXELS
+from wsislib.data.sample import Category, Label, LabelKind, Sample
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -35,9 +38,7 @@ class ImageFacts:
 def resolve_image(root: Path, file_name: object) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Raises:
-        ValueError: `file_name` is no text, or leads out of `root` (by `..`, an absolute path or
-            a link).
+    Raises ValueError where it is no text, or leads out of `root` (`..`, an absolute path, a link).
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -58,11 +59,8 @@ def read_image(path: Path) -> npt.NDArray[np.uint8]:
 
     EXIF orientation is not applied: the sizes and coordinates of COCO and VOC annotations refer
     to the stored pixels. Grey, palette and CMYK become RGB, alpha is dropped, 16-bit grey keeps
-    its upper 8 bits.
-
-    Raises:
-        ImageReadError: missing, no image, truncated, too large, or in a mode without a plain
-            meaning as RGB.
+    its upper 8 bits. Raises ImageReadError where the file is missing, no image, truncated, too
+    large, or in a mode without a plain meaning as RGB.
     """
     return _read(path)[0]
 
@@ -117,3 +115,70 @@ def _pixels(image: Image.Image, path: Path) -> npt.NDArray[np.uint8]:
 def _orientation(image: Image.Image) -> int:
     value = image.getexif().get(_ORIENTATION, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def find_images(places: Sequence[Path]) -> list[Path]:
+    """Image files among `places`, folders searched one level deep, in the order of their names.
+
+    Raises ValueError where a place does not exist, a folder holds no image, or nothing is left.
+    """
+    files: list[Path] = []
+    for place in places:
+        if not place.is_file() and not place.is_dir():
+            raise ValueError(f"{place}: no such file or folder")
+        found = [place]
+        if place.is_dir():
+            found = sorted(f for f in place.iterdir() if f.suffix.lower() in IMAGE_SUFFIXES)
+        if not found:
+            suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
+            raise ValueError(f"{place}: holds no image (looked for {suffixes})")
+        files += found
+    if not files:
+        raise ValueError("no image was named; give image files or folders of them")
+    return list(dict.fromkeys(files))
+
+
+class ImageFolder:
+    """Unlabelled image files as a data set; every label is an empty TAG label.
+
+    `categories` are those of the model, `ids` the image id per file (1, 2, ... if not given).
+    """
+
+    def __init__(
+        self,
+        files: Sequence[Path],
+        categories: tuple[Category, ...],
+        ids: Sequence[int] | None = None,
+    ) -> None:
+        self.files = tuple(files)
+        self.categories = categories
+        self.image_ids = tuple(ids) if ids is not None else tuple(range(1, len(files) + 1))
+        if len(self.image_ids) != len(self.files):
+            raise ValueError(f"{len(self.image_ids)} ids for {len(self.files)} files")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Sample:
+        """The image at `index`; raises ImageReadError naming a file that cannot be read."""
+        image = image_tensor(read_image(self.files[index]))
+        nothing = Label(LabelKind.TAG, torch.zeros(0, dtype=torch.int64))
+        return Sample(image, self.image_ids[index], nothing)
+
+    def records(self) -> list[dict]:
+        """COCO image records without sizes: id and file name."""
+        pairs = zip(self.image_ids, self.files, strict=True)
+        return [{"id": id, "file_name": file.name} for id, file in pairs]
+
+    def ground_truth(self) -> dict:
+        """COCO dictionary without annotations."""
+        categories = [{"id": c.id, "name": c.name} for c in self.categories]
+        return {"images": self.records(), "annotations": [], "categories": categories}
+
+    def fingerprint(self) -> str:
+        """Digest of ids and file contents."""
+        digest = hashlib.sha256()
+        for id, file in zip(self.image_ids, self.files, strict=True):
+            digest.update(f"{id}\0{file.name}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()

@@ -14,48 +14,30 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as mask_api
 
-MAX_PIXELS = 89_000_000
-"""Most pixels of one image; beyond about this size Pillow suspects an attack as well."""
-MAX_VERTICES = 200_000
-"""Most polygon vertices of one instance."""
-MAX_INSTANCES = 2_000
-"""Most instances of one image."""
-MAX_MASK_BYTES = 4 * 2**30
-"""Most bytes of all masks of one image, one byte a pixel."""
+MAX_PIXELS = 89_000_000  # of one image; beyond about this size Pillow suspects an attack as well
+MAX_VERTICES = 200_000  # of the polygons of one instance
+MAX_INSTANCES = 2_000  # of one image
+MAX_MASK_BYTES = 4 * 2**30  # of all masks of one image, one byte a pixel
 
 _ENCODE_AGAIN = "encode the mask again at the image's size, [height, width]"
+_POLYGONS = "write polygons as [[x0, y0, x1, y1, ...], ...]"
 
 
 class SegmentationError(ValueError):
-    """A segmentation that cannot be read.
-
-    Attributes:
-        code: short name of the fault, for machines.
-        remedy: how to correct it.
-    """
+    """A segmentation that cannot be read: a short name of the fault, and how to correct it."""
 
     def __init__(self, code: str, message: str, remedy: str) -> None:
         super().__init__(message)
-        self.code = code
-        self.remedy = remedy
+        self.code, self.remedy = code, remedy
 
 
 def decode_segmentation(segmentation: Any, height: int, width: int) -> npt.NDArray[np.bool_]:
-    """The mask of one instance.
+    """The mask of one instance, (height, width) bool, sizes in pixels.
 
-    Args:
-        segmentation: COCO's three forms: a list of polygons, each [x0, y0, x1, y1, ...] in
-            pixels (the instance is their union); `{"size": [H, W], "counts": [...]}`; or the
-            same with `counts` compressed, as str or bytes.
-        height: of the image, pixels.
-        width: of the image, pixels.
-
-    Returns:
-        (height, width) bool.
-
-    Raises:
-        SegmentationError: the segmentation is malformed, does not fit the image, or asks for
-            more than the limits of this module.
+    `segmentation` is one of COCO's three forms: a list of polygons, each [x0, y0, x1, y1, ...] in
+    pixels (the instance is their union); `{"size": [H, W], "counts": [...]}`; or the same with
+    `counts` compressed, as str or bytes. Raises SegmentationError where it is malformed, does not
+    fit the image, or asks for more than the limits of this module.
     """
     # Runs are repeated here because pycocotools' decoder warns under numpy 2, and the checks have
     # read the text anyway.
@@ -65,11 +47,7 @@ def decode_segmentation(segmentation: Any, height: int, width: int) -> npt.NDArr
 
 
 def encode_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Compressed run-length code of a (H, W) bool mask, ready for JSON.
-
-    Returns:
-        `{"size": [H, W], "counts": str}`.
-    """
+    """A (H, W) bool mask as compressed run-length code: `{"size": [H, W], "counts": str}`."""
     rle = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
@@ -86,30 +64,22 @@ def rle_box(rle: dict[str, Any]) -> tuple[float, float, float, float]:
 
 
 def checked_rle(segmentation: Any, height: int, width: int) -> dict[str, Any]:
-    """A segmentation in any of COCO's forms, checked, as compressed run-length code.
+    """A segmentation as of `decode_segmentation`, checked, as compressed run-length code.
 
-    Returns:
-        `{"size": [H, W], "counts": bytes}`, safe for pycocotools.
-
-    Raises:
-        SegmentationError: see `decode_segmentation`.
+    Returns `{"size": [H, W], "counts": bytes}`, safe for pycocotools; raises SegmentationError.
     """
     if not 0 < height * width <= MAX_PIXELS:
-        raise SegmentationError(
-            "image-too-large",
-            f"an image of {width} x {height} pixels is outside 1..{MAX_PIXELS} pixels",
-            "scale the image and its annotations down",
-        )
+        message = f"an image of {width} x {height} pixels is outside 1..{MAX_PIXELS} pixels"
+        remedy = "scale the image and its annotations down"
+        raise SegmentationError("image-too-large", message, remedy)
     if isinstance(segmentation, dict):
         return _checked_code(segmentation, height, width)
     if isinstance(segmentation, list | tuple):
         return _checked_polygons(segmentation, height, width)
-    raise SegmentationError(
-        "segmentation-type",
-        f"segmentation must be a list of polygons or an RLE object, is "
-        f"{type(segmentation).__name__}",
-        "write polygons as [[x0, y0, x1, y1, ...], ...] or RLE as {size, counts}",
-    )
+    kind = type(segmentation).__name__
+    message = f"segmentation must be a list of polygons or an RLE object, is {kind}"
+    remedy = f"{_POLYGONS} or RLE as {{size, counts}}"
+    raise SegmentationError("segmentation-type", message, remedy)
 
 
 def _checked_polygons(parts: Sequence[Any], height: int, width: int) -> dict[str, Any]:
@@ -117,59 +87,40 @@ def _checked_polygons(parts: Sequence[Any], height: int, width: int) -> dict[str
     if not parts:
         raise SegmentationError("polygon-degenerate", "segmentation has no polygon", remedy)
     if all(isinstance(part, int | float) for part in parts):
-        raise SegmentationError(
-            "segmentation-type",
-            "segmentation is one flat list of numbers, must be a list of polygons",
-            "wrap it: [[x0, y0, x1, y1, ...]]",
-        )
-    margin = max(height, width)
+        message = "segmentation is one flat list of numbers, must be a list of polygons"
+        raise SegmentationError("segmentation-type", message, "wrap it: [[x0, y0, x1, y1, ...]]")
     for index, part in enumerate(parts):
         if not isinstance(part, list | tuple):
-            raise SegmentationError(
-                "segmentation-type",
-                f"polygon {index} must be a list of numbers, is {type(part).__name__}",
-                "write polygons as [[x0, y0, x1, y1, ...], ...]",
-            )
+            message = f"polygon {index} must be a list of numbers, is {type(part).__name__}"
+            raise SegmentationError("segmentation-type", message, _POLYGONS)
         if len(part) % 2 or len(part) < 6:
-            raise SegmentationError(
-                "polygon-degenerate",
-                f"polygon {index} has {len(part)} numbers; it needs x and y of at least 3 points",
-                remedy,
-            )
-        _check_coordinates(index, part, height, width, margin)
+            needs = "it needs x and y of at least 3 points"
+            message = f"polygon {index} has {len(part)} numbers; {needs}"
+            raise SegmentationError("polygon-degenerate", message, remedy)
+        _check_coordinates(index, part, height, width)
     vertices = sum(len(part) for part in parts) // 2
     if vertices > MAX_VERTICES:
-        raise SegmentationError(
-            "polygon-too-large",
-            f"{vertices} vertices in one instance, at most {MAX_VERTICES} are read",
-            "simplify the polygon, or store the mask as RLE",
-        )
-    codes = mask_api.frPyObjects(
-        [[float(value) for value in part] for part in parts], height, width
-    )
-    return mask_api.merge(codes)
+        message = f"{vertices} vertices in one instance, at most {MAX_VERTICES} are read"
+        remedy = "simplify the polygon, or store the mask as RLE"
+        raise SegmentationError("polygon-too-large", message, remedy)
+    polygons = [[float(value) for value in part] for part in parts]
+    return mask_api.merge(mask_api.frPyObjects(polygons, height, width))
 
 
-def _check_coordinates(
-    index: int, part: Sequence[Any], height: int, width: int, margin: int
-) -> None:
+def _check_coordinates(index: int, part: Sequence[Any], height: int, width: int) -> None:
+    margin = max(height, width)
     for place, value in enumerate(part):
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise SegmentationError(
-                "segmentation-type",
-                f"polygon {index} holds {value!r} where a number must be",
-                "write coordinates as numbers",
-            )
+            message = f"polygon {index} holds {value!r} where a number must be"
+            raise SegmentationError("segmentation-type", message, "write coordinates as numbers")
         limit = height if place % 2 else width
         if -margin <= value <= limit + margin:
             continue
-        finite = isinstance(value, int) or math.isfinite(value)
-        raise SegmentationError(
-            "polygon-coordinates" if finite else "not-finite",
-            f"polygon {index}: {'y' if place % 2 else 'x'} = {_short(value)} "
-            + (f"lies far outside {width} x {height} pixels" if finite else "is not finite"),
-            "give coordinates in pixels of this image",
-        )
+        code, fault = "not-finite", "is not finite"
+        if isinstance(value, int) or math.isfinite(value):
+            code, fault = "polygon-coordinates", f"lies far outside {width} x {height} pixels"
+        message = f"polygon {index}: {'y' if place % 2 else 'x'} = {_short(value)} {fault}"
+        raise SegmentationError(code, message, "give coordinates in pixels of this image")
 
 
 def _checked_code(code: dict[Any, Any], height: int, width: int) -> dict[str, Any]:
@@ -192,9 +143,8 @@ def _checked_code(code: dict[Any, Any], height: int, width: int) -> dict[str, An
     if total != pixels:
         raise _counts_error(f"RLE runs sum to {total}, the image has {pixels} pixels")
     if counts is None:
-        return mask_api.frPyObjects(
-            {"size": [height, width], "counts": runs.tolist()}, height, width
-        )
+        code = {"size": [height, width], "counts": runs.tolist()}
+        return mask_api.frPyObjects(code, height, width)
     return {"size": [height, width], "counts": counts}
 
 

@@ -37,15 +37,10 @@ class Category:
 
 @dataclass(frozen=True)
 class Candidates:
-    """A teacher's masks for a label: M for each of its K entries, none of them ground truth.
+    """A teacher's masks for a label: M for each of its K entries, none of them ground truth."""
 
-    Attributes:
-        masks: (K, M, H, W) bool; a candidate may be empty.
-        quality: (K, M) float32 in 0..1, the IoU that the teacher itself predicts for each.
-    """
-
-    masks: Tensor
-    quality: Tensor
+    masks: Tensor  # (K, M, H, W) bool; a candidate may be empty
+    quality: Tensor  # (K, M) float32 in 0..1, the IoU that the teacher itself predicts for each
 
     def __len__(self) -> int:
         return int(self.quality.shape[0])
@@ -63,28 +58,21 @@ class Candidates:
 class Label:
     """The label of one image, of K entries.
 
-    Attributes:
-        kind: what every entry has at least. TAG: `categories` only, each once.
-            POINT: also `points`. BOX: also `boxes`. MASK: also `boxes` and `masks`.
-        categories: (K,) int64, category indices 0..C-1.
-        points: (K, 2) float32 xy in pixels, on the object; pixel centres lie at +0.5.
-        boxes: (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, 0 <= y0 < y1 <= H.
-        masks: (K, H, W) bool.
-        kinds: (K,) uint8 of `LabelKind` where the image is partially supervised (some entries
-            carry more than `kind`), else None. Each entry then has the fields of its kind. Rows
-            without ground truth are empty: rows of `masks` whose entry is not MASK are all False,
-            rows of `boxes` whose entry is below BOX are all 0; in `points` only the rows of POINT
-            entries are ground truth.
-        candidates: a teacher's, for each entry; the row of a tag is empty, of quality 0. None
-            where no teacher was asked, and on labels of tags alone.
+    TAG entries have their category only, each once; POINT entries also a point, BOX entries also
+    a box, MASK entries also a box and a mask. Where the image is partially supervised (some entries
+    carry more than `kind`), `kinds` says what each has. Rows without ground truth are empty: rows
+    of `masks` whose entry is not MASK are all False, rows of `boxes` whose entry is below BOX are
+    all 0; in `points` only the rows of POINT entries are ground truth.
     """
 
-    kind: LabelKind
-    categories: Tensor
-    points: Tensor | None = None
-    boxes: Tensor | None = None
-    masks: Tensor | None = None
-    kinds: Tensor | None = None
+    kind: LabelKind  # what every entry has at least
+    categories: Tensor  # (K,) int64, category indices 0..C-1
+    points: Tensor | None = None  # (K, 2) float32 xy in pixels; pixel centres lie at +0.5
+    boxes: Tensor | None = None  # (K, 4) float32 xyxy in pixels, 0 <= x0 < x1 <= W, the same of y
+    masks: Tensor | None = None  # (K, H, W) bool
+    kinds: Tensor | None = None  # (K,) uint8 of `LabelKind`, None where all are of `kind`
+    # A teacher's, for each entry; the row of a tag is empty, of quality 0. None where no teacher
+    # was asked, and on labels of tags alone.
     candidates: Candidates | None = None
 
     def __len__(self) -> int:
@@ -120,16 +108,10 @@ class Label:
 
 @dataclass(frozen=True)
 class Sample:
-    """One image with its label.
+    """One image with its label."""
 
-    Attributes:
-        image: (3, H, W) float32 RGB in 0..1.
-        image_id: the data set's own id, a positive integer.
-        label: its annotations.
-    """
-
-    image: Tensor
-    image_id: int
+    image: Tensor  # (3, H, W) float32 RGB in 0..1
+    image_id: int  # the data set's own, positive
     label: Label
 
     def to(self, device: torch.device | str) -> Sample:
@@ -139,8 +121,7 @@ class Sample:
     def check(self, category_count: int | None = None) -> Sample:
         """Return self; where `category_count` C is given, category indices must lie in 0..C-1.
 
-        Raises:
-            ValueError: names the image id, the entry (counted from 0) and what is wrong.
+        A ValueError names the image id, the entry (counted from 0) and what is wrong.
         """
         image_id = self.image_id
         if isinstance(image_id, bool) or not isinstance(image_id, int) or image_id < 1:
@@ -156,19 +137,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Detections:
-    """A model's predictions for one image, N instances, best score first.
+    """A model's predictions for one image, N instances, best score first."""
 
-    Attributes:
-        boxes: (N, 4) float32 xyxy in pixels of the image as given.
-        scores: (N,) float32 in 0..1.
-        categories: (N,) int64 category indices 0..C-1.
-        masks: (N, H, W) bool at the size of the image as given.
-    """
-
-    boxes: Tensor
-    scores: Tensor
-    categories: Tensor
-    masks: Tensor
+    boxes: Tensor  # (N, 4) float32 xyxy in pixels of the image as given
+    scores: Tensor  # (N,) float32 in 0..1
+    categories: Tensor  # (N,) int64 category indices 0..C-1
+    masks: Tensor  # (N, H, W) bool at the size of the image as given
 
     def __len__(self) -> int:
         return int(self.scores.shape[0])
@@ -196,11 +170,9 @@ class Dataset(Protocol):
         `images`, `annotations` (ids from 1, `category_id` = `Category.id`, `iscrowd`) and
         `categories`.
         """
-        ...
 
     def fingerprint(self) -> str:
         """Hex digest that changes when, and only when, images or annotations change."""
-        ...
 
 
 class Model(Protocol):
@@ -208,11 +180,9 @@ class Model(Protocol):
 
     def losses(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
         """Named, unweighted scalar losses of a batch."""
-        ...
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images of (3, H, W) float32 in 0..1, sizes may differ."""
-        ...
 
 
 def _check_image(image: Tensor) -> None:

@@ -15,24 +15,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsislib.data.sample import Candidates, Label, LabelKind, Sample
+from wsislib.data.sample import Label, LabelKind, Sample
 
 
 def horizontal_flip(sample: Sample) -> Sample:
     """Mirror left and right: x becomes W - x."""
     width = sample.image.shape[2]
     label = sample.label
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     if points is not None:
         points = torch.stack([width - points[:, 0], points[:, 1]], dim=1)  # (K, 2)
     if boxes is not None:
         x0, y0, x1, y1 = boxes.unbind(dim=1)
         boxes = torch.stack([width - x1, y0, width - x0, y1], dim=1)  # (K, 4)
         boxes = boxes * _reaches(label, LabelKind.BOX)[:, None]
-    if masks is not None:
-        masks = masks.flip(2)
-    candidates = _moved(label.candidates, lambda masks: masks.flip(3))
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
+    moved = _moved(label, points, boxes, lambda masks: masks.flip(-1))
     return replace(sample, image=sample.image.flip(2), label=moved)
 
 
@@ -46,10 +43,7 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     """Scale to (height, width) pixels, the two axes apart.
 
     The image is bilinear with antialiasing. A mask pixel takes the value of the old mask at its
-    centre. Boxes and points are scaled as coordinates are.
-
-    Raises:
-        ValueError: a side is below 1.
+    centre. Boxes and points are scaled as coordinates are. Raises ValueError for a side below 1.
     """
     if height < 1 or width < 1:
         raise ValueError(f"image {sample.image_id}: cannot be resized to {width} x {height} pixels")
@@ -62,17 +56,14 @@ def resize_to(sample: Sample, height: int, width: int) -> Sample:
     label = sample.label
     scale = torch.tensor([width / old_width, height / old_height], device=image.device)
     limit = torch.tensor([width, height], dtype=torch.float32, device=image.device)
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     if points is not None:
         points = torch.minimum(points * scale, limit)
     if boxes is not None:
         boxes = torch.minimum(boxes * scale.repeat(2), limit.repeat(2))
     rows = _centres(old_height, height).to(image.device)
     columns = _centres(old_width, width).to(image.device)
-    if masks is not None:
-        masks = masks[:, rows][:, :, columns]  # (K, height, width)
-    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows][..., columns])
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
+    moved = _moved(label, points, boxes, lambda masks: masks[..., rows, :][..., columns])
     return replace(sample, image=image, label=_without_vanished(moved))
 
 
@@ -80,10 +71,8 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     """Cut out the window of rows top..top+height-1 and columns left..left+width-1.
 
     A box that the window cuts is clipped; where the entry has a mask, its box becomes the tight
-    box of what is left of the mask.
-
-    Raises:
-        ValueError: the window is empty or leaves the image.
+    box of what is left of the mask. Raises ValueError where the window is empty or leaves the
+    image.
     """
     full_height, full_width = sample.image.shape[1:]
     inside = 0 <= top < top + height <= full_height and 0 <= left < left + width <= full_width
@@ -96,27 +85,23 @@ def crop(sample: Sample, top: int, left: int, height: int, width: int) -> Sample
     label = sample.label
     origin = torch.tensor([left, top], dtype=torch.float32, device=sample.image.device)
     limit = torch.tensor([width, height], dtype=torch.float32, device=sample.image.device)
-    points, boxes, masks = label.points, label.boxes, label.masks
+    points, boxes = label.points, label.boxes
     lost = torch.zeros(len(label), dtype=torch.bool, device=sample.image.device)
     if points is not None:
         points = points - origin
         outside = ((points < 0) | (points > limit)).any(dim=1)
-        lost |= outside & _is(label, LabelKind.POINT)
+        lost |= outside & (label.entry_kinds == int(LabelKind.POINT))
         points = points.clamp(min=0).minimum(limit)
-    if masks is not None:
-        masks = masks[:, rows, columns]
     if boxes is not None:
         shifted = boxes - origin.repeat(2)
         clipped = shifted.clamp(min=0).minimum(limit.repeat(2))
         cut = (clipped != shifted).any(dim=1) & label.has_mask
-        if masks is not None and bool(cut.any()):
-            clipped[cut] = tight_boxes(masks[cut])
+        if label.masks is not None and bool(cut.any()):
+            clipped[cut] = tight_boxes(label.masks[cut][:, rows, columns])
         boxes = clipped * _reaches(label, LabelKind.BOX)[:, None]
-    candidates = _moved(label.candidates, lambda masks: masks[:, :, rows, columns])
-    moved = replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
-    return replace(
-        sample, image=sample.image[:, rows, columns], label=_without_vanished(moved, lost)
-    )
+    moved = _moved(label, points, boxes, lambda masks: masks[..., rows, columns])
+    image = sample.image[:, rows, columns]
+    return replace(sample, image=image, label=_without_vanished(moved, lost))
 
 
 def large_scale_jitter(
@@ -127,17 +112,15 @@ def large_scale_jitter(
     Large-scale jittering of Ghiasi et al., "Simple Copy-Paste is a Strong Data Augmentation
     Method for Instance Segmentation" (2021), section 3: the image is fitted into a square of
     `size` times a factor from [low, high] (there 0.1..2.0). Unlike there, a smaller image is not
-    padded to `size`: models pad their batches themselves and know what is padding.
-
-    Raises:
-        ValueError: the factors are not 0 < low <= high.
+    padded to `size`: models pad their batches themselves and know what is padding. Raises
+    ValueError where the factors are not 0 < low <= high.
     """
     if not 0 < low <= high:
         raise ValueError(f"factors must be 0 < low <= high, are {low} and {high}")
     draws = torch.rand(3, generator=generator).tolist()
     height, width = sample.image.shape[1:]
     factor = size * (low + draws[0] * (high - low)) / max(height, width)
-    resized = resize_to(sample, *_scaled(height, width, factor))
+    resized = resize_to(sample, *(max(1, int(side * factor + 0.5)) for side in (height, width)))
     height, width = resized.image.shape[1:]
     window_height, window_width = min(size, height), min(size, width)
     if (window_height, window_width) == (height, width):
@@ -160,23 +143,21 @@ def tight_boxes(masks: Tensor) -> Tensor:
     return torch.stack([x0, y0, x1, y1], dim=1).to(torch.float32)
 
 
-def _moved(candidates: Candidates | None, move: Callable[[Tensor], Tensor]) -> Candidates | None:
-    """Candidates with their masks (K, M, H, W) moved."""
-    return None if candidates is None else replace(candidates, masks=move(candidates.masks))
-
-
-def _scaled(height: int, width: int, factor: float) -> tuple[int, int]:
-    return max(1, int(height * factor + 0.5)), max(1, int(width * factor + 0.5))
+def _moved(
+    label: Label, points: Tensor | None, boxes: Tensor | None, move: Callable[[Tensor], Tensor]
+) -> Label:
+    """The label with new points and boxes, and with its masks and candidates (..., H, W) moved."""
+    masks, candidates = label.masks, label.candidates
+    if masks is not None:
+        masks = move(masks)
+    if candidates is not None:
+        candidates = replace(candidates, masks=move(candidates.masks))
+    return replace(label, points=points, boxes=boxes, masks=masks, candidates=candidates)
 
 
 def _centres(old: int, new: int) -> Tensor:
     """(new,) the old pixel in which each new pixel's centre lies, in whole numbers only."""
     return (2 * torch.arange(new) + 1) * old // (2 * new)
-
-
-def _is(label: Label, kind: LabelKind) -> Tensor:
-    """(K,) bool: which entries are of `kind`."""
-    return label.entry_kinds == int(kind)
 
 
 def _reaches(label: Label, kind: LabelKind) -> Tensor:

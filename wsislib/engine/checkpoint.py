@@ -22,17 +22,13 @@ from wsislib.engine.errors import CheckpointWarning
 from wsislib.engine.history import Row, Window
 from wsislib.engine.weights import (
     DamagedFile,
-    load_weights,
     read_meta,
     read_tensors,
     require_same_tensors,
-    save_weights,
     sidecar,
     signature,
     write_tensors,
 )
-
-__all__ = ["Progress", "load_newest", "load_weights", "save_checkpoint", "save_weights"]
 
 _NAME = re.compile(r"step-(\d+)\.(?:safetensors|json)")
 _CHECKPOINTS = 2  # that stay on disk
@@ -40,19 +36,12 @@ _CHECKPOINTS = 2  # that stay on disk
 
 @dataclass
 class Progress:
-    """How far a run has come, apart from its weights.
+    """How far a run has come, apart from its weights."""
 
-    Attributes:
-        step: optimiser steps done.
-        seconds: spent training, over all starts.
-        peak_memory_mib: largest so far, over all starts.
-        window: what the next history row has summed up so far.
-    """
-
-    step: int = 0
-    seconds: float = 0.0
-    peak_memory_mib: float = 0.0
-    window: Window = field(default_factory=Window)
+    step: int = 0  # optimiser steps done
+    seconds: float = 0.0  # spent training, over all starts
+    peak_memory_mib: float = 0.0  # largest so far, over all starts
+    window: Window = field(default_factory=Window)  # sums for the next history row
 
     def advance(self, values: Mapping[str, float], seconds: float, peak_memory_mib: float) -> None:
         """Count one more step."""
@@ -78,11 +67,9 @@ def save_checkpoint(
     """Write a checkpoint into `folder`, then drop all but the newest two.
 
     `run` holds what must be the same to resume (config, data), compared entry by entry on loading.
-
-    Raises:
-        OSError: names the file; earlier checkpoints stay good.
+    An OSError names the file; earlier checkpoints stay good.
     """
-    path = folder / f"step-{progress.step}.safetensors"
+    path = _path(folder, progress.step)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     scalars: dict[str, Any] = {}
     for key, value in _optimiser_state(model, optimiser).items():
@@ -107,23 +94,17 @@ def load_newest(
     """Put the newest good checkpoint of `folder` into `model` and `optimiser`.
 
     A damaged or unfinished checkpoint is skipped with a `CheckpointWarning` that names it. Returns
-    how far the run had come; None where there is no good checkpoint.
-
-    Raises:
-        ValueError: a checkpoint is good but belongs to another model or another `run`; names the
-            file, the difference and the way out.
+    how far the run had come; None where there is no good checkpoint. A ValueError where it is
+    good but of another model or another `run` names the file, the difference and the way out.
     """
     for step in sorted(_steps(folder), reverse=True):
-        path = folder / f"step-{step}.safetensors"
+        path = _path(folder, step)
         try:
             meta = read_meta(path)
             tensors = read_tensors(path, meta)
         except DamagedFile as error:
-            warnings.warn(
-                f"{error}; falling back to the checkpoint before it",
-                CheckpointWarning,
-                stacklevel=2,
-            )
+            message = f"{error}; falling back to the checkpoint before it"
+            warnings.warn(message, CheckpointWarning, stacklevel=2)
             continue
         weights = _strip(tensors, "model.")
         require_same_tensors(path, weights, model)
@@ -190,13 +171,13 @@ def _steps(folder: Path) -> set[int]:
 
 def _prune(folder: Path, newest: int) -> None:
     """Keep the newest two checkpoints; newer ones than that just written are of an older run."""
-    good = [s for s in _steps(folder) if s <= newest and sidecar(_tensors(folder, s)).exists()]
-    newest_good = set(sorted(good)[-_CHECKPOINTS:])
-    for step in _steps(folder) - newest_good:
+    paths = {step: _path(folder, step) for step in _steps(folder)}
+    good = sorted(s for s, path in paths.items() if s <= newest and sidecar(path).exists())
+    for step in paths.keys() - set(good[-_CHECKPOINTS:]):
         with contextlib.suppress(OSError):
-            sidecar(_tensors(folder, step)).unlink(missing_ok=True)
-            _tensors(folder, step).unlink(missing_ok=True)
+            sidecar(paths[step]).unlink(missing_ok=True)
+            paths[step].unlink(missing_ok=True)
 
 
-def _tensors(folder: Path, step: int) -> Path:
+def _path(folder: Path, step: int) -> Path:
     return folder / f"step-{step}.safetensors"

@@ -13,15 +13,11 @@ from wsislib.engine.config import Precision
 
 
 def pick_device(name: str | torch.device = "auto") -> torch.device:
-    """The device to compute on.
+    """The device to compute on; a ValueError names those that there are.
 
-    Args:
-        name: "auto" takes the environment variable WSIS_DEVICE where it is set, else CUDA, else
-            Apple's MPS, else the CPU. Any other name ("cpu", "cuda", "cuda:1", "mps") is taken as
-            it stands. Under torchrun "cuda" means the GPU of this process's local rank.
-
-    Raises:
-        ValueError: no such device here; says which there are.
+    "auto" takes the environment variable WSIS_DEVICE where it is set, else CUDA, else Apple's MPS,
+    else the CPU. Any other name ("cpu", "cuda", "cuda:1", "mps") is taken as it stands. Under
+    torchrun "cuda" means the GPU of this process's local rank.
     """
     source, chosen = "device", str(name)
     if chosen == "auto":
@@ -83,22 +79,15 @@ def core_count() -> int:
     return os.cpu_count() or 1
 
 
-def autocast_dtype(device: torch.device, precision: Precision) -> torch.dtype | None:
-    """The dtype to autocast to, or None where the run stays in float32.
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """The context in which a model's forward pass runs.
 
     bfloat16 has float32's range, so no loss scaling is needed. A GPU that would only emulate it,
     and MPS before macOS 14, stay in float32.
     """
-    if precision == "float32":
-        return None
-    if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        return None
-    if device.type == "mps" and not torch.backends.mps.is_macos_or_newer(14, 0):
-        return None
-    return torch.bfloat16
-
-
-def autocast(device: torch.device, precision: Precision) -> torch.autocast:
-    """The context in which a model's forward pass runs."""
-    dtype = autocast_dtype(device, precision)
-    return torch.autocast(device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None)
+    half = precision == "bf16"
+    if half and device.type == "cuda":
+        half = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif half and device.type == "mps":
+        half = torch.backends.mps.is_macos_or_newer(14, 0)
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=half)

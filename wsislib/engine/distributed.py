@@ -44,17 +44,11 @@ class LossModule(nn.Module):
 
 @dataclass(frozen=True)
 class ProcessGroup:
-    """The processes that train one model together.
+    """The processes that train one model together."""
 
-    Attributes:
-        rank: this process, 0..world-1.
-        world: how many there are.
-        device: where this process computes.
-    """
-
-    rank: int
-    world: int
-    device: torch.device
+    rank: int  # this process, 0..world-1
+    world: int  # how many there are
+    device: torch.device  # where this process computes
 
     @property
     def is_main(self) -> bool:

@@ -15,32 +15,17 @@ Entry = dict[str, Any]
 
 @dataclass(frozen=True)
 class EvalSubset:
-    """The images and categories to evaluate, with all that belongs to them.
+    """The images and categories to evaluate, with all that belongs to them."""
 
-    Attributes:
-        images: COCO image entries.
-        categories: COCO category entries, in the order asked for.
-        annotations: the ground truth; `area` and `iscrowd` are always there.
-        results: the predictions, as COCO annotations.
-    """
+    images: list[Entry]  # of COCO
+    categories: list[Entry]  # of COCO, in the order asked for
+    annotations: list[Entry]  # the ground truth; `area` and `iscrowd` are always there
+    results: list[Entry]  # the predictions, as COCO annotations
 
-    images: list[Entry]
-    categories: list[Entry]
-    annotations: list[Entry]
-    results: list[Entry]
-
-    @property
-    def image_ids(self) -> list[int]:
-        """Ids of `images`, in their order."""
-        return [image["id"] for image in self.images]
-
-    def ground_truth(self) -> Entry:
-        """The ground truth as a COCO dictionary."""
-        return self._dictionary(self.annotations)
-
-    def predictions(self) -> Entry:
-        """The predictions as a COCO dictionary."""
-        return self._dictionary(self.results)
+    def documents(self) -> tuple[Entry, Entry]:
+        """Ground truth and predictions, each as a COCO dictionary."""
+        shared = {"images": self.images, "categories": self.categories}
+        return {**shared, "annotations": self.annotations}, {**shared, "annotations": self.results}
 
     def by_categories(self, count: int) -> Iterator[EvalSubset]:
         """Parts of at most `count` categories, each with the images in which these occur.
@@ -62,10 +47,6 @@ class EvalSubset:
             categories = self.categories[start : start + count]
             yield EvalSubset(images, categories, annotations[number], results[number])
 
-    def _dictionary(self, annotations: list[Entry]) -> Entry:
-        images, categories = self.images, self.categories
-        return {"images": images, "annotations": annotations, "categories": categories}
-
 
 def prepare_eval(
     ground_truth: Mapping[str, Any],
@@ -74,11 +55,7 @@ def prepare_eval(
     image_ids: Sequence[int] | None,
     iou_type: str,
 ) -> EvalSubset:
-    """Check both sides and leave out what is not to be evaluated; see `evaluate.coco_ap`.
-
-    Raises:
-        ValueError: names the entry that cannot be evaluated and how to mend it.
-    """
+    """Check both sides and leave out what is not to be evaluated; as `evaluate.coco_ap`."""
     if iou_type not in ("segm", "bbox"):
         raise ValueError(f"iou_type is {iou_type!r}; use 'segm' or 'bbox'")
     chosen = _chosen_categories(ground_truth["categories"], categories)
@@ -102,8 +79,7 @@ def prepare_eval(
 def mask_code(annotation: Mapping[str, Any], height: int, width: int) -> Entry:
     """An annotation's mask as compressed run-length code, ready for JSON.
 
-    Raises:
-        ValueError: names the annotation and what is wrong with its segmentation.
+    A ValueError names the annotation and what is wrong with its segmentation.
     """
     try:
         code = checked_rle(annotation["segmentation"], height, width)
@@ -173,10 +149,8 @@ def _complete_results(results: list[Entry], iou_type: str) -> None:
     for number, entry in enumerate(results):
         if needed not in entry or "score" not in entry:
             lacking = needed if needed not in entry else "score"
-            raise ValueError(
-                f"result {number} of image {entry['image_id']} has no {lacking}, which "
-                f"{iou_type} needs"
-            )
+            result = f"result {number} of image {entry['image_id']}"
+            raise ValueError(f"{result} has no {lacking}, which {iou_type} needs")
     if iou_type == "segm":
         # One by one: pycocotools counts the masks of a list in 8 bits and fails on the 256th.
         areas = [mask_api.area(_compressed(entry)) for entry in results]

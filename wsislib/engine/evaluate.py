@@ -32,28 +32,19 @@ _MIN_PART, _MAX_PARTS = 8, 64
 
 @dataclass(frozen=True)
 class ApResult:
-    """COCO's twelve numbers, each 0..100, NaN where there is nothing to find.
+    """COCO's twelve numbers, each 0..100, NaN where there is nothing to find."""
 
-    Attributes:
-        per_category: AP by category name.
-        AP: mean over IoU 0.50, 0.55, ... 0.95.
-        AP50, AP75: at one IoU.
-        APS, APM, APL: of objects below 32^2, between, and above 96^2 pixels.
-        AR1, AR10, AR100: mean recall with at most so many detections an image.
-        ARS, ARM, ARL: AR100 by size.
-    """
-
-    per_category: dict[str, float]
-    AP: float
-    AP50: float
+    per_category: dict[str, float]  # AP by category name
+    AP: float  # mean over IoU 0.50, 0.55, ... 0.95
+    AP50: float  # at one IoU
     AP75: float
-    APS: float
+    APS: float  # of objects below 32^2, between, and above 96^2 pixels
     APM: float
     APL: float
-    AR1: float
+    AR1: float  # mean recall with at most so many detections an image
     AR10: float
     AR100: float
-    ARS: float
+    ARS: float  # AR100 by size
     ARM: float
     ARL: float
 
@@ -85,32 +76,31 @@ def coco_ap(
     subset = prepare_eval(ground_truth, results, categories, image_ids, iou_type)
     size = max(_MIN_PART, -(-len(subset.categories) // _MAX_PARTS))
     parts = [_evaluate(part, iou_type) for part in subset.by_categories(size)]
-    precision = np.concatenate([p for p, _ in parts], axis=1)  # (6, C), NaN where undefined
-    recall = np.concatenate([r for _, r in parts], axis=1)  # (6, C)
-    numbers = [_mean(row) for row in (*precision, *recall)]
+    numbers = np.concatenate(parts, axis=1)  # (12, C), NaN where undefined
     names = [category["name"] for category in subset.categories]
-    return ApResult(dict(zip(names, precision[0].tolist(), strict=True)), *numbers)
+    return ApResult(dict(zip(names, numbers[0].tolist(), strict=True)), *map(_mean, numbers))
 
 
-def _evaluate(part: EvalSubset, iou_type: str) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """The twelve numbers of each category of `part`, as two (6, C) arrays, NaN if undefined."""
+def _evaluate(part: EvalSubset, iou_type: str) -> npt.NDArray[Any]:
+    """(12, C): the twelve numbers of each category of `part`, NaN if undefined."""
     if not part.annotations and not part.results:
-        nothing = np.full((6, len(part.categories)), np.nan)
-        return nothing, nothing
-    coco = [_indexed(entries) for entries in (part.ground_truth(), part.predictions())]
-    evaluation = COCOeval_faster(*coco, iou_type, print_function=lambda *progress: None)
+        return np.full((12, len(part.categories)), np.nan)
+    sides = []
+    for document in part.documents():
+        sides.append(FastCOCO())
+        sides[-1].dataset = document  # unlike loadRes this takes an empty list
+        sides[-1].createIndex()
+    evaluation = COCOeval_faster(*sides, iou_type, print_function=lambda *progress: None)
     evaluation.rle_iou_max_workers = 1  # handing a pair to a thread costs more than matching it
     evaluation.params.catIds = [category["id"] for category in part.categories]
-    evaluation.params.imgIds = part.image_ids
+    evaluation.params.imgIds = [image["id"] for image in part.images]
     evaluation.evaluate()
     evaluation.accumulate()
     return _by_category(evaluation.eval, part)
 
 
-def _by_category(
-    table: Mapping[str, Any], subset: EvalSubset
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """(6, C) of AP, AP50, AP75, APS, APM, APL and of AR1 ... ARL, in the subset's order."""
+def _by_category(table: Mapping[str, Any], subset: EvalSubset) -> npt.NDArray[Any]:
+    """(12, C) of AP, AP50, AP75, APS, APM, APL, AR1 ... ARL, in the subset's order."""
     precision = _percent(table["precision"]).mean(axis=1)  # (T, C, areas, limits), over recalls
     recall = _percent(table["recall"])  # (T, C, areas, limits)
     ap = precision[..., 2]  # at most 100 detections
@@ -119,7 +109,7 @@ def _by_category(
     ars += [recall[:, :, area, 2].mean(0) for area in (1, 2, 3)]
     # The library sorts the categories by id.
     rank = np.argsort(np.argsort([category["id"] for category in subset.categories]))
-    return np.stack(aps)[:, rank], np.stack(ars)[:, rank]
+    return np.stack([*aps, *ars])[:, rank]
 
 
 def _percent(table: Any) -> npt.NDArray[Any]:
@@ -132,11 +122,3 @@ def _mean(values: npt.NDArray[Any]) -> float:
     """Mean of what is defined; NaN where nothing is."""
     defined = values[~np.isnan(values)]
     return float(defined.mean()) if defined.size else float("nan")
-
-
-def _indexed(dictionary: Mapping[str, Any]) -> FastCOCO:
-    """A COCO object of `dictionary`; unlike loadRes it takes an empty list."""
-    coco = FastCOCO()
-    coco.dataset = dictionary
-    coco.createIndex()
-    return coco

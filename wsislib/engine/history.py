@@ -39,8 +39,7 @@ def write_history(path: Path, rows: list[Row]) -> None:
 def read_history(path: Path, upto: int | None = None) -> list[Row]:
     """The rows of `path` (none where it does not exist), those after step `upto` left out.
 
-    Raises:
-        ValueError: names the file and the line that is not a row of numbers.
+    A ValueError names the file and the line that is not a row of numbers.
     """
     if not path.exists():
         return []
@@ -67,19 +66,12 @@ def median_speed(rows: list[Row]) -> float:
 
 @dataclass
 class Window:
-    """Sums since the last row; part of a checkpoint, so that a resumed row is the same row.
+    """Sums since the last row; part of a checkpoint, so that a resumed row is the same row."""
 
-    Attributes:
-        steps: steps summed.
-        sums: sum of each value over these steps.
-        counts: steps in which the value was given (a model may leave a loss out).
-        seconds: how long they took.
-    """
-
-    steps: int = 0
-    sums: dict[str, float] = field(default_factory=dict)
-    counts: dict[str, int] = field(default_factory=dict)
-    seconds: float = 0.0
+    steps: int = 0  # that are summed
+    sums: dict[str, float] = field(default_factory=dict)  # of each value
+    counts: dict[str, int] = field(default_factory=dict)  # steps that gave it: losses may be absent
+    seconds: float = 0.0  # that the steps took
 
     def add(self, values: Mapping[str, float], seconds: float) -> None:
         """Count one more step."""

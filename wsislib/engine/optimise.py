@@ -14,10 +14,8 @@ from wsislib.engine.config import TrainConfig
 def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD or AdamW over the parameters that are to be learnt (`requires_grad`).
 
-    Each group carries `lr_factor`; `set_learning_rate` multiplies it in.
-
-    Raises:
-        ValueError: every parameter is frozen, or `lr_factors` names none that learns.
+    Each group carries `lr_factor`; `set_learning_rate` multiplies it in. A ValueError where every
+    parameter is frozen, or `lr_factors` names none that learns.
     """
     learnt = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     if not learnt:
@@ -37,10 +35,8 @@ def build_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
         factor = _factor(name, config) * (config.bias_lr_factor if bias else 1.0)
         no_decay = bias or id(parameter) in undecayed
         decay = 0.0 if no_decay else config.weight_decay
-        group = groups.setdefault(
-            (no_decay, factor), {"params": [], "lr_factor": factor, "weight_decay": decay}
-        )
-        group["params"].append(parameter)
+        group = {"params": [], "lr_factor": factor, "weight_decay": decay}
+        groups.setdefault((no_decay, factor), group)["params"].append(parameter)
     if config.optimiser == "adamw":
         return torch.optim.AdamW(list(groups.values()), lr=config.learning_rate)
     return torch.optim.SGD(list(groups.values()), lr=config.learning_rate, momentum=config.momentum)
@@ -72,8 +68,7 @@ def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 def clip_gradient(parameters: list[nn.Parameter], limit: float) -> torch.Tensor:
     """Scale the whole gradient to L2 norm `limit` where it is larger; `limit` 0 leaves it.
 
-    Returns:
-        () float32: the norm before clipping, not finite where any gradient is not.
+    Returns the norm before clipping, () float32, not finite where any gradient is not.
     """
     gradients = [p.grad for p in parameters if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)

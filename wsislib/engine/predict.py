@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -13,7 +11,6 @@ from pycocotools import mask as mask_api
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from wsislib.atomic import atomic_write
 from wsislib.data.sample import Category, Dataset, Detections, Model
 from wsislib.engine.config import Precision
 from wsislib.engine.device import autocast, pick_device
@@ -66,8 +63,7 @@ def as_results(
 ) -> list[Result]:
     """The detections of one image as COCO results, in their order.
 
-    Raises:
-        ValueError: a category index is not one of `categories`.
+    A ValueError where a category index is not one of `categories`.
     """
     if len(detections) == 0:
         return []
@@ -94,21 +90,8 @@ def as_results(
 
 
 def encode_masks(masks: Tensor) -> list[dict[str, Any]]:
-    """Compressed run-length codes of (N, H, W) bool masks, all in one call.
-
-    Returns:
-        N times `{"size": [H, W], "counts": str}`, ready for JSON.
-    """
+    """(N, H, W) bool masks as N times `{"size": [H, W], "counts": str}`, ready for JSON."""
     columns = masks.bool().cpu().permute(1, 2, 0).numpy()  # (H, W, N)
     codes = mask_api.encode(np.asfortranarray(columns.view(np.uint8)))
     size = [int(side) for side in masks.shape[-2:]]
     return [{"size": list(size), "counts": code["counts"].decode("ascii")} for code in codes]
-
-
-def export_results(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
-    """Write results as the JSON file that COCO's own tools read, atomically.
-
-    Raises:
-        OSError: names the file and the way out.
-    """
-    atomic_write(path, json.dumps(list(results), separators=(",", ":"), allow_nan=False))

@@ -13,21 +13,16 @@ import torch
 from torch import nn
 
 from wsislib.data.sample import Dataset
-from wsislib.engine.checkpoint import Progress, load_newest, save_checkpoint, save_weights
+from wsislib.engine.checkpoint import Progress, load_newest, save_checkpoint
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.distributed import ProcessGroup
 from wsislib.engine.history import Row, read_history, write_history
 from wsislib.engine.memory import peak_memory_mib
+from wsislib.engine.weights import save_weights
 
 
 class Record:
-    """History, checkpoints and weights of one training run, in `folder`; process 0 alone writes.
-
-    Attributes:
-        done: how far the run has come.
-        rows: its history so far.
-        images_per_second: lately, for display.
-    """
+    """History, checkpoints and weights of one training run, in `folder`; process 0 alone writes."""
 
     def __init__(
         self,
@@ -38,15 +33,12 @@ class Record:
         config: TrainConfig,
         group: ProcessGroup,
     ) -> None:
-        self.folder = folder
-        self.model = model
-        self.optimiser = optimiser
-        self.config = config
-        self.group = group
+        self.folder, self.model, self.optimiser = folder, model, optimiser
+        self.config, self.group = config, group
         self.run = describe_run(model, dataset, config, group.world)
         self.done = self._resume()
         self.rows: list[Row] = read_history(folder / "history.csv", upto=self.done.step)
-        self.images_per_second = 0.0
+        self.images_per_second = 0.0  # lately, for display
         if group.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(group.device)
         self._clock = time.perf_counter()

@@ -12,8 +12,6 @@ from filelock import FileLock, Timeout
 from wsislib.atomic import atomic_write
 from wsislib.engine.errors import RunBusy
 
-LOCK_NAME = "run.lock"
-
 
 @contextmanager
 def run_folder(folder: Path) -> Iterator[Path]:
@@ -23,30 +21,23 @@ def run_folder(folder: Path) -> Iterator[Path]:
         OSError: the folder cannot be written; names it and the way out.
         RunBusy: another process has it.
     """
-    _require_writable(folder)
-    lock = FileLock(folder / LOCK_NAME)
+    probe = folder / ".writable"  # finds out now, not after the first hour
+    atomic_write(probe, "")
+    _remove(probe)
+    lock = FileLock(folder / "run.lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise RunBusy(folder) from None
     try:
-        _remove_leftovers(folder)
+        # A killed process may have left temporary files; by the lock no one writes them now.
+        _remove(*folder.glob(".*.tmp"), *folder.glob("checkpoints/.*.tmp"))
         yield folder
     finally:
         lock.release()
 
 
-def _require_writable(folder: Path) -> None:
-    """Find out now, not after the first hour, that results cannot be kept."""
-    probe = folder / ".writable"
-    atomic_write(probe, "")
-    with contextlib.suppress(OSError):
-        probe.unlink()
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of a killed predecessor; the lock says that no one writes them."""
-    for place in (folder, folder / "checkpoints"):
-        for leftover in place.glob(".*.tmp"):
-            with contextlib.suppress(OSError):
-                leftover.unlink()
+def _remove(*paths: Path) -> None:
+    for path in paths:
+        with contextlib.suppress(OSError):
+            path.unlink()

@@ -36,9 +36,7 @@ def side_effect_free(after_step: AfterStep | None, model: nn.Module, record: Rec
 def preserve_modes(model: nn.Module, training: bool | None = None) -> Iterator[None]:
     """Every module after it in the mode that it was in before.
 
-    Args:
-        model: whose modules.
-        training: the mode of all modules inside, train or eval; None leaves them as they are.
+    `training` is the mode of all modules inside, train or eval; None leaves them as they are.
     """
     before = [(module, module.training) for module in model.modules()]
     if training is not None:

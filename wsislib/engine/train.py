@@ -23,9 +23,8 @@ from wsislib.engine.batches import Augment, batches
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import autocast, pick_device
 from wsislib.engine.distributed import ProcessGroup, join_process_group
-from wsislib.engine.errors import Interrupted, NonFiniteLoss
+from wsislib.engine.errors import Interrupted, NonFiniteLoss, stop_on_signal
 from wsislib.engine.history import Row, median_speed
-from wsislib.engine.interrupt import stop_on_signal
 from wsislib.engine.optimise import (
     build_optimiser,
     clip_gradient,
@@ -34,31 +33,18 @@ from wsislib.engine.optimise import (
 )
 from wsislib.engine.record import Record
 from wsislib.engine.seeds import Purpose, derive_seed
-from wsislib.engine.side_effects import (
-    AfterStep,
-    preserve_modes,
-    preserve_rng,
-    side_effect_free,
-)
+from wsislib.engine.side_effects import AfterStep, preserve_modes, preserve_rng, side_effect_free
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """The outcome of a training run.
+    """The outcome of a training run, over all its starts."""
 
-    Attributes:
-        steps: optimiser steps done in all.
-        seconds: spent training, over all starts.
-        images_per_second: median over the rows of the history.
-        history: its rows, see history.py.
-        peak_memory_mib: of the GPU where there is one, else of the process; over all starts.
-    """
-
-    steps: int
-    seconds: float
-    images_per_second: float
-    history: list[Row]
-    peak_memory_mib: float
+    steps: int  # optimiser steps done in all
+    seconds: float  # spent training
+    images_per_second: float  # median over the rows of the history
+    history: list[Row]  # see history.py
+    peak_memory_mib: float  # of the GPU where there is one, else of the process
 
 
 def fit(
@@ -81,9 +67,9 @@ def fit(
     Args:
         model: trained in place, moved to the device and left there.
         dataset: samples with the labels to learn from.
-        config: see `TrainConfig`.
+        config: see there.
         folder: gets history.csv, checkpoints/ and checkpoints/final.safetensors.
-        device: a name as `pick_device` takes it; None chooses.
+        device: as for `pick_device`; None chooses.
         augment: changes each sample before `config.flip` does; all its randomness comes from the
             generator it is given.
         progress: show a progress bar.
@@ -98,14 +84,14 @@ def fit(
         OSError: `folder` cannot be written, or the disk is full; names the file.
         ValueError: the newest checkpoint belongs to another model, config or data set.
     """
-    chosen = pick_device(device or "auto")
+    chosen, folder = pick_device(device or "auto"), Path(folder)
     group = join_process_group(chosen)
     with ExitStack() as stack:
-        stack.enter_context(group.locked(Path(folder)))
+        stack.enter_context(group.locked(folder))
         stack.enter_context(preserve_rng(chosen))
         stack.enter_context(preserve_modes(model, training=True))
         optimiser = build_optimiser(model.to(chosen), config)
-        record = Record(Path(folder), model, optimiser, dataset, config, group)
+        record = Record(folder, model, optimiser, dataset, config, group)
         after = side_effect_free(after_step, model, record)
         _loop(model, optimiser, dataset, record, _with_flip(augment, config), progress, after)
         record.finish()
@@ -127,7 +113,11 @@ def _loop(
     config, group, done = record.config, record.group, record.done
     losses = group.wrap(cast(Model, model))
     feed = batches(dataset, config, done.step, augment, group.rank, group.world)
-    with stop_on_signal() as stop, _bar(config, done.step, progress and group.is_main) as bar:
+    bar = tqdm(
+        total=config.steps, initial=done.step, disable=not (progress and group.is_main),
+        unit="step", desc="train",
+    )  # fmt: skip
+    with stop_on_signal() as stop, bar:
         for batch in feed:
             torch.manual_seed(derive_seed(config.seed, Purpose.MODEL, done.step, group.rank))
             rate = learning_rate(config, done.step)
@@ -135,12 +125,13 @@ def _loop(
             values = _backward(losses, optimiser, batch, config, group)
             _require_finite(values, batch, record)
             optimiser.step()
-            logged = {**_statistics(model), **values}
+            # Logged, but no part of the loss; in a process group those of the main process alone.
+            statistics = model.statistics() if hasattr(model, "statistics") else {}  # type: ignore[operator]
+            logged = {**statistics, **values}
             after(done.step + 1)
             record.step_done(logged, rate)
-            bar.set_postfix_str(
-                f"loss {values['total']:.3f}, {record.images_per_second:.1f} images/s", False
-            )
+            speed = f"{record.images_per_second:.1f} images/s"
+            bar.set_postfix_str(f"loss {values['total']:.3f}, {speed}", refresh=False)
             bar.update()
             if group.any(stop.made):
                 record.save()
@@ -156,8 +147,7 @@ def _backward(
 ) -> dict[str, float]:
     """Leave the clipped gradient of the weighted loss of `batch` in the parameters.
 
-    Returns:
-        Mean over processes of each loss, of "total" (weighted) and of "gradient_norm".
+    Returns the mean over processes of each loss, of "total" (weighted) and of "gradient_norm".
     """
     optimiser.zero_grad()
     with autocast(group.device, config.precision):
@@ -169,9 +159,7 @@ def _backward(
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
     norm = clip_gradient(parameters, config.clip_norm)
     # One transfer from the device for all numbers of the step.
-    numbers = torch.stack(
-        [*(loss.detach().float() for loss in terms.values()), total.detach(), norm]
-    )
+    numbers = torch.stack([*(t.detach().float() for t in terms.values()), total.detach(), norm])
     return dict(zip([*terms, "total", "gradient_norm"], group.mean(numbers).tolist(), strict=True))
 
 
@@ -182,14 +170,6 @@ def _require_finite(values: Mapping[str, float], batch: Sequence[Sample], record
     ids = record.group.gather([sample.image_id for sample in batch])
     image_ids = [image_id for part in ids for image_id in part]
     raise NonFiniteLoss(record.done.step + 1, values, image_ids, record.folder)
-
-
-def _statistics(model: nn.Module) -> dict[str, float]:
-    """The `statistics()` of a model that has them, of its last step: logged, no part of the loss.
-
-    In a process group they are the main process's own; no number is averaged.
-    """
-    return model.statistics() if hasattr(model, "statistics") else {}  # type: ignore[operator]
 
 
 def _check_names(terms: Mapping[str, Tensor], weights: Mapping[str, float]) -> None:
@@ -214,9 +194,3 @@ def _with_flip(augment: Augment | None, config: TrainConfig) -> Augment | None:
         return random_flip(augment(sample, generator), generator)
 
     return both
-
-
-def _bar(config: TrainConfig, done: int, shown: bool) -> tqdm:
-    return tqdm(
-        total=config.steps, initial=done, disable=not shown, unit="step", desc="train", leave=True
-    )

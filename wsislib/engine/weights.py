@@ -32,12 +32,13 @@ def sidecar(path: Path) -> Path:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:
-    """Write `tensors` to `path` (.safetensors) and `meta` with the checksums to its sidecar.
-
-    Raises:
-        OSError: names the file; what was there before under another name is untouched.
-    """
-    content = safetensors.torch.save({name: _plain(t) for name, t in tensors.items()})
+    """Write `tensors` to `path` (.safetensors) and `meta` with the checksums to its sidecar."""
+    # Contiguous copies on the CPU, as safetensors refuses tensors that share memory.
+    plain = {
+        name: tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    content = safetensors.torch.save(plain)
     sidecar(path).unlink(missing_ok=True)  # it vouches for what is about to be replaced
     atomic_write(path, content)
     record = {
@@ -50,11 +51,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, 
 
 
 def read_meta(path: Path) -> dict[str, Any]:
-    """The sidecar of `path`, checked against its own seal.
-
-    Raises:
-        DamagedFile: names the sidecar and what is wrong with it.
-    """
+    """The sidecar of `path`, checked by its own checksum; a DamagedFile says what is wrong."""
     beside = sidecar(path)
     if not beside.exists():
         raise DamagedFile(f"{path}: its sidecar {beside.name} is missing, so it was never finished")
@@ -68,11 +65,7 @@ def read_meta(path: Path) -> dict[str, Any]:
 
 
 def read_tensors(path: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The tensors of `path` on the CPU, checked against the SHA-256 in `meta`.
-
-    Raises:
-        DamagedFile: names the file and what is wrong with it.
-    """
+    """The tensors of `path` on the CPU, checked against the SHA-256 in `meta`, else DamagedFile."""
     try:
         content = path.read_bytes()
     except FileNotFoundError as error:
@@ -87,26 +80,28 @@ def read_tensors(path: Path, meta: Mapping[str, Any]) -> dict[str, Tensor]:
 
 def signature(model: nn.Module) -> str:
     """Hex digest of names, shapes and dtypes of the model's state."""
-    lines = [f"{n} {tuple(t.shape)} {t.dtype}" for n, t in sorted(model.state_dict().items())]
+    lines = [f"{name} {kind}" for name, kind in sorted(_described(model.state_dict()).items())]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Module) -> None:
-    """Raise where the tensors in a file are not those that `model` has.
+def _described(tensors: Mapping[str, Tensor]) -> dict[str, str]:
+    """Shape and dtype by name."""
+    return {name: f"{tuple(tensor.shape)} {tensor.dtype}" for name, tensor in tensors.items()}
 
-    Raises:
-        ValueError: names the file, up to three differences and the way out.
+
+def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Module) -> None:
+    """A ValueError where the tensors in a file are not those that `model` has.
+
+    It names the file, up to three differences and the way out.
     """
-    target = model.state_dict()
-    differences = [f"{name} is only in the file" for name in sorted(held.keys() - target.keys())]
-    differences += [f"{name} is only in the model" for name in sorted(target.keys() - held.keys())]
-    for name in sorted(held.keys() & target.keys()):
-        ours, theirs = target[name], held[name]
-        shapes = f"{tuple(theirs.shape)} in the file, {tuple(ours.shape)} in the model"
-        if theirs.shape != ours.shape:
-            differences.append(f"{name} is {shapes}")
-        elif theirs.dtype != ours.dtype:
-            differences.append(f"{name} is {theirs.dtype} in the file, {ours.dtype} here")
+    ours, theirs = _described(model.state_dict()), _described(held)
+    differences = [f"{name} is only in the file" for name in sorted(theirs.keys() - ours.keys())]
+    differences += [f"{name} is only in the model" for name in sorted(ours.keys() - theirs.keys())]
+    differences += [
+        f"{name} is {theirs[name]} in the file, {ours[name]} in the model"
+        for name in sorted(ours.keys() & theirs.keys())
+        if ours[name] != theirs[name]
+    ]
     if differences:
         more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
         raise ValueError(
@@ -116,11 +111,7 @@ def require_same_tensors(path: Path, held: Mapping[str, Tensor], model: nn.Modul
 
 
 def save_weights(path: Path, model: nn.Module, meta: Mapping[str, Any]) -> None:
-    """Write the model's weights (.safetensors) and a sidecar with `meta`, atomically.
-
-    Raises:
-        OSError: names the file and the way out.
-    """
+    """Write the model's weights and a sidecar with `meta`; an OSError names the file."""
     write_tensors(path, model.state_dict(), {**meta, "model_signature": signature(model)})
 
 
@@ -136,15 +127,10 @@ def load_weights(path: Path, model: nn.Module, skip: tuple[str, ...] = ()) -> di
     meta = read_meta(path)
     read = read_tensors(path, meta)
     tensors = {name: value for name, value in read.items() if not name.startswith(skip)}
-    skipped = {n: value for n, value in model.state_dict().items() if n.startswith(skip)}
-    require_same_tensors(path, {**tensors, **skipped}, model)
-    model.load_state_dict({**tensors, **skipped})
+    tensors |= {name: value for name, value in model.state_dict().items() if name.startswith(skip)}
+    require_same_tensors(path, tensors, model)
+    model.load_state_dict(tensors)
     return meta
-
-
-def _plain(tensor: Tensor) -> Tensor:
-    """A contiguous copy on the CPU that shares memory with no other tensor."""
-    return tensor.detach().to("cpu", copy=True, memory_format=torch.contiguous_format)
 
 
 def _digest(record: Mapping[str, Any]) -> str:

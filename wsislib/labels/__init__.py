@@ -8,14 +8,3 @@
 
 Nothing is imported here: settings need prices, but neither torch nor OpenCV.
 """
-
-__all__ = [
-    "budget",
-    "datasets",
-    "grabcut",
-    "grabcut_dataset",
-    "mask_store",
-    "prices",
-    "splits",
-    "weaken",
-]

@@ -24,11 +24,7 @@ _WORDS = {word: name for kind, name in _NAMES.items() for word in (name, kind.na
 
 @dataclass(frozen=True)
 class Mix:
-    """How many images are labelled in each kind.
-
-    Raises:
-        ValueError: a count that is negative or no whole number, or a mix of nothing.
-    """
+    """How many images are labelled in each kind: whole numbers from 0, not all of them 0."""
 
     tags: int = 0
     points: int = 0
@@ -50,7 +46,7 @@ class Mix:
     @property
     def total(self) -> int:
         """How many images are labelled."""
-        return self.tags + self.points + self.boxes + self.masks
+        return sum(map(self.count, LabelKind))
 
     def count(self, kind: LabelKind) -> int:
         """How many images are labelled in `kind`."""
@@ -61,8 +57,7 @@ def parse_mix(text: str) -> Mix:
     """Read a mix as "5290 tags + 441 boxes"; a comma may group thousands.
 
     Raises:
-        ValueError: an unknown kind (near names are offered), a kind named twice, a negative or
-            unreadable count.
+        ValueError: an unknown kind (with near names), one named twice, a negative or bad count.
     """
     counts: dict[str, int] = {}
     for part in text.split("+"):
@@ -99,12 +94,8 @@ def mix_for_budget(
     Every kind but the cheapest gets the nearest whole number of images, the cheapest what is then
     left, again to the nearest. So the cost misses the budget by at most half the cheapest price:
     half of 10,582 on tags and boxes each gives WISH's 5,290 tags + 441 boxes (10,582), all of it
-    on boxes its 882 (10,584).
-
-    Args:
-        budget: in the unit of `prices`.
-        shares: of the budget (not of the images) for each kind; they sum to 1.
-        prices: None for the defaults.
+    on boxes its 882 (10,584). The budget is in the unit of `prices`; `shares` are of the budget,
+    not of the images, and sum to 1.
 
     Raises:
         ValueError: unknown kind, negative share, shares that do not sum to 1, or a kind of which
@@ -123,9 +114,10 @@ def mix_for_budget(
     counts[kinds[0]] = _nearest(left / prices.of(kinds[0]))
     for kind, count in counts.items():
         if count < 1:
+            what = f"{shares[kind]:.0%} of it buys no image of kind {kind.name}"
             raise ValueError(
-                f"budget {budget:g}: {shares[kind]:.0%} of it buys no image of kind {kind.name} at "
-                f"{prices.of(kind):g}; raise the budget or leave the kind out"
+                f"budget {budget:g}: {what} at {prices.of(kind):g}; raise the budget or leave the "
+                "kind out"
             )
     return Mix(**{_NAMES[kind]: count for kind, count in counts.items()})
 
@@ -137,10 +129,8 @@ def equal_cost_mixes(
 ) -> dict[str, Mix]:
     """Every combination of kinds that one budget buys, spent in equal parts.
 
-    The default kinds give the seven rows of WISH's Table 3, from "tags" to "tags-points-boxes".
-
-    Raises:
-        ValueError: the budget buys no image of some kind.
+    The default kinds give the seven rows of WISH's Table 3, from "tags" to "tags-points-boxes". A
+    ValueError where the budget buys no image of some kind.
     """
     chosen = sorted({LabelKind(kind) for kind in kinds})
     mixes = {}
@@ -157,8 +147,7 @@ def draw_kinds(mix: Mix, image_count: int, seed: int) -> list[LabelKind | None]:
     The seed puts the images in one random order, and they are labelled from its front, the most
     expensive kind first. So under one seed the boxes of a small mix are among those of a larger.
 
-    Raises:
-        ValueError: the mix has more images than there are, or the seed is negative.
+    A ValueError where the mix has more images than there are, or the seed is negative.
     """
     if mix.total > image_count:
         raise ValueError(

@@ -18,11 +18,9 @@ from wsislib.labels.weaken import PointChoice, partial, weaken, weaken_each
 
 
 class DatasetView:
-    """Images and ground truth of a data set with other labels, which subclasses give.
+    """Images and ground truth of a data set, or of its images `rows`, with other labels.
 
-    Args:
-        dataset: to wrap.
-        rows: which of its images, as indices; None for all.
+    Subclasses give the labels.
     """
 
     def __init__(self, dataset: Dataset, rows: Sequence[int] | None = None) -> None:
@@ -35,11 +33,7 @@ class DatasetView:
         return len(self._rows)
 
     def __getitem__(self, index: int) -> Sample:
-        """Image `index` with its label here.
-
-        Raises:
-            ValueError: names the image whose label cannot be made.
-        """
+        """Image `index` with its label here; a ValueError names an image that can have none."""
         sample = self._dataset[self._rows[index]]
         try:
             return replace(sample, label=self.label(sample, index))
@@ -74,8 +68,7 @@ class WeakDataset(DatasetView):
             masks for all. An image of a stronger kind then holds entries of several kinds.
 
     Raises:
-        ValueError: `kinds` has another length, names no image, or the seed is negative; or there
-            is not one ceiling a category.
+        ValueError: a wrong number of kinds or ceilings, no image, or a negative seed.
     """
 
     def __init__(
@@ -141,12 +134,7 @@ class WeakDataset(DatasetView):
 class PartialDataset(DatasetView):
     """A data set with boxes of all categories and masks of some: the supervision of Mask^X R-CNN.
 
-    Args:
-        dataset: its labels must be masks.
-        mask_categories: indices of the categories that have masks (A).
-
-    Raises:
-        ValueError: none, or one outside 0..C-1.
+    The labels of `dataset` must be masks; `mask_categories` are indices 0..C-1 of A, at least one.
     """
 
     def __init__(self, dataset: Dataset, mask_categories: Sequence[int]) -> None:
@@ -172,11 +160,7 @@ class PartialDataset(DatasetView):
 
 
 def image_generator(seed: int, image_id: int) -> torch.Generator:
-    """Return the generator that belongs to one image: a function of seed and image id alone.
-
-    Raises:
-        ValueError: seed or image id is negative.
-    """
+    """The generator of one image: a function of seed and image id (both 0 or more) alone."""
     state = np.random.SeedSequence([seed, image_id]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 

@@ -47,8 +47,7 @@ def grabcut_mask(
         or cannot start, as with a box that covers the image.
 
     Raises:
-        ValueError: the image is no (H, W, 3) uint8, the box is not finite, or `iterations` or
-            `margin` is out of range.
+        ValueError: an argument is of another shape or type, not finite or out of range.
     """
     check_settings(iterations, margin)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or 0 in image.shape:

@@ -33,14 +33,11 @@ class GrabCutDataset(DatasetView):
 
     Args:
         dataset: whose labels have boxes. True masks are not read, except by `ground_truth`.
-        folder: masks are kept below it, under a name of their own, and read from there.
+        folder: masks are kept below it, under a name of their own, and read from there; an
+            OSError where it cannot be written.
         workers: processes beside this one that make masks; 0 makes them here.
-        iterations, margin: as for `grabcut_mask`.
+        iterations, margin: as for `grabcut_mask`; a ValueError where they are out of range.
         progress: whether to show a progress bar.
-
-    Raises:
-        ValueError: a setting is out of range, or a label has no boxes; names the image.
-        OSError: the folder cannot be written; names the file and the way out.
     """
 
     def __init__(
@@ -104,23 +101,16 @@ class _GrabCutPass(StorePass):
             yield missing
 
     def _cut(self, sample: Sample) -> np.ndarray:
-        """(K, H, W) bool."""
-        boxes = _boxes_of(sample)
+        """(K, H, W) bool; a ValueError where an entry has no box."""
+        label = sample.label
+        if label.boxes is None or bool((label.entry_kinds < LabelKind.BOX).any()):
+            raise ValueError(
+                f"image {sample.image_id}: not every entry of its {label.kind.name} label has a "
+                "box, which GrabCut starts from"
+            )
         pixels = (sample.image * 255).round().to(torch.uint8)  # (3, H, W)
         image = np.ascontiguousarray(pixels.permute(1, 2, 0).cpu().numpy())  # (H, W, 3)
-        masks = np.zeros((len(boxes), *image.shape[:2]), dtype=bool)
-        for mask, box in zip(masks, boxes.tolist(), strict=True):
+        masks = np.zeros((len(label), *image.shape[:2]), dtype=bool)
+        for mask, box in zip(masks, label.boxes.tolist(), strict=True):
             mask[:] = grabcut_mask(image, box, self.iterations, self.margin)
         return masks
-
-
-def _boxes_of(sample: Sample) -> torch.Tensor:
-    """(K, 4) the boxes of all entries; a ValueError where one has none."""
-    label = sample.label
-    lowest = label.kind if label.kinds is None or not len(label) else int(label.kinds.min())
-    if label.boxes is None or lowest < LabelKind.BOX:
-        raise ValueError(
-            f"image {sample.image_id}: not every entry of its {label.kind.name} label has a box, "
-            "which GrabCut starts from"
-        )
-    return label.boxes

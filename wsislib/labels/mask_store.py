@@ -56,8 +56,7 @@ class MaskStore:
     ) -> None:
         """Keep masks (..., H, W) and scores of any shape under a key, atomically.
 
-        Raises:
-            OSError: the folder cannot be written; names the file and the way out.
+        An OSError where the folder cannot be written names the file and the way out.
         """
         pixels = masks.reshape(-1)
         changes = np.flatnonzero(np.diff(pixels, prepend=False))
@@ -72,8 +71,7 @@ class MaskStore:
     def read(self, key: str) -> StoredMasks:
         """The masks (..., H, W) bool of a key and its scores (N,) float32.
 
-        Raises:
-            ValueError: the file is missing, damaged or of another key; names it.
+        A ValueError names a file that is missing, damaged or of another key.
         """
         path = self.path(key)
         try:
@@ -118,14 +116,9 @@ def blocks_of(count: int) -> tuple[range, ...]:
 class StorePass(TorchDataset):
     """A pass that makes the masks that a data set lacks in a store; subclasses say how.
 
-    Blocks of images are claimed by file locks, so that any number of processes, or of cluster jobs
-    on one file system, may work on one data set. What a stopped process has made is kept.
-
-    Args:
-        store: to fill; locks lie beside it, in `claims`.
-        dataset: the images.
-        name: of the data set's claims.
-        title: of the progress bar.
+    Blocks of images are claimed by file locks in the store's folder `claims`, so that any number
+    of processes, or of cluster jobs on one file system, may work on one data set. What a stopped
+    process has made is kept. `name` is of the data set's claims, `title` of the progress bar.
     """
 
     def __init__(self, store: MaskStore, dataset: Dataset, name: str, title: str) -> None:
@@ -141,12 +134,9 @@ class StorePass(TorchDataset):
         raise NotImplementedError
 
     def run(self, blocks: Sequence[range], workers: int = 0, progress: bool = True) -> int:
-        """Make what is missing in some blocks; returns how many images were made here.
+        """Make what is missing in some blocks of images; returns how many were made here.
 
-        Args:
-            blocks: of images, as indices.
-            workers: processes beside this one; 0 makes them here.
-            progress: whether to show a progress bar.
+        `workers` are processes beside this one; 0 makes the masks in this one.
         """
         missing = [rows for rows in blocks if not self.is_done(rows)]
         images = sum(map(len, blocks))

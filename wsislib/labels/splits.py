@@ -27,18 +27,13 @@ RANDOM_SPLIT_SIZES = (20, 30, 40, 50, 60)
 class Split:
     """A split of the categories 0..C-1.
 
-    Attributes:
-        name: how tables and runs call it.
-        a: categories with masks, ascending.
-        b: categories with boxes only, ascending; empty where every category has masks.
-
     Raises:
         ValueError: A is empty, a category stands twice or in both, or one is in neither.
     """
 
-    name: str
-    a: tuple[int, ...]
-    b: tuple[int, ...]
+    name: str  # in tables and runs
+    a: tuple[int, ...]  # categories with masks, ascending
+    b: tuple[int, ...]  # with boxes only, ascending; empty where every category has masks
 
     def __post_init__(self) -> None:
         where = f"split {self.name!r}"
@@ -64,17 +59,8 @@ class Split:
         return len(self.a) + len(self.b)
 
     def check(self, category_count: int) -> Split:
-        """Self, if the split is one of `category_count` categories.
-
-        Raises:
-            ValueError: categories in neither side, or beyond the data set.
-        """
-        if len(self) < category_count:
-            neither = list(range(len(self), category_count))
-            raise ValueError(
-                f"split {self.name!r}: categories {neither} are in neither A nor B; add them"
-            )
-        if len(self) > category_count:
+        """Self, if the split is one of `category_count` categories; else a ValueError."""
+        if len(self) != category_count:
             raise ValueError(
                 f"split {self.name!r}: it has {len(self)} categories, the data set "
                 f"{category_count}; make the split for this data set"
@@ -89,32 +75,22 @@ class Split:
 
 
 def make_split(name: str, a: Iterable[int], category_count: int) -> Split:
-    """The split with the categories `a` in A and all others in B.
-
-    Raises:
-        ValueError: `a` is empty, holds one twice, or one outside 0..category_count-1.
-    """
+    """The split with `a` in A and all others in B; a ValueError where `a` is not a part of them."""
     a = tuple(a)
     outside = sorted(c for c in a if not 0 <= c < category_count)
     if outside:
         raise ValueError(
             f"split {name!r}: categories {outside} lie outside 0..{category_count - 1}"
         )
-    return Split(name, a, tuple(sorted(set(range(category_count)) - set(a))))
+    return Split(name, a, tuple(set(range(category_count)) - set(a)))
 
 
 def coco_voc_split(a: Literal["voc", "nonvoc"]) -> Split:
-    """One of the paper's two main splits of COCO's 80 categories.
-
-    Args:
-        a: which side has masks: "voc" (20 categories) or "nonvoc" (60).
-    """
+    """One of the paper's two main splits of COCO's 80: `a` has masks, 20 "voc" or 60 "nonvoc"."""
     if a not in ("voc", "nonvoc"):
         raise ValueError(f"a is {a!r}; it must be 'voc' or 'nonvoc'")
-    others = tuple(sorted(set(range(COCO_CATEGORY_COUNT)) - set(VOC_IN_COCO)))
-    if a == "voc":
-        return Split("voc-to-nonvoc", VOC_IN_COCO, others)
-    return Split("nonvoc-to-voc", others, VOC_IN_COCO)
+    split = make_split("voc-to-nonvoc", VOC_IN_COCO, COCO_CATEGORY_COUNT)
+    return split if a == "voc" else Split("nonvoc-to-voc", split.b, split.a)
 
 
 def random_splits() -> tuple[Split, ...]:
@@ -125,27 +101,18 @@ def random_splits() -> tuple[Split, ...]:
     to the right, and a test compares the counts of such points.
     """
     legacy = np.random.RandomState(RANDOM_SPLIT_SEED)
-    return tuple(
-        make_split(
-            f"random-{size}-trial-{trial}",
-            legacy.choice(COCO_CATEGORY_COUNT, size, replace=False).tolist(),
-            COCO_CATEGORY_COUNT,
-        )
-        for trial in range(1, RANDOM_SPLIT_TRIALS + 1)
-        for size in RANDOM_SPLIT_SIZES
-    )
+    splits = []
+    for trial in range(1, RANDOM_SPLIT_TRIALS + 1):
+        for size in RANDOM_SPLIT_SIZES:
+            a = legacy.choice(COCO_CATEGORY_COUNT, size, replace=False).tolist()
+            splits.append(make_split(f"random-{size}-trial-{trial}", a, COCO_CATEGORY_COUNT))
+    return tuple(splits)
 
 
 def world_split(categories: int, a_count: int, seed: int) -> Split:
-    """A random split of a procedural world's categories.
+    """A random split of a procedural world's categories, `a_count` (1 to all) of them with masks.
 
-    Args:
-        categories: C, how many the world has.
-        a_count: how many of them have masks, 1..C.
-        seed: 0 or more; the same seed gives nested A for growing `a_count`.
-
-    Raises:
-        ValueError: `a_count` outside 1..C, or a negative seed.
+    The same seed (0 or more) gives nested A for growing `a_count`.
     """
     if not 1 <= a_count <= categories:
         raise ValueError(f"a_count is {a_count}; it must lie in 1..{categories}")
@@ -157,9 +124,5 @@ def world_split(categories: int, a_count: int, seed: int) -> Split:
 
 
 def reversed_split(split: Split) -> Split:
-    """The other direction: masks for B instead of A.
-
-    Raises:
-        ValueError: B is empty, so nothing would have masks.
-    """
+    """The other direction: masks for B (at least one category) instead of A."""
     return make_split(f"{split.name}-reversed", split.b, len(split))

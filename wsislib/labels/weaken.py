@@ -61,7 +61,7 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
     This is the supervision of Hu et al. (CVPR 2018): boxes for A and B, masks for A.
 
     Args:
-        label: a label with a mask for every entry of `mask_categories`.
+        label: with a box for every entry and a mask for every entry of A.
         mask_categories: (C,) bool, True for the categories in A.
 
     Returns:
@@ -69,14 +69,11 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
         rows of the others are all False: they are no ground truth.
 
     Raises:
-        ValueError: the label is no box or mask label, an entry of A has no mask, or a category
-            lies outside 0..C-1.
+        ValueError: an entry lacks its box or mask, or its category lies outside 0..C-1.
     """
     if label.boxes is None or label.masks is None:
-        raise ValueError(
-            f"a {label.kind.name} label has no masks to keep: partial supervision needs boxes and "
-            "masks"
-        )
+        kind = label.kind.name
+        raise ValueError(f"a {kind} label has no masks to keep: give boxes and masks")
     if mask_categories.dtype != torch.bool or mask_categories.ndim != 1:
         raise ValueError("mask_categories must be a (C,) bool tensor, True for categories in A")
     count = len(mask_categories)
@@ -105,13 +102,7 @@ def partial(label: Label, mask_categories: Tensor) -> Label:
 def weaken_each(
     label: Label, kinds: Tensor, generator: torch.Generator, point: PointChoice = "random"
 ) -> Label:
-    """What an annotator who gives each entry its own kind would have given.
-
-    Args:
-        label: K entries, each of the same or a stronger kind.
-        kinds: (K,) uint8 of `LabelKind`, of the result.
-        generator: of random points.
-        point: as for `weaken`.
+    """As `weaken`, with a kind for each of the K entries: `kinds`, (K,) uint8 of `LabelKind`.
 
     Returns:
         The entries stronger than TAG in their order, then the tags, each category once,
@@ -152,17 +143,11 @@ def weaken_each(
 
 
 def inscribed_centre(mask: np.ndarray) -> tuple[float, float]:
-    """The centre of the largest circle inside a mask.
+    """The centre (x, y) of the largest circle inside a mask (H, W) bool that is not empty.
 
-    The pixel farthest from everything outside, the image's border included. Where several are
-    equally far (a line one pixel wide), the one nearest to their mean, so that a thin mask is not
-    marked at its end.
-
-    Args:
-        mask: (H, W) bool, not empty.
-
-    Returns:
-        x and y of that pixel's centre, so at +0.5.
+    The pixel (its centre, so at +0.5) farthest from everything outside, the image's border
+    included. Where several are equally far (a line one pixel wide), the one nearest to their mean,
+    so that a thin mask is not marked at its end.
     """
     distance = distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]  # (H, W)
     best = np.argwhere(distance == distance.max())  # (N, 2) row, column
@@ -171,9 +156,7 @@ def inscribed_centre(mask: np.ndarray) -> tuple[float, float]:
 
 
 def _require_stronger(label: Label, kind: LabelKind) -> None:
-    held = label.kind
-    if label.kinds is not None and len(label):
-        held = LabelKind(int(label.kinds.min()))  # of the weakest entry
+    held = LabelKind(min(label.entry_kinds.tolist(), default=label.kind))  # of the weakest entry
     if kind > held:
         raise ValueError(
             f"a {held.name} label cannot become a {kind.name} label: weaken only goes downwards "

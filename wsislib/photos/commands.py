@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from wsislib.photos.recipe import MaskHead, ModelName, Size, load_model, read_recipe
 
 if TYPE_CHECKING:
-    from wsislib.data.folder import ImageFolder
+    from wsislib.data.images import ImageFolder
 
 
 def train(
@@ -142,7 +142,7 @@ def predict(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
-    from wsislib.data.folder import ImageFolder, find_images
+    from wsislib.data.images import ImageFolder, find_images
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import predict_all
     from wsislib.photos.data import ids_by_name
@@ -151,7 +151,6 @@ def predict(
     files = find_images(images)
     folder = ImageFolder(files, recipe.known(), ids_by_name(files, annotations))
     results = predict_all(trained, folder, device=pick_device(device))
-    out.mkdir(parents=True, exist_ok=True)
     write_json(out / "results.json", results)
     write_json(out / "images.json", folder.records())
     _draw(folder, results, out / "overlays", score)
@@ -161,15 +160,13 @@ def predict(
 
 
 def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
-    """One overlay picture per photograph."""
     from wsislib.viz.figure import save_figure
     from wsislib.viz.overlay import Style, overlay
     from wsislib.viz.pictures import read_detections
 
-    out.mkdir(parents=True, exist_ok=True)
     for index, file in enumerate(folder.files):
         sample = folder[index]
-        height, width = sample.image.shape[1:]
-        detections = read_detections(results, sample.image_id, folder.categories, height, width)
+        size = sample.image.shape[1:]
+        detections = read_detections(results, sample.image_id, folder.categories, *size)
         figure = overlay(sample.image, detections, folder.categories, style=Style(min_score=score))
         save_figure(figure, out / f"{file.stem}.png")

@@ -19,18 +19,6 @@ WeakKind = Literal["file", "point", "box"]
 KIND_NAMES = ("tags", "points", "boxes", "masks")
 
 
-def image_root(annotations: Path, images: Path | None) -> Path:
-    """The folder of the images.
-
-    Raises:
-        ValueError: it was not given and is not beside the annotations.
-    """
-    root = images or annotations.parent / "images"
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such image folder; say where the images are with --images")
-    return root
-
-
 def read_photographs(
     annotations: Path,
     images: Path | None,
@@ -40,17 +28,12 @@ def read_photographs(
 ) -> CocoDataset:
     """Check a whole COCO file, then read it, or the first N of its images that have instances.
 
-    Args:
-        annotations: COCO JSON file.
-        images: folder that the file names are relative to; `images` beside the file if None.
-        first: how many images; all if None.
-        kind: labels are read as this kind at most.
-        weakest: the weakest kind of label that the check accepts.
-
-    Raises:
-        ValueError: the data set has faults, which are listed; or `first` is below 1.
+    The folder `images` is the one beside the file if None. Labels are read as `kind` at most, and
+    the check accepts no label weaker than `weakest`. Raises ValueError with a list of all faults.
     """
-    root = image_root(annotations, images)
+    root = images or annotations.parent / "images"
+    if not root.is_dir():
+        raise ValueError(f"{root}: no such image folder; say where the images are with --images")
     require_trainable(check_coco(annotations, root, kind, least=weakest, progress=True))
     dataset = CocoDataset(annotations, root, kind=kind)
     if first is None:
@@ -64,15 +47,8 @@ def read_photographs(
 def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int) -> Dataset:
     """Check and read a COCO file whose annotations may be tags, points, boxes or masks.
 
-    Args:
-        annotations: COCO JSON file.
-        images: folder that the file names are relative to; `images` beside the file if None.
-        kind: "file" reads labels as they are. "box" reads masks as boxes. "point" takes a random
-            point of each mask, and keeps points; boxes are refused.
-        seed: of the random points.
-
-    Raises:
-        ValueError: the data set has faults; lists them.
+    `kind` "file" reads labels as they are, "box" reads masks as boxes, "point" takes a random point
+    of each mask, drawn by `seed`, keeps points and refuses boxes. Raises as `read_photographs`.
     """
     read_as = LabelKind.BOX if kind == "box" else LabelKind.MASK
     dataset = read_photographs(annotations, images, kind=read_as, weakest=LabelKind.TAG)
@@ -86,14 +62,9 @@ def read_mixed(
 ) -> Dataset:
     """Check and read a COCO file of any labels, then weaken its images as `labels` says.
 
-    Args:
-        annotations: COCO JSON file.
-        images: folder that the file names are relative to; `images` beside the file if None.
-        labels: "file" reads labels as they are; "tags", "points", "boxes" or "masks" weakens every
-            image to that; a mix such as "40 tags + 8 boxes" draws which image gets which kind and
-            leaves the others out.
-        seed: of the random points and of the drawing.
-        first: only the first N images that have instances.
+    "file" reads labels as they are; "tags", "points", "boxes" or "masks" weakens every image to
+    that; a mix such as "40 tags + 8 boxes" draws by `seed` which image gets which kind, and leaves
+    the others out.
 
     Raises:
         ValueError: the data set has faults, which are listed; an image lacks what it is to be
@@ -125,10 +96,9 @@ def _require_strong_enough(dataset: CocoDataset, kinds: list[LabelKind | None]) 
                 lacking.setdefault(kind, []).append(f"{name}a {have.name.lower()})")
                 break
     for kind, images in lacking.items():
-        asked = sum(other == kind for other in kinds)
         raise ValueError(
-            f"{dataset.annotation_file}: {len(images)} of the {asked} images that --labels wants "
-            f"by {KIND_NAMES[kind]} cannot be labelled so: {', '.join(images[:3])}"
+            f"{dataset.annotation_file}: {len(images)} of the {kinds.count(kind)} images that "
+            f"--labels wants by {KIND_NAMES[kind]} cannot be labelled so: {', '.join(images[:3])}"
             f"{', ...' if len(images) > 3 else ''}. Labels can only be weakened (masks > boxes > "
             "tags, masks > points > tags): add what is missing, or ask for a weaker kind"
         )
@@ -147,11 +117,7 @@ def require_same_categories(
 
 
 def ids_by_name(files: list[Path], annotations: Path | None) -> list[int] | None:
-    """Image ids by file name, from an annotation file; None without one.
-
-    Raises:
-        ValueError: a file is not in it.
-    """
+    """The files' image ids in an annotation file, None without one; ValueError where one lacks."""
     if annotations is None:
         return None
     by_name = {Path(r["file_name"]).name: r["id"] for r in read_json(annotations)["images"]}

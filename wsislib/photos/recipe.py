@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from wsislib.atomic import read_json, write_json
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from wsislib.data.sample import Category, Dataset
+    from wsislib.data.sample import Category
 
 ModelName = Literal["mask-rcnn", "wish"]
 Size = Literal["small", "r50", "r101"]
@@ -23,30 +21,18 @@ SEGMENTER = "segmenter."  # what the names of the Mask2Former's weights begin wi
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and the categories it knows.
+    """A model and the categories it knows."""
 
-    Attributes:
-        size: "small" trains on a machine without a GPU; "r50" and "r101" are the published
-            Mask R-CNNs.
-        mask_head: one mask map for all categories, or one each.
-        pretrained: whether the backbone starts from ImageNet weights (r50 and r101 only).
-        image_side: shortest side wanted and longest side allowed, pixels.
-        seed: of initial weights and training.
-        categories: (id in the annotation file, name), in the model's order.
-        data: fingerprint of the data set that it was trained on.
-        model: "mask-rcnn" learns from masks; "wish" from labels of any kind.
-        labels: of "wish", how the data set's labels were weakened; see `data.read_mixed`.
-        teacher: of "wish": "tiny", or the fingerprint of the SAM that taught it.
-    """
-
-    size: Size
-    mask_head: MaskHead
-    pretrained: bool
-    image_side: tuple[int, int]
-    seed: int
-    categories: tuple[tuple[int, str], ...]
-    data: str
+    size: Size  # "small" trains without a GPU; "r50" and "r101" are the published ones
+    mask_head: MaskHead  # one mask map for all categories, or one each
+    pretrained: bool  # whether the backbone starts from ImageNet weights (not the small one)
+    image_side: tuple[int, int]  # shortest side wanted and longest side allowed, pixels
+    seed: int  # of initial weights and training
+    categories: tuple[tuple[int, str], ...]  # (id in the file, name), in the model's order
+    data: str  # fingerprint of the data set that it was trained on
     model: ModelName = "mask-rcnn"
+    # Of WISH: how the labels were weakened (see `data.read_mixed`), and which SAM was its teacher
+    # ("tiny" or a fingerprint).
     labels: str = "file"
     teacher: str = ""
 
@@ -57,49 +43,31 @@ class Recipe:
         return tuple(Category(id, name) for id, name in self.categories)
 
     def build(self, *, weights_follow: bool = False) -> nn.Module:
-        """Build the model; of "wish" the part that predicts, without its teacher.
+        """Build the model; of "wish" the Mask2Former inside, which is all that predicts.
 
-        Args:
-            weights_follow: trained weights will be loaded, so ImageNet's are not fetched.
+        With `weights_follow` trained weights will be loaded, so ImageNet's are not fetched.
         """
-        if self.model == "wish":
-            return self._build_segmenter(fetch=not weights_follow)
-        from wsislib.models.maskrcnn.builders import (
-            mask_rcnn_r50_fpn,
-            mask_rcnn_r101_fpn,
-            mask_rcnn_small,
-        )
+        from wsislib.models.mask2former import builders as mask2former
+        from wsislib.models.maskrcnn import builders as maskrcnn
 
-        count, side = len(self.categories), self.image_side
-        if self.size == "small":
-            return mask_rcnn_small(count, self.mask_head, self.seed, image_side=side)
-        build = {"r50": mask_rcnn_r50_fpn, "r101": mask_rcnn_r101_fpn}[self.size]
+        count, seed, side = len(self.categories), self.seed, self.image_side
         fetch = not weights_follow
-        return build(count, self.mask_head, self.seed, self.pretrained, side, fetch)
-
-    def _build_segmenter(self, fetch: bool) -> nn.Module:
-        """The Mask2Former inside a WISH, which is all that predicts."""
-        from wsislib.models.mask2former.builders import mask2former_r50, mask2former_small
-
-        count, side = len(self.categories), self.image_side
+        if self.model == "wish":
+            if self.size == "small":
+                return mask2former.mask2former_small(count, seed, side)
+            return mask2former.mask2former_r50(count, seed, self.pretrained, side, fetch)
         if self.size == "small":
-            return mask2former_small(count, self.seed, side)
-        return mask2former_r50(count, self.seed, self.pretrained, side, fetch)
+            return maskrcnn.mask_rcnn_small(count, self.mask_head, seed, image_side=side)
+        build = {"r50": maskrcnn.mask_rcnn_r50_fpn, "r101": maskrcnn.mask_rcnn_r101_fpn}[self.size]
+        return build(count, self.mask_head, seed, self.pretrained, side, fetch)
 
     def save(self, folder: Path) -> None:
-        """Write `folder`/recipe.json, or check that the one there is the same.
-
-        Raises:
-            ValueError: the folder holds a model of another recipe; says what differs.
-        """
+        """Write `folder`/recipe.json; raises ValueError where one is there that differs."""
         path = folder / "recipe.json"
-        if path.exists():
-            self._require_same(read_recipe(folder), path)
-        else:
-            folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
             write_json(path, asdict(self))
-
-    def _require_same(self, other: Recipe, path: Path) -> None:
+            return
+        other = read_recipe(folder)
         for field in fields(self):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
             if mine != theirs:
@@ -110,42 +78,19 @@ class Recipe:
                 )
 
 
-def recipe_for(
-    dataset: Dataset,
-    size: Size,
-    mask_head: MaskHead,
-    from_scratch: bool,
-    image_side: tuple[int, int] | None,
-    seed: int,
-) -> Recipe:
-    """The recipe of a Mask R-CNN of `dataset`; arguments as of `wsis train`."""
-    pretrained = size != "small" and not from_scratch  # no weights exist for the small one
-    side = image_side or ((240, 320) if size == "small" else (800, 1333))
-    categories = tuple((c.id, c.name) for c in dataset.categories)
-    return Recipe(size, mask_head, pretrained, side, seed, categories, dataset.fingerprint())
-
-
 def read_recipe(folder: Path) -> Recipe:
-    """The recipe of the model in `folder`.
-
-    Raises:
-        ValueError: the folder holds no model, or its recipe cannot be read.
-    """
+    """The recipe of the model in `folder`; raises ValueError where it cannot be read."""
     path = folder / "recipe.json"
     if not path.exists():
         raise ValueError(
             f"{folder}: no trained model here (no recipe.json); run `wsis train` first"
         )
-    found = read_json(path)
-    known = [field.name for field in fields(Recipe)]
+    values = read_json(path)
+    keys = set(values) if isinstance(values, dict) else set()
+    known = {field.name for field in fields(Recipe)}
     needed = {field.name for field in fields(Recipe) if field.default is MISSING}
-    if not isinstance(found, Mapping) or not needed <= set(found) <= set(known):
-        keys = set(found) if isinstance(found, Mapping) else set()
-        odd = sorted((needed - keys) | (keys - set(known)))
-        near = difflib.get_close_matches(odd[0], known, n=1) if odd else []
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"{path}: not a recipe of this version; missing or unknown: {odd}{hint}")
-    values: dict[str, Any] = dict(found)
+    if odd := sorted((needed - keys) | (keys - known)):
+        raise ValueError(f"{path}: not a recipe of this version; missing or unknown: {odd}")
     values["image_side"] = tuple(values["image_side"])
     values["categories"] = tuple((int(id), str(name)) for id, name in values["categories"])
     return Recipe(**values)
@@ -154,8 +99,7 @@ def read_recipe(folder: Path) -> Recipe:
 def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     """The trained model in `folder`, in evaluation mode, with its recipe.
 
-    Raises:
-        ValueError: there is none, training has not ended, or a file is damaged.
+    Raises ValueError where there is none, training has not ended, or a file is damaged.
     """
     recipe = read_recipe(folder)
     weights = folder / "checkpoints" / "final.safetensors"
@@ -167,13 +111,9 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     from wsislib.engine.weights import load_weights, read_meta, read_tensors, require_same_tensors
 
     model = recipe.build(weights_follow=True)
-    if recipe.model == "wish":  # of a WISH only the Mask2Former inside predicts
-        tensors = read_tensors(weights, read_meta(weights))
-        inside = {
-            name.removeprefix(SEGMENTER): tensor
-            for name, tensor in tensors.items()
-            if name.startswith(SEGMENTER)
-        }
+    if recipe.model == "wish":
+        tensors = read_tensors(weights, read_meta(weights)).items()
+        inside = {k.removeprefix(SEGMENTER): t for k, t in tensors if k.startswith(SEGMENTER)}
         require_same_tensors(weights, inside, model)
         model.load_state_dict(inside)
     else:

@@ -16,7 +16,7 @@ from wsislib.models.wish.builders import WishParts, wish_loss_weights, wish_r50,
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.wish import WISH
 from wsislib.photos.data import read_mixed, read_photographs
-from wsislib.photos.recipe import MaskHead, ModelName, Recipe, Size, recipe_for
+from wsislib.photos.recipe import MaskHead, ModelName, Recipe, Size
 from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import TeachingDataset
 
@@ -57,14 +57,17 @@ class TrainOptions:
 
     def recipe(self, dataset: Dataset) -> Recipe:
         """The recipe of a Mask R-CNN of these options on `dataset`."""
-        return recipe_for(
-            dataset, self.size, self.mask_head, self.from_scratch, self.image_side, self.seed
-        )
+        small = self.size == "small"
+        pretrained = not small and not self.from_scratch  # no weights exist for the small one
+        side = self.image_side or ((240, 320) if small else (800, 1333))
+        categories = tuple((c.id, c.name) for c in dataset.categories)
+        data = dataset.fingerprint()
+        return Recipe(self.size, self.mask_head, pretrained, side, self.seed, categories, data)
 
 
 @dataclass(frozen=True)
 class Training:
-    """All that `fit` needs, and the recipe that is kept beside the weights."""
+    """What `fit` trains, and the recipe that is kept beside the weights."""
 
     recipe: Recipe
     model: nn.Module
@@ -73,13 +76,9 @@ class Training:
 
 
 def prepare(
-    annotations: Path,
-    images: Path | None,
-    first: int | None,
-    options: TrainOptions,
-    out: Path,
+    annotations: Path, images: Path | None, first: int | None, options: TrainOptions, out: Path,
     device: str,
-) -> Training:
+) -> Training:  # fmt: skip
     """Check and read the data, build the model; for WISH, cache the teacher's candidates in `out`.
 
     Raises:
@@ -104,15 +103,9 @@ def prepare(
 
 
 def build_wish(recipe: Recipe, teacher: Teacher, steps: int) -> WISH:
-    """The model that is trained.
-
-    Args:
-        recipe: size, categories, seed.
-        teacher: a frozen SAM.
-        steps: of the whole training: activation maps learn alone for the first tenth, and predicted
-            masks supervise them from half-way on.
-    """
+    """The WISH that is trained for `steps` steps by a frozen SAM."""
     count, side, seed = len(recipe.categories), recipe.image_side, recipe.seed
+    # Activation maps learn alone at first; predicted masks supervise them from half-way on.
     alone, late = steps // 10, steps // 2
     # One's own labels are of several kinds as a rule, so each kind has prompt tokens of its own.
     parts = WishParts(gate=Gate(min_box_iou=MIN_BOX_FIT), tokens="by-kind")
@@ -142,20 +135,14 @@ def wish_config(recipe: Recipe, options: TrainOptions) -> TrainConfig:
     """How a WISH of one's own is trained: Mask2Former's way, along a cosine."""
     published = recipe.size != "small"
     rate = WISH_RATES[recipe.size] if options.learning_rate is None else options.learning_rate
-    return TrainConfig(
-        steps=options.steps,
-        batch_size=options.batch_size,
+    return replace(
+        mask_rcnn_config(options),
         optimiser="adamw",
         learning_rate=rate,
         weight_decay=0.05,
         decay_norms=not published,
-        schedule="cosine",
         warmup_steps=min(50, options.steps // 10),
-        warmup_factor=0.01,
         clip_norm=0.01 if published else 1.0,
-        seed=recipe.seed,
-        checkpoint_every=options.checkpoint_every,
-        log_every=10,
         loss_weights=wish_loss_weights(),
         lr_factors={"segmenter.backbone.": 0.1} if published else {},
     )

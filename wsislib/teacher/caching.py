@@ -20,21 +20,13 @@ _AT_ONCE = 64  # prompts that the mask decoder takes together
 
 @dataclass(frozen=True)
 class CacheStats:
-    """What a pass has done for this process's share of a data set.
+    """What a pass has done for this process's share of a data set."""
 
-    Attributes:
-        cache: the cache, which holds the share.
-        images: of the share.
-        instances: of the share, with candidates.
-        made: images whose candidates were made now, by this process.
-        stored_bytes: of the share's candidates and lists of keys.
-    """
-
-    cache: TeacherCache
-    images: int
-    instances: int
-    made: int
-    stored_bytes: int
+    cache: TeacherCache  # which holds the share
+    images: int  # of the share
+    instances: int  # of the share, with candidates
+    made: int  # images whose candidates were made now, by this process
+    stored_bytes: int  # of the share's candidates and lists of keys
 
     @property
     def bytes_per_instance(self) -> float:
@@ -62,8 +54,8 @@ def cache_candidates(
         progress: whether to show a progress bar.
 
     Raises:
-        ValueError: the cache is of another teacher; a point lies outside of its image or a box is
-            empty (names image and entry); `share` is not 1 <= i <= n.
+        ValueError: the cache is of another teacher; a label breaks the data contract (names image
+            and entry); `share` is not 1 <= i <= n.
         OSError: the folder cannot be written; names the file and the way out.
     """
     part, parts = share
@@ -85,15 +77,11 @@ def cache_candidates(
 
 
 class _CandidatePass(StorePass):
-    """Asks a teacher about the images whose candidates are not in its cache.
-
-    Attributes:
-        instances: how many each key has that was found or made.
-    """
+    """Asks a teacher about the images whose candidates are not in its cache."""
 
     def __init__(self, cache: TeacherCache, dataset: Dataset, teacher: Teacher) -> None:
         self.cache, self.teacher, self.data = cache, teacher, dataset.fingerprint()
-        self.instances: dict[str, int] = {}
+        self.instances: dict[str, int] = {}  # of each key that was found or made
         super().__init__(cache.store, dataset, self.data[:16], "teach")
 
     def is_done(self, rows: range) -> bool:
@@ -124,15 +112,20 @@ class _CandidatePass(StorePass):
 def candidates_of(teacher: Teacher, sample: Sample) -> Candidates:
     """A teacher's candidates for the points and boxes of one image.
 
-    Raises:
-        ValueError: the label breaks the data contract (a point outside of the image, an empty
-            box), or the teacher's quality is not finite; names image and entry.
+    A ValueError where the label breaks the data contract (a point outside of the image, an empty
+    box), or the teacher's quality is not finite, names image and entry.
     """
     sample.check()
     embedded = teacher.embed([sample.image])
     rows, masks, scores = [], [], []
     for where, prompts in entry_prompts(sample.label):
-        found = [teacher.candidates(embedded, [some])[0] for some in _portions(prompts)]
+        # Not too many prompts together; one portion at least.
+        if prompts.boxes is not None:
+            portions = [Prompts(boxes=some) for some in prompts.boxes.split(_AT_ONCE)]
+        else:
+            assert prompts.points is not None
+            portions = [Prompts(points=some) for some in prompts.points.split(_AT_ONCE)]
+        found = [teacher.candidates(embedded, [some])[0] for some in portions]
         rows.append(where)
         masks.append(torch.cat([some.masks.cpu() for some in found]))
         scores.append(torch.cat([some.scores.cpu() for some in found]))
@@ -144,11 +137,3 @@ def candidates_of(teacher: Teacher, sample: Sample) -> Candidates:
             "IoU that is not finite; are its weights sound?"
         )
     return Candidates(in_place(rows, masks), quality.clamp(0, 1).float())
-
-
-def _portions(prompts: Prompts) -> list[Prompts]:
-    """The same prompts, not too many together; one portion at least."""
-    if prompts.boxes is not None:
-        return [Prompts(boxes=some) for some in prompts.boxes.split(_AT_ONCE)]
-    assert prompts.points is not None
-    return [Prompts(points=some) for some in prompts.points.split(_AT_ONCE)]

@@ -15,16 +15,12 @@ from wsislib.engine.predict import Result, as_results, predict_all
 from wsislib.teacher.teaching import best_candidates, pseudo_masks
 
 
-def teacher_masks(dataset: Dataset, least_score: float = 0.0) -> tuple[list[Result], int]:
+def teacher_masks(dataset: Dataset, least_score: float) -> tuple[list[Result], int]:
     """The teacher's best-scoring candidate of every entry; true masks as they are, with score 1.
 
-    Args:
-        dataset: such as `TeachingDataset`; images whose labels are tags alone are passed by.
-        least_score: IoU that the teacher must predict for a mask at least.
-
-    Returns:
-        COCO results in the order of images and entries, and how many entries got none: tags,
-        entries whose candidates are all empty, and those below `least_score`.
+    Returns COCO results in the order of images and entries of a data set such as
+    `TeachingDataset`, and how many entries got none: tags, entries whose candidates are all empty,
+    and those for which the teacher predicts an IoU below `least_score`.
     """
     results: list[Result] = []
     without = 0
@@ -36,39 +32,24 @@ def teacher_masks(dataset: Dataset, least_score: float = 0.0) -> tuple[list[Resu
             continue
         scores = torch.where(label.has_mask, 1.0, -1.0)
         if label.candidates is not None:
-            _, quality = best_candidates(label)
-            scores = torch.where(label.has_mask, 1.0, quality)
+            scores = torch.where(label.has_mask, 1.0, best_candidates(label)[1])
         chosen = pseudo_masks(label)
-        kept = scores[scores >= 0]  # the others are not in `chosen` any more
-        good = kept >= least_score
+        scores = scores[scores >= 0]  # the others are not in `chosen` any more
+        good = scores >= least_score
         without += len(label) - int(good.sum())
-        masks = chosen.masks
-        assert masks is not None
-        found = Detections(
-            tight_boxes(masks)[good], kept[good], chosen.categories[good], masks[good]
-        )
+        assert chosen.masks is not None
+        masks = chosen.masks[good]
+        found = Detections(tight_boxes(masks), scores[good], chosen.categories[good], masks)
         results += as_results(found, sample.image_id, dataset.categories)
     return results, without
 
 
 def model_masks(
-    model: nn.Module,
-    dataset: Dataset,
-    least_score: float = 0.5,
-    device: str | torch.device = "auto",
-    progress: bool = True,
+    model: nn.Module, dataset: Dataset, least_score: float, device: str | torch.device
 ) -> list[Result]:
     """A trained model's detections of the categories that each image's label names.
 
-    Args:
-        model: that predicts categories of `dataset`.
-        dataset: labels of any kind; only their categories are looked at.
-        least_score: of a detection.
-        device: where it predicts.
-        progress: whether to show a progress bar.
-
-    Returns:
-        COCO results; detections whose mask is empty are left out.
+    COCO results; detections below `least_score` or with an empty mask are left out.
     """
     named: dict[int, set[int]] = {}
     for index in range(len(dataset)):
@@ -77,7 +58,7 @@ def model_masks(
         named[sample.image_id] = {dataset.categories[i].id for i in indices}
     return [
         result
-        for result in predict_all(model, dataset, device=device, progress=progress)
+        for result in predict_all(model, dataset, device=device)
         if result["category_id"] in named[result["image_id"]]
         and result["score"] >= least_score
         and rle_area(result["segmentation"]) > 0
@@ -90,16 +71,10 @@ def as_document(
     categories: Sequence[Category],
     made_by: str,
 ) -> dict[str, Any]:
-    """A COCO document with a score in every annotation.
+    """A COCO document of results (masks as RLE) with a score in every annotation.
 
-    Args:
-        results: COCO results with masks as RLE.
-        images: records with at least id, file_name, width and height.
-        categories: of the document.
-        made_by: what made the masks, for its `info`.
-
-    Returns:
-        Annotation ids start at 1; boxes are tight around masks, areas are theirs.
+    Annotation ids start at 1; boxes are tight around masks, areas are theirs. `images` are records
+    with at least id, file_name, width and height; `made_by` says in `info` what made the masks.
     """
     annotations = [
         {

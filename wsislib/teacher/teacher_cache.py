@@ -27,13 +27,7 @@ Keys = tuple[str | None, ...]  # None: the image has no points or boxes
 
 
 class TeacherCache:
-    """Candidates of one teacher in one folder; any number of processes may read and add.
-
-    Attributes:
-        teacher: the teacher's name, for records.
-        fingerprint: of the teacher's weights.
-        store: the candidates, a file for each image.
-    """
+    """Candidates of one teacher in one folder; any number of processes may read and add."""
 
     def __init__(self, folder: Path, fingerprint: str | None = None, teacher: str = "") -> None:
         """Open a cache, or begin one where `folder` holds none.
@@ -48,13 +42,8 @@ class TeacherCache:
                 teacher was named.
             OSError: the folder cannot be written; names the file and the way out.
         """
-        self.store = MaskStore(folder)
-        about = self._about(fingerprint, teacher)
-        self.teacher, self.fingerprint = str(about["teacher"]), str(about["fingerprint"])
-
-    def _about(self, fingerprint: str | None, teacher: str) -> dict[str, Any]:
-        folder = self.store.folder
-        path = folder / "about.json"
+        self.store = MaskStore(folder)  # the candidates, a file for each image
+        path = self.store.folder / "about.json"
         if not path.exists():
             if fingerprint is None:
                 raise ValueError(f"{folder}: no teacher's cache here; `wsis teach` makes one")
@@ -71,7 +60,7 @@ class TeacherCache:
                 f"{_name({'teacher': teacher, 'fingerprint': fingerprint})}); use a new folder, or "
                 "the teacher that it was made with"
             )
-        return about
+        self.teacher, self.fingerprint = str(about["teacher"]), str(about["fingerprint"])
 
     def key(self, sample: Sample) -> str | None:
         """The key of an image's candidates; None where its label needs none.
@@ -82,9 +71,8 @@ class TeacherCache:
         """
         label = sample.label
         prompted = label.kind in (LabelKind.POINT, LabelKind.BOX)
-        if label.kind == LabelKind.TAG and label.kinds is not None:
-            points_or_boxes = (label.kinds == LabelKind.POINT) | (label.kinds == LabelKind.BOX)
-            prompted = bool(points_or_boxes.any())
+        if label.kind == LabelKind.TAG:
+            prompted = not {LabelKind.POINT, LabelKind.BOX}.isdisjoint(label.entry_kinds.tolist())
         if not prompted:
             return None
         pixels = (sample.image.clamp(0, 1) * 255).round().to(torch.uint8)
@@ -95,11 +83,7 @@ class TeacherCache:
         return digest.hexdigest()[:_KEY_DIGITS]
 
     def __getitem__(self, key: str) -> Candidates:
-        """The candidates of a key.
-
-        Raises:
-            ValueError: they are missing or damaged; names the file.
-        """
+        """The candidates of a key; a ValueError names the file that is missing or damaged."""
         masks, quality = self.store.read(key)
         quality = quality.reshape(masks.shape[:2])
         return Candidates(torch.from_numpy(masks), torch.from_numpy(quality))
@@ -118,11 +102,7 @@ class TeacherCache:
         return tuple(None if line == "-" else line for line in lines[:-1]) if whole else None
 
     def keys(self, dataset: Dataset) -> Keys:
-        """The keys of all images of a data set.
-
-        Raises:
-            ValueError: some have no candidates yet; says how much and the way out.
-        """
+        """The keys of all images; a ValueError where some have no candidates says the way out."""
         data, present = dataset.fingerprint(), {None, *self.store.keys()}
         lists = [self.read_list(data, rows) for rows in blocks_of(len(dataset))]
         missing = sum(keys is None or not present.issuperset(keys) for keys in lists)

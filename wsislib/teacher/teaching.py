@@ -15,15 +15,8 @@ from wsislib.teacher.teacher_cache import TeacherCache
 class TeachingDataset(DatasetView):
     """A data set whose points and boxes have `candidates`, read from a cache.
 
-    Labels of tags or masks alone stay as they are. No teacher is needed here, and none is run.
-
-    Args:
-        dataset: images and labels, for all of which the cache was filled (`wsis teach`, or
-            `cache_candidates`).
-        cache: of the teacher.
-
-    Raises:
-        ValueError: candidates are missing; says how many and the way out.
+    Labels of tags or masks alone stay as they are. No teacher is run here: `wsis teach` or
+    `cache_candidates` has filled the cache. A ValueError where candidates are missing.
     """
 
     def __init__(self, dataset: Dataset, cache: TeacherCache) -> None:
@@ -47,10 +40,8 @@ class TeachingDataset(DatasetView):
 class PseudoMaskDataset(DatasetView):
     """A data set of masks: for each entry the teacher's candidate with the best score.
 
-    The baseline of WISH (Kweon and Yoon, 2025), table 1: the teacher used offline.
-
-    Args:
-        dataset: labels with candidates, such as `TeachingDataset`'s, or with masks.
+    The baseline of WISH (Kweon and Yoon, 2025), table 1: the teacher used offline. The labels of
+    the wrapped data set have candidates, such as `TeachingDataset`'s, or masks.
     """
 
     def label(self, sample: Sample, index: int) -> Label:
@@ -65,12 +56,8 @@ class PseudoMaskDataset(DatasetView):
 def best_candidates(label: Label) -> tuple[torch.Tensor, torch.Tensor]:
     """The candidate that the teacher scores best for each entry, among those that are not empty.
 
-    Args:
-        label: with candidates.
-
-    Returns:
-        (K,) int64, the candidate of each entry; and (K,) float32, the IoU that the teacher
-        predicts for it, -1 where every candidate is empty.
+    Returns (K,) int64, the candidate of each entry of a label with candidates; and (K,) float32,
+    the IoU that the teacher predicts for it, -1 where every candidate is empty.
     """
     assert label.candidates is not None
     # As bytes: eight times as fast as `any`, and every image that is read comes through here.
@@ -83,13 +70,8 @@ def pseudo_masks(label: Label) -> Label:
     """A label of kind MASK with the teacher's best-scoring candidate as the mask of each entry.
 
     Entries that carry a true mask keep it. Boxes that an annotator gave stay; a point gets the
-    tight box of its mask. Tags and entries whose candidates are all empty are left out.
-
-    Args:
-        label: with candidates; one of masks alone is returned as it is.
-
-    Raises:
-        ValueError: the label has neither.
+    tight box of its mask. Tags and entries whose candidates are all empty are left out. A label of
+    masks alone is returned as it is; a ValueError where it has neither masks nor candidates.
     """
     if label.kind == LabelKind.MASK:
         return label

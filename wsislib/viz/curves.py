@@ -18,40 +18,21 @@ from wsislib.viz.palette import INK, colour, line, marker
 
 @dataclass(frozen=True)
 class Series:
-    """One line of a plot.
+    """One line of a plot: N positions, values and, drawn as a band or bars, standard deviations."""
 
-    Attributes:
-        name: for the legend.
-        x: N positions.
-        y: N values.
-        spread: N standard deviations, drawn as a band or as bars; None where there is one seed.
-    """
-
-    name: str
+    name: str  # for the legend
     x: Sequence[float]
     y: Sequence[float]
-    spread: Sequence[float] | None = None
+    spread: Sequence[float] | None = None  # None where there is one seed
 
 
 def curves(
-    series: Sequence[Series],
-    x_label: str,
-    y_label: str,
-    *,
-    log_x: bool = False,
-    dots: bool = False,
+    series: Sequence[Series], x_label: str, y_label: str, *, log_x: bool = False, dots: bool = False
 ) -> Figure:
-    """Return lines with their spread.
+    """Return lines with their spread; labels have their units.
 
-    Args:
-        series: what to draw, at least one.
-        x_label: with its unit.
-        y_label: with its unit.
-        log_x: logarithmic x axis.
-        dots: mark each point and draw the spread as bars; for few points, as AP against cost.
-
-    Raises:
-        ValueError: nothing to draw, or a series whose x, y and spread differ in length.
+    With `dots`, each point is marked and the spread drawn as bars; for few points, as AP against
+    cost. Raises ValueError without a series, or where x, y and spread differ in length.
     """
     if not series:
         raise ValueError("no series to draw; give at least one")
@@ -68,16 +49,11 @@ def curves(
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     elif dots:
-        _tick_whole_numbers(axes, series)
+        places = sorted({x for one in series for x in one.x})
+        if len(places) <= 8 and all(float(x).is_integer() for x in places):
+            axes.set_xticks(places, [f"{x:,.0f}" for x in places])  # and nowhere between
     label_axes(axes, x_label, y_label, legend=len(series) > 1)
     return figure
-
-
-def _tick_whole_numbers(axes: Axes, series: Sequence[Series]) -> None:
-    """Where all positions are a few whole numbers, ticks at these and nowhere between."""
-    places = sorted({x for one in series for x in one.x})
-    if len(places) <= 8 and all(float(x).is_integer() for x in places):
-        axes.set_xticks(places, [f"{x:,.0f}" for x in places])
 
 
 def history_curves(
@@ -87,16 +63,10 @@ def history_curves(
     x: str = "step",
     smooth: int = 1,
 ) -> Figure:
-    """Return columns of a run's history against its steps.
+    """Return columns of a run's history (`history.csv` or its rows) against its column `x`.
 
-    Args:
-        history: as `history.csv` holds it, or its rows.
-        columns: which to draw, as "loss_mask".
-        x: the column on the x axis.
-        smooth: each point is the mean of this many rows up to it.
-
-    Raises:
-        ValueError: a column is not there, or `smooth` is below 1.
+    Each point is the mean of `smooth` rows up to it. Raises ValueError where a column is not there
+    or `smooth` is below 1.
     """
     frame = pd.DataFrame(history)
     missing = sorted({x, *columns} - set(frame.columns))

@@ -1,7 +1,7 @@
 """Figures without hidden state, that show themselves in a notebook and save to the same bytes.
 
-Nothing here goes through pyplot: no figure stays open behind the reader's back, and no global
-setting changes what another page shows.
+Nothing here goes through pyplot: no figure stays open, and no global setting changes what another
+page shows.
 """
 
 from __future__ import annotations
@@ -42,12 +42,7 @@ def png_bytes(figure: Figure) -> bytes:
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
-    """Write the figure as PNG, wholly or not at all, and return the path.
-
-    Raises:
-        ValueError: the name does not end in ".png".
-        OSError: names the file and the way out.
-    """
+    """Write the figure as PNG, wholly or not at all, and return the path, which ends in ".png"."""
     path = Path(path)
     if path.suffix != ".png":
         raise ValueError(f"{path}: figures are saved as PNG; end the name in .png")

@@ -24,17 +24,11 @@ ENOUGH_ROOM = 6.0  # between names, in hundredths of the image's height
 
 @dataclass(frozen=True)
 class Style:
-    """How overlays look.
+    """How overlays look."""
 
-    Attributes:
-        alpha: opacity of masks, 0..1.
-        min_score: detections below it are left out, 0..1.
-        show_names: write category names (and scores) at the instances.
-    """
-
-    alpha: float = 0.35
-    min_score: float = 0.5
-    show_names: bool = True
+    alpha: float = 0.35  # opacity of masks, 0..1
+    min_score: float = 0.5  # detections below it are left out, 0..1
+    show_names: bool = True  # write category names (and scores) at the instances
 
 
 def overlay(
@@ -46,16 +40,11 @@ def overlay(
 ) -> Figure:
     """Return a figure of one image with its label or detections, beside the ground truth if given.
 
-    Args:
-        image: (3, H, W) float RGB in 0..1, or uint8 in 0..255.
-        shown: what to draw; None for the bare image.
-        names: C category names, by index.
-        truth: drawn in a second panel.
-        style: None for the defaults.
+    `image` is (3, H, W) RGB, float in 0..1 or uint8; `shown` None leaves it bare; `names` are those
+    of the C categories, by index.
     """
     height, width = image.shape[1:]
-    panels = 1 if truth is None else 2
-    side = 3.0
+    panels, side = (1 if truth is None else 2), 3.0  # inches
     figure = BookFigure(side * panels, side * height / width + (0.25 if truth is not None else 0))
     axes = figure.subplots(1, panels, squeeze=False)[0]
     draw_overlay(axes[0], image, shown, names, style)
@@ -73,16 +62,11 @@ def draw_overlay(
     names: Sequence[str | Category],
     style: Style | None = None,
 ) -> Axes:
-    """Draw an image with its label or detections into axes.
+    """Draw an image with its label or detections into axes; arguments as of `overlay`.
 
     Masks are translucent with a contour, boxes are outlines, points are dots and tags are words
-    in the corner. Colours go by category. Detections below `style.min_score` are left out.
-
-    Coordinates of `axes` become pixels of the image, pixel centres at +0.5; the other arguments
-    are those of `overlay`.
-
-    Raises:
-        ValueError: the image is not (3, H, W), or a category has no name.
+    in the corner. Colours go by category. Coordinates of `axes` become pixels of the image, pixel
+    centres at +0.5. Raises ValueError where the image is not (3, H, W) or a category has no name.
     """
     style = style or Style()
     pixels = image_array(image)
@@ -90,7 +74,9 @@ def draw_overlay(
     if isinstance(shown, Detections):
         shown = _confident(shown, style.min_score)
     if shown is not None:
-        _require_names(shown, names)
+        if len(shown) and int(shown.categories.max()) >= len(names):
+            unnamed = int(shown.categories.max())
+            raise ValueError(f"category {unnamed} has no name: {len(names)} names were given")
         colours = [colour(int(category)) for category in shown.categories]
         if shown.masks is not None:
             pixels = paint(pixels, shown.masks.cpu().numpy(), colours, style.alpha)
@@ -132,11 +118,7 @@ def tinted(image: NDArray[np.uint8], masks: NDArray[np.bool_], first: int = 0) -
 
 
 def image_array(image: Tensor) -> NDArray[np.float32]:
-    """(3, H, W) tensor, float in 0..1 or uint8 in 0..255 -> (H, W, 3) float32 in 0..1.
-
-    Raises:
-        ValueError: another shape.
-    """
+    """(3, H, W) tensor, float in 0..1 or uint8 in 0..255 -> (H, W, 3) float32 in 0..1."""
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"an image is (3, H, W) RGB; this one is {tuple(image.shape)}")
     pixels = image.detach().cpu().permute(1, 2, 0).numpy().astype(np.float32)  # (H, W, 3)
@@ -148,13 +130,10 @@ def _draw_shapes(axes: Axes, shown: Label | Detections, colours: Sequence[str]) 
         for mask, tone in zip(shown.masks.cpu().numpy(), colours, strict=True):
             draw_contour(axes, mask, tone)
     if isinstance(shown, Label) and shown.boxes is not None:
-        bare = (~shown.has_mask).nonzero().flatten().tolist()  # a mask shows its box already
-        for entry in bare:
+        for entry in (~shown.has_mask).nonzero().flatten().tolist():  # a mask shows its box already
             x0, y0, x1, y1 = shown.boxes[entry].tolist()
-            tone = colours[entry]
-            axes.add_patch(
-                Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=tone, linewidth=1.5)
-            )
+            look: dict[str, Any] = {"fill": False, "edgecolor": colours[entry], "linewidth": 1.5}
+            axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, **look))
     if isinstance(shown, Label) and shown.points is not None:
         x, y = shown.points.cpu().numpy().T
         axes.scatter(x, y, s=28, c=list(colours), edgecolors="white", linewidths=1.0, zorder=3)
@@ -165,15 +144,8 @@ def draw_contour(axes: Axes, mask: NDArray[np.bool_], tone: str) -> None:
     if not mask.any():
         return
     padded = np.pad(mask, 1).astype(np.float32)  # so that masks at the border close
-    height, width = mask.shape
-    axes.contour(
-        np.arange(-0.5, width + 1),
-        np.arange(-0.5, height + 1),
-        padded,
-        levels=[0.5],
-        colors=[tone],
-        linewidths=1.1,
-    )
+    y, x = (np.arange(-0.5, side + 1) for side in mask.shape)
+    axes.contour(x, y, padded, levels=[0.5], colors=[tone], linewidths=1.1)
 
 
 def _draw_names(
@@ -186,7 +158,9 @@ def _draw_names(
         if isinstance(shown, Detections):
             words = f"{words} {float(shown.scores[entry]):.2f}"
         x, y = places[entry]
-        _write(axes, x, y, words, colours[entry], below=y < 4 * unit)
+        text = axes.text(max(x, 0), max(y, 0), words, clip_on=True)
+        side = "top" if y < 4 * unit else "bottom"
+        text.set(va=side, fontsize=TEXT_SIZE, **_on(colours[entry]))
 
 
 def _draw_tags(axes: Axes, words: Sequence[str], colours: Sequence[str]) -> None:
@@ -197,11 +171,6 @@ def _draw_tags(axes: Axes, words: Sequence[str], colours: Sequence[str]) -> None
     for place, (word, tone) in enumerate(shown):
         text = axes.text(0.03, 0.97 - 0.95 * place / TAG_LINES, word, transform=axes.transAxes)
         text.set(va="top", fontsize=TEXT_SIZE, **_on(tone))
-
-
-def _write(axes: Axes, x: float, y: float, words: str, tone: str, below: bool) -> None:
-    text = axes.text(max(x, 0), max(y, 0), words, clip_on=True)
-    text.set(va="top" if below else "bottom", fontsize=TEXT_SIZE, **_on(tone))
 
 
 def _on(tone: str) -> dict[str, Any]:
@@ -234,13 +203,6 @@ def _confident(every: Detections, min_score: float) -> Detections:
     rows = every.scores >= min_score
     fields = (every.boxes, every.scores, every.categories, every.masks)
     return Detections(*(field[rows] for field in fields))
-
-
-def _require_names(shown: Label | Detections, names: Sequence[str | Category]) -> None:
-    if len(shown) and int(shown.categories.max()) >= len(names):
-        raise ValueError(
-            f"category {int(shown.categories.max())} has no name: {len(names)} names were given"
-        )
 
 
 def _name(names: Sequence[str | Category], index: int) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from torch import Tensor
@@ -21,14 +20,9 @@ from wsislib.viz.overlay import Style, draw_overlay
 
 @dataclass(frozen=True)
 class Panel:
-    """One image with what is drawn over it; None leaves the image bare.
+    """One image with what is drawn over it; None leaves the image bare."""
 
-    Attributes:
-        image: (3, H, W), float in 0..1 or uint8.
-        shown: label or detections.
-    """
-
-    image: Tensor
+    image: Tensor  # (3, H, W), float in 0..1 or uint8
     shown: Label | Detections | None = None
 
 
@@ -40,18 +34,11 @@ def pictures(
     style: Style | None = None,
     width: float = PAGE_WIDTH,
 ) -> Figure:
-    """Return a grid of panels, one row of the grid for each row given.
+    """Return a grid of panels, `width` inches wide: best the ground truth first, then the methods.
 
-    Args:
-        rows: equally many panels in each; best the ground truth first, then a column per method.
-        names: C category names, by index.
-        titles: one per column, or none.
-        row_titles: one per row, or none.
-        style: None for the defaults, and names only where a row has three panels or fewer.
-        width: inches.
-
-    Raises:
-        ValueError: no panel, rows of unequal length, or titles that do not fit the grid.
+    `names` are those of the C categories; `titles` are one per column, or none, and `row_titles`
+    one per row. Without a style, names are shown only where a row has three panels or fewer.
+    Raises ValueError for no panel, rows of unequal length, or titles that do not fit the grid.
     """
     columns = len(rows[0]) if rows else 0
     if not columns or any(len(row) != columns for row in rows):
@@ -74,7 +61,8 @@ def pictures(
             if r == 0 and titles:
                 grid[r, c].set_title(titles[c], fontsize=8)
         if row_titles:
-            _name_row(grid[r, 0], row_titles[r])
+            axes, place = grid[r, 0], {"rotation": 90, "ha": "right", "va": "center"}
+            axes.text(-0.03, 0.5, row_titles[r], transform=axes.transAxes, fontsize=8, **place)
     return figure
 
 
@@ -87,11 +75,8 @@ def read_detections(
 ) -> Detections:
     """The detections of one image of height x width pixels in COCO results, best score first.
 
-    Ids of `categories` become their indices.
-
-    Raises:
-        ValueError: an entry of this image names a category that is not there, or its mask does
-            not fit the image.
+    Ids of `categories` become their indices. Raises ValueError where an entry of this image names
+    a category that is not there, or its mask does not fit the image.
     """
     index = {category.id: i for i, category in enumerate(categories)}
     rows = sorted((r for r in results if r["image_id"] == image_id), key=lambda r: -r["score"])
@@ -107,8 +92,3 @@ def read_detections(
         categories=torch.tensor([index[r["category_id"]] for r in rows], dtype=torch.int64),
         masks=torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, height, width)),
     )
-
-
-def _name_row(axes: Axes, words: str) -> None:
-    place: dict[str, Any] = {"rotation": 90, "ha": "right", "va": "center"}
-    axes.text(-0.03, 0.5, words, transform=axes.transAxes, fontsize=8, **place)

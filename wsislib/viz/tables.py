@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from pandas.io.formats.style import Styler
 
@@ -13,15 +15,9 @@ def styled(
 ) -> Styler:
     """Return a frame in the style of the book's other tables, its numbers in one format.
 
-    Args:
-        frame: what to show.
-        numbers: decimals of all floats, or a format for every value, such as "{:.0%}".
-        missing: what stands for a NaN.
-        index: show the names of rows.
+    `numbers` are the decimals of all floats, or a format for every value, such as "{:.0%}";
+    `missing` stands for a NaN.
     """
-    look = frame.style.set_table_attributes(LOOK)
-    if isinstance(numbers, int):
-        look = look.format(precision=numbers, na_rep=missing)
-    else:
-        look = look.format(numbers, na_rep=missing)
+    form: dict[str, Any] = {"precision" if isinstance(numbers, int) else "formatter": numbers}
+    look = frame.style.set_table_attributes(LOOK).format(na_rep=missing, **form)
     return look if index else look.hide(axis="index")

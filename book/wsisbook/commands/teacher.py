@@ -13,7 +13,7 @@ from wsislib.cli import DONE
 Name = Literal["tiny-sam", "lab-backbone"]
 
 
-def train(
+def train_weights(
     name: Positional[Name],
     /,
     *,
@@ -35,12 +35,12 @@ def train(
     """
     folder = out or _folder(name, scale)
     if name == "tiny-sam":
-        from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
+        from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
 
         sam = TinySamRecipe() if scale == "lab" else TinySamRecipe.smoke()
         path = train_tiny_sam(sam, folder, device)
     else:
-        from wsislib.recipes.lab_backbone_recipe import LabBackboneRecipe, train_lab_backbone
+        from wsisbook.recipes.lab_backbone_recipe import LabBackboneRecipe, train_lab_backbone
 
         start = LabBackboneRecipe() if scale == "lab" else LabBackboneRecipe.smoke()
         path = train_lab_backbone(start, folder, device)
@@ -55,7 +55,7 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
         name: tiny-sam or lab-backbone.
         out: the folder that they were trained in; build/teacher/<name> if not given.
     """
-    from wsislib.recipes.package_weights import install_weights
+    from wsisbook.recipes.package_weights import install_weights
 
     print(f"installed: {install_weights(out or _folder(name, 'lab'), name.replace('-', '_'))}")
     return DONE
@@ -75,9 +75,9 @@ def measure(
         scenes: how many, in each of two worlds.
         device: auto, cpu, cuda or mps.
     """
+    from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, measure_on_held_out
     from wsislib.engine.device import pick_device
     from wsislib.models.sam.sam_weights import load_sam
-    from wsislib.recipes.tiny_sam_recipe import TinySamRecipe, measure_on_held_out
 
     chosen = load_sam(teacher).to(pick_device(device))
     for world, quality in measure_on_held_out(chosen, TinySamRecipe(held_out=scenes)).items():

@@ -1,1 +1,1 @@
-"""What a row of a table does: one module for each kind of run."""
+"""What a row of a table does: settings in two files, and one module for each kind of run."""

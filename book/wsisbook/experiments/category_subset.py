@@ -12,7 +12,7 @@ masks must be the first ones (`wsislib.data.visual_genome.classes` lays them out
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
@@ -25,19 +25,12 @@ from wsislib.models.maskrcnn.transfer import ClassWeights, TransferPredictor
 
 @dataclass(frozen=True)
 class BoxRows:
-    """The box predictor's weights, D features, background first; copies, on the model's device.
+    """Copies of the box predictor's weights, D features, background first."""
 
-    Attributes:
-        cls_weight: (C + 1, D).
-        cls_bias: (C + 1,).
-        box_weight: (4 (C + 1), D), four rows a category.
-        box_bias: (4 (C + 1),).
-    """
-
-    cls_weight: Tensor
-    cls_bias: Tensor
-    box_weight: Tensor
-    box_bias: Tensor
+    cls_weight: Tensor  # (C + 1, D)
+    cls_bias: Tensor  # (C + 1,)
+    box_weight: Tensor  # (4 (C + 1), D), four rows a category
+    box_bias: Tensor  # (4 (C + 1),)
 
     @property
     def category_count(self) -> int:
@@ -56,22 +49,17 @@ class BoxRows:
 
 
 def box_rows(model: Detector) -> BoxRows:
-    """Copies of the weights that `model` classifies and places boxes with."""
+    """Copies of the weights that `model` classifies and places boxes with, on its device."""
     predictor = model.roi.box_predictor
     cls, box = predictor.cls_score, predictor.bbox_pred
-    return BoxRows(
-        *(t.detach().clone() for t in (cls.weight, cls.bias, box.weight, box.bias)),
-    )
+    return BoxRows(*(t.detach().clone() for t in (cls.weight, cls.bias, box.weight, box.bias)))
 
 
 def keep_first_categories(model: Detector, category_count: int) -> BoxRows:
-    """Cut `model` to its first categories; everything else in it stays as it is.
+    """Cut `model` to its first categories, in place; everything else in it stays as it is.
 
-    Weight transfer from detection weights then covers those categories alone.
-
-    Args:
-        model: any detector of part one, changed in place. Make its optimiser afterwards.
-        category_count: how many categories stay, background not counted.
+    Weight transfer from detection weights then covers those categories alone. Make the optimiser
+    afterwards: it must see the new parameters.
 
     Returns:
         All rows as they were, for `restore_categories`.
@@ -86,44 +74,40 @@ def keep_first_categories(model: Detector, category_count: int) -> BoxRows:
             f"cannot keep the first {category_count} categories of a detector that has "
             f"{whole.category_count}; keep 1 to {whole.category_count}"
         )
-    _put(model, whole.first(category_count))
+    _set_rows(model, whole.first(category_count))
     return whole
 
 
 def restore_categories(model: Detector, whole: BoxRows) -> None:
-    """Give a cut `model` back all of its categories, in place.
-
-    Args:
-        model: what `keep_first_categories` made, with its masks trained since.
-        whole: what it gave, or `box_rows` of the detector as it was before.
+    """Give a cut `model`, whose masks were trained since, back all of its categories, in place.
 
     Raises:
         ValueError: `whole` is not of this detector: it has fewer categories, other features, or
             other weights for the categories that were kept (they were trained since, or another
             detector's).
     """
-    own = box_rows(model)
-    if whole.cls_weight.shape[1] != own.cls_weight.shape[1]:
+    cut = box_rows(model)
+    if whole.cls_weight.shape[1] != cut.cls_weight.shape[1]:
         raise ValueError(
             f"the rows to restore have {whole.cls_weight.shape[1]} features, the detector "
-            f"{own.cls_weight.shape[1]}; take those of the same detector"
+            f"{cut.cls_weight.shape[1]}; take those of the same detector"
         )
-    if whole.category_count < own.category_count:
+    if whole.category_count < cut.category_count:
         raise ValueError(
             f"the rows to restore are of {whole.category_count} categories, fewer than the "
-            f"detector's {own.category_count}; take those from before it was cut"
+            f"detector's {cut.category_count}; take those from before it was cut"
         )
-    kept = whole.first(own.category_count)
-    for name in ("cls_weight", "cls_bias", "box_weight", "box_bias"):
-        if not torch.equal(getattr(kept, name).to(own.cls_bias.device), getattr(own, name)):
+    expected = whole.first(cut.category_count)
+    for name in (field.name for field in fields(BoxRows)):
+        if not torch.equal(getattr(expected, name).to(cut.cls_bias.device), getattr(cut, name)):
             raise ValueError(
                 f"{name} of the kept categories is not what the rows to restore hold: they are "
                 "another detector's, or the detector was trained since; freeze it for the masks"
             )
-    _put(model, whole)
+    _set_rows(model, whole)
 
 
-def _put(model: Detector, rows: BoxRows) -> None:
+def _set_rows(model: Detector, rows: BoxRows) -> None:
     """Make `rows` the box predictor of `model`, and let weight transfer see it."""
     transfers = [m for m in model.modules() if isinstance(m, TransferPredictor)]
     if any(isinstance(m, MaskPredictor) and not m.agnostic for m in model.modules()):
@@ -137,17 +121,18 @@ def _put(model: Detector, rows: BoxRows) -> None:
             "cut and restored; use detection weights, or give it an embedding of the categories"
         )
     predictor = model.roi.box_predictor
-    _fill(predictor, "cls_score", rows.cls_weight, rows.cls_bias)
-    _fill(predictor, "bbox_pred", rows.box_weight, rows.box_bias)
+    _set_layer(predictor, "cls_score", rows.cls_weight, rows.cls_bias)
+    _set_layer(predictor, "bbox_pred", rows.box_weight, rows.box_bias)
     for transfer in transfers:
         assert isinstance(transfer.rows, ClassWeights)
         transfer.rows = ClassWeights(predictor, transfer.rows.inputs)
 
 
-def _fill(predictor: FastRCNNPredictor, name: str, weight: Tensor, bias: Tensor) -> None:
+def _set_layer(predictor: FastRCNNPredictor, name: str, weight: Tensor, bias: Tensor) -> None:
     """A new linear layer of these weights in place of the old one, frozen where that was."""
     old = getattr(predictor, name)
     learns = old.weight.requires_grad
+    # On "meta" the layer draws no initial weights: the run's random draws stay as they are.
     layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
     layer.weight = nn.Parameter(weight.clone().to(old.weight), requires_grad=learns)
     layer.bias = nn.Parameter(bias.clone().to(old.bias), requires_grad=learns)

@@ -1,81 +1,55 @@
-"""Experiment `grabcut`: a trained detector's boxes, each painted by GrabCut; nothing is trained.
+"""Experiment `grabcut`: a trained detector's boxes, each segmented by GrabCut; nothing is trained.
 
 Hu et al., Learning to Segment Every Thing, table 2, row "Faster R-CNN tested with GrabCut".
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import asdict
 
-from wsisbook.experiments.frozen_detector import load_detector
-from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, swap_splits
-from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_files, data_sets
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+import torch
 
-if TYPE_CHECKING:
-    from wsislib.data.sample import Dataset
-    from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
-
-
-@dataclass(frozen=True)
-class GrabCutConfig(PartialDataConfig):
-    """Settings of a run that paints a detector's boxes, beside those of its data.
-
-    Attributes:
-        builder: which Mask R-CNN the detector is that of; `pretrained` must be as it was there.
-        iterations, margin: see `wsislib.labels.grabcut.grabcut_mask`.
-        workers: processes beside this one that paint; 0 paints here.
-    """
-
-    builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
-    pretrained: bool = True
-    iterations: int = 5
-    margin: float = 1.0
-    workers: int = 1
-
-    def __post_init__(self) -> None:
-        from wsislib.labels.grabcut import check_settings
-
-        check_settings(self.iterations, self.margin)
+from wsisbook.experiments import training
+from wsisbook.experiments.mask_heads import build_unfetched
+from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import GrabCutConfig
+from wsisbook.runs.digest import digest
+from wsisbook.runs.experiments import Context, Outcome
+from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
+from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.predict import Result
+from wsislib.labels.grabcut_dataset import GrabCutDataset
 
 
 def run_grabcut(context: Context) -> Outcome:
-    """Predict boxes, paint them and judge both; AP of masks and boxes on A, on B and on all."""
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.predict import predict_all
-
+    """Predict boxes, segment and judge them; AP of masks and boxes on A, on B and on all."""
     config: GrabCutConfig = context.config
     _, val = data_sets(config)
-    split = chosen_split(config, len(val.categories))
-    model = _detector(config, len(val.categories), context.seed)
+    count = len(val.categories)
+    split = chosen_split(config, count)
+    # Only its boxes are used; the mask branch must be there for the weights to fit.
+    model = build_unfetched(config, count, "class-agnostic", context.seed)
     context.on_model(model)
-    load_detector(model, context)
-    device = pick_device(context.device)
-    found = predict_all(model, val, device=device, progress=context.progress)
-    results = painted(val, found, context)
-    metrics = average_precisions(val.ground_truth(), results, {"A": split.a, "B": split.b})
+    training.load_detector(model, context)
+    results = segmented(val, training.predict_set(context, model, val), context)
+    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
     return Outcome(
         # The detector knows no split, so the other direction has the same run.
-        metrics={**metrics, "reversed": swap_splits(metrics)},
+        metrics={**metrics, "reversed": training.swap_splits(metrics)},
         data={"val": val.fingerprint()},
-        device=describe_device(device),
-        examples=examples_of(results, val.image_ids),
+        device=describe_device(pick_device(context.device)),
+        examples=training.examples_of(results, val.image_ids),
         notes={"split": asdict(split), "masks": len(results)},
     )
 
 
-def painted(
-    dataset: Dataset, results: Sequence[dict[str, Any]], context: Context
-) -> list[dict[str, Any]]:
+def segmented(dataset: Dataset, results: Sequence[Result], context: Context) -> list[Result]:
     """COCO results with GrabCut's mask of each box instead of their own, image by image.
 
-    What is painted is kept in the run's folder, so that a run that was stopped goes on.
+    The masks are written to the run's folder, so that a run that was stopped goes on.
     """
-    from wsisbook.experiments.detected_boxes import DetectedBoxes
-    from wsislib.labels.grabcut_dataset import GrabCutDataset
-
     config: GrabCutConfig = context.config
     boxes = DetectedBoxes(dataset, results)
     cut = GrabCutDataset(
@@ -84,24 +58,40 @@ def painted(
     )  # fmt: skip
     return [
         {**result, "segmentation": code}
-        for index, own in enumerate(boxes.results)
-        for result, code in zip(own, cut.codes(index), strict=True)
+        for index, of_image in enumerate(boxes.results)
+        for result, code in zip(of_image, cut.codes(index), strict=True)
     ]
 
 
-def _detector(config: GrabCutConfig, category_count: int, seed: int) -> MaskRCNN:
-    """The model whose box part is loaded; its mask branch paints nothing that is kept."""
-    from wsislib.models.maskrcnn import builders
+class DetectedBoxes:
+    """A data set whose labels are the boxes of COCO results about it, in place of the true ones."""
 
-    if config.builder == "mask_rcnn_lab":
-        return builders.mask_rcnn_lab(category_count, "class-agnostic", seed)
-    build = getattr(builders, config.builder)
-    # The weights come from the detector's run, so ImageNet's need not be fetched.
-    return build(category_count, "class-agnostic", seed, pretrained=config.pretrained, fetch=False)
+    def __init__(self, dataset: Dataset, results: Sequence[Result]) -> None:
+        self._dataset = dataset
+        self.categories: tuple[Category, ...] = dataset.categories
+        self.image_ids: tuple[int, ...] = dataset.image_ids
+        self._index = {category.id: index for index, category in enumerate(dataset.categories)}
+        by_image = defaultdict(list)
+        for result in results:
+            by_image[result["image_id"]].append(result)
+        self.results: list[list[Result]] = [by_image[i] for i in self.image_ids]
 
+    def __len__(self) -> int:
+        return len(self._dataset)
 
-def _parts(config: GrabCutConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "grabcut", "mask_rcnn", "evaluation")
+    def __getitem__(self, index: int) -> Sample:
+        sample, results = self._dataset[index], self.results[index]
+        boxes = torch.tensor([r["bbox"] for r in results], dtype=torch.float32).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]  # (N, 4) xywh to xyxy
+        categories = [self._index[result["category_id"]] for result in results]
+        label = Label(LabelKind.BOX, torch.tensor(categories, dtype=torch.int64), boxes=boxes)
+        return Sample(sample.image, sample.image_id, label)
 
+    def ground_truth(self) -> dict:
+        """The wrapped data set's."""
+        return self._dataset.ground_truth()
 
-GRABCUT = Experiment(GrabCutConfig, run_grabcut, _parts, data_files)
+    def fingerprint(self) -> str:
+        """Hex digest of the wrapped data set and the boxes."""
+        boxes = [(r["image_id"], r["category_id"], r["bbox"]) for of in self.results for r in of]
+        return digest(["detected", self._dataset.fingerprint(), boxes])

@@ -1,165 +1,105 @@
 """Experiment `head_objects`: trained heads object by object, for the gallery.
 
-A run of many heads keeps the masks of a few scenes only. This one takes the weights of such runs
-and lets some of their heads draw into the boxes of many more scenes, without any training. It
-keeps what they drew, and how well it fits the objects of B and tells two objects in one box
-apart.
+A run of many heads stores the masks of a few scenes only. This one takes the weights of such runs,
+predicts many more scenes with some of their heads, and records how well the masks fit the objects
+of B and whether they tell two objects in one box apart. Heads over one frozen detector have the
+same boxes, so their masks can be compared object by object. Pictures are chosen from these by a
+rule, never by hand.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from wsisbook.experiments.cases import Case, Pair, cases_of, of_categories, pairs_of
-from wsisbook.experiments.mask_heads import MaskHeadsConfig, build_heads, learnt_categories
-from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.runs.config import RunConfig, config_from
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from wsisbook.experiments import mask_heads, training
+from wsisbook.experiments.partial_data import FirstScenes, chosen_split, data_sets
+from wsisbook.experiments.settings import HeadObjectsConfig, MaskHeadsConfig
+from wsisbook.runs.config import config_from
+from wsisbook.runs.experiments import Context, Outcome
 from wsislib.atomic import read_json
+from wsislib.data.rle import decode_segmentation
+from wsislib.data.sample import Dataset, Sample
+from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.predict import Result
+from wsislib.engine.weights import load_weights
+from wsislib.models.maskrcnn.mask_heads import MaskHeads
 
-if TYPE_CHECKING:
-    import torch
-
-    from wsislib.data.sample import Category, Dataset, Sample
-    from wsislib.models.maskrcnn.mask_heads import MaskHeads
-
-
-@dataclass(frozen=True)
-class HeadObjectsConfig(RunConfig):
-    """Which heads of which runs, and on how many scenes.
-
-    Attributes:
-        heads: head -> the label, under `needs`, of the run that trained it. The label "heads"
-            names the run whose split says who is in B.
-        scenes: the first so many of the validation data.
-        min_score: of detections that are kept, 0..1.
-        least_overlap: of the boxes of two objects that count as lying in one, IoU.
-    """
-
-    heads: dict[str, str] = field(default_factory=dict)
-    scenes: int = 120
-    min_score: float = 0.5
-    least_overlap: float = 0.45
-
-    def __post_init__(self) -> None:
-        if self.scenes < 1:
-            raise ValueError(f"scenes is {self.scenes}; look at one at least")
-
-
-class FirstScenes:
-    """The first `count` scenes of a data set, all its categories kept."""
-
-    def __init__(self, whole: Dataset, count: int) -> None:
-        self.whole = whole
-        self.count = count
-        self.categories: tuple[Category, ...] = whole.categories
-        self.image_ids: tuple[int, ...] = whole.image_ids[:count]
-
-    def __len__(self) -> int:
-        return min(self.count, len(self.whole))
-
-    def __getitem__(self, index: int) -> Sample:
-        if not 0 <= index < len(self):
-            raise IndexError(f"scene {index} of {len(self)}")
-        return self.whole[index]
-
-    def ground_truth(self) -> dict[str, Any]:
-        """The whole's, its images and annotations cut to the first scenes."""
-        truth, kept = self.whole.ground_truth(), set(self.image_ids)
-        images = [image for image in truth["images"] if image["id"] in kept]
-        annotations = [entry for entry in truth["annotations"] if entry["image_id"] in kept]
-        return {**truth, "images": images, "annotations": annotations}
-
-    def fingerprint(self) -> str:
-        """The whole's and the number of scenes."""
-        return f"{self.whole.fingerprint()}-first-{len(self)}"
+FOUND = 0.5  # a box counts as found from this overlap (IoU) with the true one on
+GOOD = 0.75  # IoU of a good mask
+Mask = NDArray[np.bool_]
 
 
 def run_head_objects(context: Context) -> Outcome:
-    """Draw, compare object by object; metrics of each head are under its name."""
-    from wsislib.engine.device import describe_device, pick_device
-
+    """Predict and compare object by object; metrics of each head are under its name."""
     config: HeadObjectsConfig = context.config
-    device = pick_device(context.device)
-    found: dict[str, list[dict[str, Any]]] = {}
+    predicted: dict[str, list[Result]] = {}
     for label in dict.fromkeys(config.heads.values()):
-        own = [head for head, where in config.heads.items() if where == label]
-        found |= draw(_folder(context, label), own, config, context, device)
-    source = source_config(_folder(context, "heads"))
+        heads = [head for head, where in config.heads.items() if where == label]
+        predicted |= predict_scenes(training.needed_run(context, label), heads, config, context)
+    source = source_config(training.needed_run(context, "heads"))
     val = FirstScenes(data_sets(source)[1], config.scenes)
-    split = chosen_split(source, len(val.categories))
-    ordered = {head: found[head] for head in config.heads}
-    cases = cases_of(val, ordered, context.seed, len(val))
+    b = set(chosen_split(source, len(val.categories)).b)
+    results = {head: predicted[head] for head in config.heads}
+    cases = cases_of(val, results, context.seed, len(val))
     pairs = [
         pair
         for pair in pairs_of(cases, val, config.least_overlap)
-        if {pair.first.category, pair.second.category} & set(split.b)
+        if {pair.first.category, pair.second.category} & b
     ]
-    labels = [val[index].label for index in range(len(val))]
-    present = sum(int(c) in set(split.b) for label in labels for c in label.categories)
+    present = sum(int(c) in b for i in range(len(val)) for c in val[i].label.categories)
     return Outcome(
-        metrics=object_metrics(of_categories(cases, split.b), pairs, config.heads, present),
+        metrics=object_metrics(of_categories(cases, b), pairs, config.heads, present),
         data={"val": val.fingerprint()},
-        device=describe_device(device),
-        examples=[{**one, "head": head} for head, own in ordered.items() for one in own],
+        device=describe_device(pick_device(context.device)),
+        examples=[{**one, "head": head} for head, of_head in results.items() for one in of_head],
     )
 
 
-def draw(
-    folder: Path,
-    heads: Sequence[str],
-    config: HeadObjectsConfig,
-    context: Context,
-    device: torch.device,
-) -> dict[str, list[dict[str, Any]]]:
+def predict_scenes(
+    folder: Path, heads: Sequence[str], config: HeadObjectsConfig, context: Context
+) -> dict[str, list[Result]]:
     """Head -> COCO results of the first scenes, by the weights of the run in `folder`."""
-    from wsisbook.experiments.head_results import predict_heads
-    from wsislib.engine.weights import load_weights
-
     source = source_config(folder)
-    train, val = data_sets(source)
-    model = trained_shape(source, train, read_json(folder / "params.json")["seed"])
+    train_data, val = data_sets(source)
+    count = len(train_data.categories)
+    splits = {n: mask_heads.split_of(spec, source, count) for n, spec in source.specs().items()}
+    learnt = mask_heads.learnt_categories(source, splits)
+    seed = read_json(folder / "params.json")["seed"]
+    model = mask_heads.build_heads(source, train_data, learnt, seed)
     context.on_model(model)
-    load_weights(folder / "checkpoints" / "final.safetensors", model)
+    load_weights(training.final_weights(folder), model)
     keep_heads(model, heads)
-    first = FirstScenes(val, config.scenes)
-    results = predict_heads(model, first, device=device, progress=context.progress)
+    results = mask_heads.predict_heads(context, model, FirstScenes(val, config.scenes))
     return {
-        head: [one for one in results.of(head) if one["score"] >= config.min_score]
+        head: [result for result in results.of(head) if result["score"] >= config.min_score]
         for head in heads
     }
 
 
 def source_config(folder: Path) -> MaskHeadsConfig:
     """The settings of the run of many heads in `folder`."""
-    where = folder / "params.json"
-    return config_from(MaskHeadsConfig, read_json(where)["settings"], str(where.name))
-
-
-def trained_shape(source: MaskHeadsConfig, train: Dataset, seed: int) -> MaskHeads:
-    """The model of that run, with weights still to come."""
-    count = len(train.categories)
-    splits = {name: spec.split_of(source, count) for name, spec in source.specs().items()}
-    return build_heads(source, train, learnt_categories(source, splits), seed)
+    settings = read_json(folder / "params.json")["settings"]
+    return config_from(MaskHeadsConfig, settings, "params.json")
 
 
 def keep_heads(model: MaskHeads, heads: Iterable[str]) -> None:
-    """Leave only some heads in `model`, which then predicts with those alone.
-
-    Raises:
-        ValueError: there is no such head.
-    """
-    wanted = list(heads)
-    missing = [name for name in wanted if name not in model.heads]
+    """Leave only some heads in `model`, which then predicts with those alone."""
+    chosen = list(heads)
+    missing = [name for name in chosen if name not in model.heads]
     if missing:
         raise ValueError(
             f"no mask heads {missing} in that run; it trained {', '.join(model.heads)}: name "
             "some of these"
         )
-    for name in [name for name in model.heads if name not in wanted]:
+    for name in [name for name in model.heads if name not in chosen]:
         del model.heads[name]
 
 
@@ -178,28 +118,169 @@ def object_metrics(
         "pairs": {"count": len(pairs)},
     }
     for head in heads:
-        own: dict[str, Any] = {"B": {}, "pairs": {}}
+        of_head: dict[str, Any] = {"B": {}, "pairs": {}}
         if cases:
             overlaps = [case.iou(head) for case in cases]
-            own["B"]["IoU"] = 100 * sum(overlaps) / len(overlaps)
-            own["B"]["good"] = 100 * sum(value >= 0.75 for value in overlaps) / len(overlaps)
+            of_head["B"]["IoU"] = 100 * sum(overlaps) / len(overlaps)
+            of_head["B"]["good"] = 100 * sum(value >= GOOD for value in overlaps) / len(overlaps)
         if pairs:
-            own["pairs"]["alike"] = 100 * sum(pair.alike(head) for pair in pairs) / len(pairs)
-        metrics[head] = own
+            of_head["pairs"]["alike"] = 100 * sum(pair.alike(head) for pair in pairs) / len(pairs)
+        metrics[head] = of_head
     return metrics
 
 
-def _folder(context: Context, label: str) -> Path:
-    if label not in context.needs:
-        raise ValueError(
-            f"heads are said to come from {label!r}, which is not among this row's needs; declare "
-            "the run that trained them under `needs`, and one of them as `heads`"
-        )
-    return context.needs[label]
+@dataclass(frozen=True)
+class Case:
+    """One object that was found under its own name."""
+
+    seed: int  # of the run
+    image_id: int
+    instance: int  # its place in the scene's label
+    category: int  # index
+    score: float  # of the detection, 0..1
+    box: tuple[float, float, float, float]  # xyxy in pixels, as predicted
+    truth: Mask  # (H, W)
+    masks: Mapping[str, Mask]  # head -> (H, W), predicted
+
+    def iou(self, head: str) -> float:
+        """Overlap of a head's mask with the true one, 0..1."""
+        return overlap(self.masks[head], self.truth)
+
+    def gain(self, before: str, after: str) -> float:
+        """How much better one head's mask is than another's, in IoU, -1..1."""
+        return self.iou(after) - self.iou(before)
 
 
-def _parts(config: HeadObjectsConfig) -> tuple[str, ...]:
-    return ("evaluation",)  # those of the trained heads come with what it needs
+@dataclass(frozen=True)
+class Pair:
+    """Two objects of one scene that lie in nearly the same box."""
+
+    first: Case
+    second: Case
+    boxes: float  # IoU of the true boxes
+
+    def alike(self, head: str) -> float:
+        """Overlap of the two masks of a head, 0..1: 1 if it cannot tell the objects apart."""
+        return overlap(self.first.masks[head], self.second.masks[head])
 
 
-HEAD_OBJECTS = Experiment(HeadObjectsConfig, run_head_objects, _parts)
+def overlap(first: Mask, second: Mask) -> float:
+    """Intersection over union, 0..1; 0 where both are empty."""
+    union = int((first | second).sum())
+    return int((first & second).sum()) / union if union else 0.0
+
+
+def cases_of(
+    truth: Dataset, results: Mapping[str, Sequence[Result]], seed: int, scenes: int
+) -> list[Case]:
+    """Every object of the first scenes that was found.
+
+    As in COCO's evaluation, detections are matched in the order of their scores, each to the
+    nearest free object of its own category, if their boxes overlap by 0.5 or more.
+
+    `results` are those of each head on the first `scenes` of `truth`, by the run of `seed`; all
+    heads have the same detections in the same order.
+    """
+    heads = list(results)
+    for head in heads[1:]:
+        if [_detection(r) for r in results[head]] != [_detection(r) for r in results[heads[0]]]:
+            raise ValueError(
+                f"heads {heads[0]!r} and {head!r} have different detections; compare heads of one "
+                "run only"
+            )
+    ids = [category.id for category in truth.categories]
+    cases = []
+    for index in range(min(scenes, len(truth))):
+        rows = [
+            number
+            for number, result in enumerate(results[heads[0]] if heads else ())
+            if result["image_id"] == truth.image_ids[index]
+        ]
+        if rows:
+            in_scene = {head: [results[head][number] for number in rows] for head in heads}
+            cases += _in_scene(truth[index], ids, in_scene, seed)
+    return cases
+
+
+def _in_scene(
+    sample: Sample, ids: Sequence[int], results: Mapping[str, Sequence[Result]], seed: int
+) -> list[Case]:
+    label, (height, width) = sample.label, sample.image.shape[1:]
+    boxes = label.boxes
+    assert boxes is not None and label.masks is not None
+    detections = next(iter(results.values()))
+    free = set(range(len(label)))
+    cases = []
+    for number in sorted(range(len(detections)), key=lambda n: -detections[n]["score"]):
+        x, y, w, h = detections[number]["bbox"]
+        box = (x, y, x + w, y + h)
+        category = ids.index(detections[number]["category_id"])
+        same = [i for i in sorted(free) if int(label.categories[i]) == category]
+        near = max(same, key=lambda i: box_iou(box, boxes[i].tolist()), default=None)
+        if near is None or box_iou(box, boxes[near].tolist()) < FOUND:
+            continue
+        free.remove(near)
+        masks = {
+            head: decode_segmentation(of_head[number]["segmentation"], height, width)
+            for head, of_head in results.items()
+        }
+        score = float(detections[number]["score"])
+        truth = label.masks[near].numpy()
+        cases.append(Case(seed, sample.image_id, near, category, score, box, truth, masks))
+    return cases
+
+
+def box_iou(first: Sequence[float], second: Sequence[float]) -> float:
+    """Intersection over union of two boxes xyxy."""
+    low = np.maximum(first[:2], second[:2])
+    high = np.minimum(first[2:], second[2:])
+    both = float(np.prod(np.clip(high - low, 0, None)))
+    areas = [float((b[2] - b[0]) * (b[3] - b[1])) for b in (first, second)]
+    union = sum(areas) - both
+    return both / union if union > 0 else 0.0
+
+
+def once_each(cases: Iterable[Case]) -> list[Case]:
+    """Each object once, from the first seed that found it."""
+    first: dict[tuple[int, int], Case] = {}
+    for case in cases:
+        first.setdefault((case.image_id, case.instance), case)
+    return list(first.values())
+
+
+def pairs_of(cases: Iterable[Case], truth: Dataset, min_overlap: float) -> list[Pair]:
+    """Pairs of objects whose true boxes overlap by `min_overlap` or more, both found by one seed.
+
+    The nearest pair first.
+    """
+    scenes: dict[tuple[int, int], list[Case]] = {}
+    for case in cases:
+        scenes.setdefault((case.seed, case.image_id), []).append(case)
+    pairs = []
+    for (_, image_id), in_scene in scenes.items():
+        boxes = truth[truth.image_ids.index(image_id)].label.boxes
+        assert boxes is not None
+        for first, second in itertools.combinations(in_scene, 2):
+            near = box_iou(boxes[first.instance].tolist(), boxes[second.instance].tolist())
+            if near >= min_overlap:
+                pairs.append(Pair(first, second, near))
+    return sorted(pairs, key=lambda pair: -pair.boxes)
+
+
+def of_categories(cases: Iterable[Case], members: Collection[int]) -> list[Case]:
+    """The cases of some categories, such as those of B."""
+    return [case for case in cases if case.category in members]
+
+
+def case_frame(cases: Sequence[Case], heads: Sequence[str]) -> pd.DataFrame:
+    """One line a case: seed, image, instance, category, score, and the IoU of each head."""
+    columns = ["seed", "image_id", "instance", "category", "score"]
+    lines = [
+        {**{name: getattr(case, name) for name in columns}, **{h: case.iou(h) for h in heads}}
+        for case in cases
+    ]
+    return pd.DataFrame(lines, columns=[*columns, *heads])
+
+
+def _detection(result: Result) -> tuple[Any, ...]:
+    return result["image_id"], result["category_id"], tuple(result["bbox"]), result["score"]

@@ -7,109 +7,64 @@ costs little more than one of its rows. A head comes out as in a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from typing import Any, Literal
 
-from wsisbook.experiments.embedding import EmbeddingConfig, embedding_files, embedding_of
-from wsisbook.experiments.frozen_detector import load_detector
-from wsisbook.experiments.head_spec import HeadSpec
-from wsisbook.experiments.mask_rcnn import coco_stats, examples_of, swap_splits, train_config
-from wsisbook.experiments.partial_data import data_files, data_sets
-from wsisbook.runs.config import config_from
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from wsisbook.experiments.head_results import HeadResults
-    from wsislib.data.sample import Dataset
-    from wsislib.labels.splits import Split
-    from wsislib.models.maskrcnn.mask_heads import MaskHeads
-    from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
+from wsisbook.experiments import training
+from wsisbook.experiments.embedding import embedding_of
+from wsisbook.experiments.partial_data import data_sets, named_split
+from wsisbook.experiments.settings import (
+    GrabCutConfig,
+    HeadSpec,
+    MaskHeadsConfig,
+    PartialDataConfig,
+)
+from wsisbook.runs.experiments import Context, Outcome
+from wsislib.data.sample import Dataset
+from wsislib.engine.device import pick_device
+from wsislib.engine.predict import Result, as_results, encode_masks
+from wsislib.labels.datasets import PartialDataset
+from wsislib.labels.splits import Split
+from wsislib.models.maskrcnn import builders
+from wsislib.models.maskrcnn.detector import Detector
+from wsislib.models.maskrcnn.mask_branch import MaskBranch
+from wsislib.models.maskrcnn.mask_heads import MaskHeads
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 EXAMPLE_SCORE = 0.5  # pictures show what is above it
 
 
-@dataclass(frozen=True)
-class MaskHeadsConfig(EmbeddingConfig):
-    """Settings of heads that are trained side by side, beside those of their data.
-
-    `clip_norm` must be 0: the norm of one gradient over all heads would tie them together.
-
-    Attributes:
-        builder: which Mask R-CNN the heads and the detector are those of; `pretrained` must be
-            as it was for the detector.
-        regions: how many an image to learn on, a quarter of them foreground; None leaves the
-            builder's. Few from many images teach more than many from few.
-        heads: name -> settings, see `HeadSpec`. Rows of study.yml show them by
-            `view: {.., prefix: <name>}`.
-    """
-
-    builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
-    pretrained: bool = True
-    regions: int | None = None
-    heads: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.clip_norm != 0:
-            raise ValueError(
-                f"clip_norm is {self.clip_norm}; heads side by side are trained without, because "
-                "one norm over all of them would tie them together: set it to 0"
-            )
-        if self.regions is not None and self.regions < 4:
-            raise ValueError(
-                f"regions is {self.regions}; a quarter of them is foreground, so use 4 or more"
-            )
-        self.specs()
-
-    def specs(self) -> dict[str, HeadSpec]:
-        """The heads by name."""
-        return {name: config_from(HeadSpec, c, f"heads.{name}") for name, c in self.heads.items()}
-
-
 def run_mask_heads(context: Context) -> Outcome:
     """Train and judge the heads; metrics of each are under its name."""
-    from wsisbook.experiments.head_results import predict_heads
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.train import fit
-    from wsislib.labels.datasets import PartialDataset
-
     config: MaskHeadsConfig = context.config
-    if not config.heads:
-        raise ValueError("no mask head is given; name at least one under `heads`")
-    train, val = data_sets(config)
-    splits = {n: s.split_of(config, len(train.categories)) for n, s in config.specs().items()}
+    train_data, val = data_sets(config)
+    count = len(train_data.categories)
+    splits = {name: split_of(spec, config, count) for name, spec in config.specs().items()}
     learnt = learnt_categories(config, splits)
-    members = sorted({category for own in learnt.values() for category in own})
-    labelled = PartialDataset(train, members)
-    model = build_heads(config, train, learnt, context.seed)
+    model = build_heads(config, train_data, learnt, context.seed)
     context.on_model(model)
-    load_detector(model, context)
-    device = pick_device(context.device)
-    fitted = fit(
-        model, labelled, train_config(config, context.seed), context.folder,
-        device=device, progress=context.progress,
-    )  # fmt: skip
-    results = predict_heads(model, val, device=device, progress=context.progress)
+    training.load_detector(model, context)
+    labelled = labelled_for(train_data, learnt)
+    fitted = training.train_model(context, model, labelled)
+    results = predict_heads(context, model, val)
     splitless = {name for name, spec in config.specs().items() if spec.masks == "all"}
-    checkpoints = context.folder / "checkpoints"
-    return Outcome(
-        metrics=head_metrics(val.ground_truth(), results, splits, splitless),
-        data={"train": labelled.fingerprint(), "val": val.fingerprint()},
-        device=describe_device(device),
-        examples=[
-            {**example, "head": name}
-            for name in results.heads
-            for example in examples_of(results.of(name), val.image_ids)
-            if example["score"] >= EXAMPLE_SCORE
-        ],
-        files={"history.csv": context.folder / "history.csv"},
-        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
-        peak_memory_mib=fitted.peak_memory_mib,
-        notes={
-            "training_seconds": round(fitted.seconds, 1),
-            "heads": len(config.heads),
-            "splits": {name: asdict(split) for name, split in splits.items()},
-        },
+    metrics = head_metrics(val.ground_truth(), results, splits, splitless)
+    notes = {"heads": len(splits), "splits": {name: asdict(s) for name, s in splits.items()}}
+    examples = head_examples(results, val, EXAMPLE_SCORE)
+    return training.record(context, fitted, labelled, val, metrics, notes, examples=examples)
+
+
+def split_of(spec: HeadSpec, config: PartialDataConfig, category_count: int) -> Split:
+    """Who is in A and who in B, for one head."""
+    return named_split(
+        config.split if spec.split is None else spec.split,
+        config.a_count if spec.a_count is None else spec.a_count,
+        config.split_seed if spec.split_seed is None else spec.split_seed,
+        category_count,
     )
 
 
@@ -123,37 +78,119 @@ def learnt_categories(
     }
 
 
+def labelled_for(train_data: Dataset, learnt: Mapping[str, Collection[int]]) -> PartialDataset:
+    """The training data with the masks that any head learns from."""
+    return PartialDataset(train_data, sorted({c for members in learnt.values() for c in members}))
+
+
 def build_heads(
-    config: MaskHeadsConfig, train: Dataset, learnt: Mapping[str, tuple[int, ...]], seed: int
+    config: MaskHeadsConfig, train_data: Dataset, learnt: Mapping[str, tuple[int, ...]], seed: int
 ) -> MaskHeads:
     """The heads that the settings name, with initial weights from the run's seed."""
-    import torch
-
-    from wsislib.models.maskrcnn import builders
-    from wsislib.models.maskrcnn.builders import LAB_MLP_POOL
-    from wsislib.models.maskrcnn.mask_heads import MaskHeads
-
-    count, lab = len(train.categories), config.builder == "mask_rcnn_lab"
-
-    def build(kind: Literal["class-agnostic", "class-specific"]) -> MaskRCNN:
-        if lab:
-            return builders.mask_rcnn_lab(count, kind, seed)
-        # The detector's weights come from its run, so ImageNet's need not be fetched.
-        make = getattr(builders, config.builder)
-        return make(count, kind, seed, pretrained=config.pretrained, fetch=False)
-
-    specs = config.specs()
-    wanted = any(spec.kind == "transfer" and spec.inputs == "embedding" for spec in specs.values())
-    embedding = embedding_of(config, train) if wanted else None
-    detector = build("class-agnostic")
+    count, specs = len(train_data.categories), config.specs()
+    if not specs:
+        raise ValueError("no mask head is given; name at least one under `heads`")
+    reads = any(spec.kind == "transfer" and spec.inputs == "embedding" for spec in specs.values())
+    embedding = embedding_of(config, train_data) if reads else None
+    detector = build_unfetched(config, count, "class-agnostic", seed)
     heads = {
-        name: spec.branch(build, detector, embedding, LAB_MLP_POOL if lab else 1, seed)
+        name: build_branch(spec, config, detector, embedding, count, seed)
         for name, spec in specs.items()
     }
     if config.regions is not None:
         detector.roi.fg_bg_sampler.batch_size_per_image = config.regions
     rows = {name: torch.isin(torch.arange(count), torch.tensor(a)) for name, a in learnt.items()}
     return MaskHeads(detector, heads, rows)
+
+
+def build_unfetched(
+    config: MaskHeadsConfig | GrabCutConfig,
+    category_count: int,
+    kind: Literal["class-agnostic", "class-specific"],
+    seed: int,
+) -> MaskRCNN:
+    """A Mask R-CNN whose weights come from a detector's run, so ImageNet's are not fetched."""
+    if config.builder == "mask_rcnn_lab":
+        return builders.mask_rcnn_lab(category_count, kind, seed)
+    build = getattr(builders, config.builder)
+    return build(category_count, kind, seed, pretrained=config.pretrained, fetch=False)
+
+
+def build_branch(
+    spec: HeadSpec,
+    config: MaskHeadsConfig,
+    detector: Detector,
+    embedding: Tensor | None,
+    category_count: int,
+    seed: int,
+) -> MaskBranch:
+    """One head over `detector`, with the initial weights that it has in a model of its own.
+
+    `embedding` (C, D) is for `inputs` "embedding".
+    """
+    kind = "class-agnostic" if spec.kind == "transfer" else spec.kind
+    model = build_unfetched(config, category_count, kind, seed)
+    if spec.kind == "transfer":
+        model.mask.predictor = builders.transfer_predictor(
+            detector.roi.box_predictor,
+            model.mask.width,
+            spec.inputs,
+            spec.layers,
+            spec.activation,
+            embedding=embedding if spec.inputs == "embedding" else None,
+            seed=seed,
+        )
+    if spec.mlp_layers:
+        pool = builders.LAB_MLP_POOL if config.builder == "mask_rcnn_lab" else 1
+        builders.add_mlp_branch(model, spec.mlp_layers, pool, seed)
+    return model.mask
+
+
+class HeadResults:
+    """COCO results of several heads, which differ in nothing but the masks.
+
+    What is equal is stored once, so that fifty heads do not need fifty times the memory.
+    """
+
+    def __init__(self, heads: Iterable[str]) -> None:
+        self.heads = tuple(heads)
+        self._shared: list[Result] = []
+        self._masks: dict[str, list[dict[str, Any]]] = {name: [] for name in self.heads}
+
+    def add(self, shared: list[Result], masks: Mapping[str, list[dict[str, Any]]]) -> None:
+        """Add one image's results with the masks of any head, and every head's mask codes."""
+        self._shared += shared
+        for name in self.heads:
+            assert len(masks[name]) == len(shared)
+            self._masks[name] += masks[name]
+
+    def of(self, name: str) -> list[Result]:
+        """COCO results of one head."""
+        return [
+            {**result, "segmentation": code}
+            for result, code in zip(self._shared, self._masks[name], strict=True)
+        ]
+
+
+def predict_heads(context: Context, model: MaskHeads, dataset: Dataset) -> HeadResults:
+    """Every head's predictions for every image, from one pass of the detector, in float32.
+
+    The model is moved to the context's device and left in evaluation mode.
+    """
+    device = pick_device(context.device)
+    model.to(device).eval()
+    results = HeadResults(model.heads)
+    with torch.inference_mode():
+        for samples in training.sample_batches(dataset, "predict", context.progress):
+            by_head = model.predict_each([sample.image.to(device) for sample in samples])
+            for place, sample in enumerate(samples):
+                detections = {name: images[place] for name, images in by_head.items()}
+                first = next(iter(detections.values()))
+                shared = as_results(first, sample.image_id, dataset.categories)
+                # as_results drops an image without detections, whose masks have no code either
+                codes = {n: encode_masks(d.masks) if shared else [] for n, d in detections.items()}
+                results.add(shared, codes)
+    return results
 
 
 def head_metrics(
@@ -169,37 +206,27 @@ def head_metrics(
         "per_category": {"segm": {category: AP}}}}`. Heads that learn from all masks know no split:
         they carry `"reversed"`, the same with A and B exchanged.
     """
-    from wsislib.engine.evaluate import coco_ap
-
-    boxes: dict[tuple[int, ...] | None, dict[str, float]] = {}  # the same for heads of one split
+    boxes: dict[tuple, dict[str, dict[str, float]]] = {}  # equal for all heads of one split
     metrics: dict[str, Any] = {}
     for head in results.heads:
-        found = results.of(head)
-        sides = {"all": None, "A": splits[head].a, "B": splits[head].b}
-        own: dict[str, Any] = {"segm": {}, "bbox": {}}
-        for side, members in sides.items():
-            if members == ():
-                continue
-            masks = coco_ap(ground_truth, found, categories=members)
-            own["segm"][side] = coco_stats(masks)
-            if members is None:
-                own["per_category"] = {"segm": dict(masks.per_category)}
-            if members not in boxes:
-                judged = coco_ap(ground_truth, found, categories=members, iou_type="bbox")
-                boxes[members] = coco_stats(judged)
-            own["bbox"][side] = boxes[members]
+        predicted, sides = results.of(head), training.sides_of(splits[head])
+        masks, per_category = training.coco_stats(ground_truth, predicted, sides, "segm")
+        key = (splits[head].a, splits[head].b)
+        if key not in boxes:
+            boxes[key] = training.coco_stats(ground_truth, predicted, sides, "bbox")[0]
+        metrics[head] = {
+            "segm": masks, "bbox": boxes[key], "per_category": {"segm": per_category},
+        }  # fmt: skip
         if head in splitless:
-            own["reversed"] = swap_splits(own)
-        metrics[head] = own
+            metrics[head]["reversed"] = training.swap_splits(metrics[head])
     return metrics
 
 
-def _parts(config: MaskHeadsConfig) -> tuple[str, ...]:
-    return (config.data, "labels", "mask_rcnn", "transfer", "engine", "evaluation")
-
-
-def _files(config: MaskHeadsConfig) -> tuple[str, ...]:
-    return (*data_files(config), *embedding_files(config))
-
-
-MASK_HEADS = Experiment(MaskHeadsConfig, run_mask_heads, _parts, _files)
+def head_examples(results: HeadResults, val: Dataset, min_score: float) -> list[Result]:
+    """Predictions of each head in the first images, for pictures."""
+    return [
+        {**example, "head": head}
+        for head in results.heads
+        for example in training.examples_of(results.of(head), val.image_ids)
+        if example["score"] >= min_score
+    ]

@@ -1,201 +1,145 @@
-"""Experiment `mask_rcnn`: a Mask R-CNN trained with masks of some categories, boxes of all.
+"""Experiments `mask_rcnn` and `maskx`: masks of some categories, boxes of all.
 
-Hu et al., Learning to Segment Every Thing, section 4: categories in A have masks, those in B
-boxes only; AP is averaged over the categories of A, of B, and of both.
+Hu et al., Learning to Segment Every Thing, section 4: categories in A have masks, those in B boxes
+only; AP is averaged over the categories of A, of B, and of both. `maskx` is Mask^X R-CNN trained
+end to end (section 4.3 and table 2), `mask_rcnn` what it is compared with. Rows that train a mask
+head over a frozen detector belong to `mask_heads`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 
-from wsisbook.experiments.frozen_detector import load_detector
-from wsisbook.experiments.partial_data import (
-    PartialDataConfig,
-    chosen_split,
-    data_files,
-    data_sets,
-)
-from wsisbook.runs.config import RunConfig
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from safetensors.torch import save
+from torch import Tensor
+
+from wsisbook.experiments import training
+from wsisbook.experiments.embedding import embedding_of
+from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import MaskRcnnConfig, MaskXConfig
+from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder
+from wsislib.atomic import atomic_write
+from wsislib.data.sample import Dataset, LabelKind
+from wsislib.labels.datasets import PartialDataset, WeakDataset
+from wsislib.labels.grabcut_dataset import GrabCutDataset
+from wsislib.labels.splits import Split
+from wsislib.models.maskrcnn import builders
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
-if TYPE_CHECKING:
-    from wsislib.data.sample import Dataset
-    from wsislib.engine.config import TrainConfig
-    from wsislib.labels.splits import Split
-    from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
-
-EXAMPLE_SCENES, EXAMPLES_A_SCENE = 12, 20
-
-
-@dataclass(frozen=True)
-class MaskRcnnConfig(PartialDataConfig):
-    """Settings of a Mask R-CNN run, beside those of its data.
-
-    Attributes:
-        stage: "end-to-end" trains everything at once. "detector" trains all but the mask
-            branch, from boxes alone. "mask-head" takes the weights of the run that it `needs` as
-            `detector`, freezes them and trains the mask branch (the paper's stage-wise training).
-        masks: whose masks are trained on: of "A" or of "all" categories, or nobody's ("none",
-            for the detector). "grabcut": no true mask, but GrabCut's of all boxes, which are
-            made once and kept in build/grabcut (by `workers` processes).
-        warm_start: end to end, begin with the weights of the run that it `needs` as `detector`.
-            The lab has no ImageNet to start from; a shared detector plays that part.
-        builder: which builder of wsislib.models; `pretrained` is for the large ones.
-        mask_head: one mask for all categories or one each.
-    """
-
-    stage: Literal["end-to-end", "detector", "mask-head"] = "end-to-end"
-    masks: Literal["A", "all", "none", "grabcut"] = "A"
-    builder: Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"] = "mask_rcnn_lab"
-    mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
-    pretrained: bool = True
-    warm_start: bool = False
-
-    def __post_init__(self) -> None:
-        if self.warm_start and self.stage != "end-to-end":
-            raise ValueError(
-                f"warm_start is for stage 'end-to-end'; the stage is {self.stage!r}: leave it out"
-            )
+DETECTION_WEIGHTS = "detection_weights.safetensors"
 
 
 def run_mask_rcnn(context: Context) -> Outcome:
     """Train and judge one Mask R-CNN; AP of masks and boxes on A, on B and on all."""
     config: MaskRcnnConfig = context.config
-    train, val = data_sets(config)
-    split = chosen_split(config, len(train.categories))
-    model = build_model(config, len(train.categories), context.seed)
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    model = build_mask_rcnn(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
-        load_detector(model, context, freeze=config.stage == "mask-head")
-    labelled = labelled_data(config, train, split, context.progress)
+        training.load_detector(model, context, freeze=config.stage == "mask-head")
+    labelled = labelled_data(config, train_data, split, context.progress)
     outcome = train_and_judge(context, model, labelled, val, split)
     if config.masks == "A":
         return outcome
-    return replace(outcome, metrics={**outcome.metrics, "reversed": swap_splits(outcome.metrics)})
+    return replace(
+        outcome, metrics={**outcome.metrics, "reversed": training.swap_splits(outcome.metrics)}
+    )
+
+
+def run_maskx(context: Context) -> Outcome:
+    """Train and judge one Mask^X R-CNN; AP of masks and boxes on A, on B and on all.
+
+    Its detection weights are published beside the numbers (`published_rows`): they show what the
+    gradient stop protects.
+    """
+    config: MaskXConfig = context.config
+    train_data, val = data_sets(config)
+    split = chosen_split(config, len(train_data.categories))
+    model = build_maskx(config, train_data, context.seed)
+    context.on_model(model)
+    start = None
+    if config.warm_start:
+        training.load_detector(model, context, freeze=False)
+        start = detection_rows(model.state_dict())
+    outcome = train_and_judge(context, model, labelled_data(config, train_data, split), val, split)
+    file = context.folder / DETECTION_WEIGHTS
+    atomic_write(file, save(published_rows(detection_rows(model.state_dict()), start)))
+    return replace(outcome, files={**outcome.files, DETECTION_WEIGHTS: file})
 
 
 def train_and_judge(
     context: Context, model: MaskRCNN, labelled: Dataset, val: Dataset, split: Split
 ) -> Outcome:
     """Train `model` on `labelled` and judge it on `val`, as the context's settings say."""
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.evaluate import predict_all
-    from wsislib.engine.train import fit
-
-    device = pick_device(context.device)
-    fitted = fit(
-        model, labelled, train_config(context.config, context.seed), context.folder,
-        device=device, progress=context.progress,
+    fitted = training.train_model(context, model, labelled)
+    results = training.predict_set(context, model, val)
+    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
+    return training.record(
+        context, fitted, labelled, val, metrics, {"split": asdict(split)},
+        examples=training.examples_of(results, val.image_ids),
     )  # fmt: skip
-    results = predict_all(model, val, device=device, progress=context.progress)
-    checkpoints = context.folder / "checkpoints"
-    return Outcome(
-        metrics=average_precisions(val.ground_truth(), results, {"A": split.a, "B": split.b}),
-        data={"train": labelled.fingerprint(), "val": val.fingerprint()},
-        device=describe_device(device),
-        examples=examples_of(results, val.image_ids),
-        files={"history.csv": context.folder / "history.csv"},
-        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
-        peak_memory_mib=fitted.peak_memory_mib,
-        notes={"training_seconds": round(fitted.seconds, 1), "split": asdict(split)},
-    )
-
-
-def examples_of(results: list[dict], image_ids: Sequence[int]) -> list[dict]:
-    """The best results of the first validation images, for pictures without the weights."""
-    kept: list[dict] = []
-    for image_id in image_ids[:EXAMPLE_SCENES]:
-        found = [result for result in results if result["image_id"] == image_id]
-        kept += sorted(found, key=lambda r: r["score"], reverse=True)[:EXAMPLES_A_SCENE]
-    return kept
-
-
-def train_config(config: RunConfig, seed: int) -> TrainConfig:
-    """The engine's share of the settings; the run's seed is the training's."""
-    from wsislib.engine.config import TrainConfig
-
-    names = {field.name for field in fields(RunConfig)}
-    shared = {name: getattr(config, name) for name in names}
-    return TrainConfig.from_dict({**shared, "seed": seed})
 
 
 def labelled_data(
-    config: MaskRcnnConfig, train: Dataset, split: Split, progress: bool = True
+    config: MaskRcnnConfig | MaskXConfig, train_data: Dataset, split: Split, progress: bool = True
 ) -> Dataset:
     """The training data with boxes of all instances and masks of those that may have one."""
-    from wsislib.data.sample import LabelKind
-    from wsislib.labels.datasets import PartialDataset, WeakDataset
-
     if config.masks == "none":
-        return WeakDataset(train, [LabelKind.BOX] * len(train), seed=0)
+        return WeakDataset(train_data, [LabelKind.BOX] * len(train_data), seed=0)
     if config.masks == "grabcut":
-        from wsislib.labels.grabcut_dataset import GrabCutDataset
-
         folder = cache_folder() / "grabcut"
-        return GrabCutDataset(train, folder, config.workers, progress=progress)
-    members = split.a if config.masks == "A" else tuple(range(len(train.categories)))
-    return PartialDataset(train, members)
+        return GrabCutDataset(train_data, folder, config.workers, progress=progress)
+    members = split.a if config.masks == "A" else tuple(range(len(train_data.categories)))
+    return PartialDataset(train_data, members)
 
 
-def build_model(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
-    """The model that the settings name, with initial weights from the run's seed."""
-    from wsislib.models.maskrcnn import builders
-
+def build_mask_rcnn(config: MaskRcnnConfig, category_count: int, seed: int) -> MaskRCNN:
+    """The Mask R-CNN that the settings name, with initial weights from the run's seed."""
     if config.builder == "mask_rcnn_lab":
         return builders.mask_rcnn_lab(category_count, config.mask_head, seed)
     build = getattr(builders, config.builder)
     return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
 
 
-def average_precisions(
-    ground_truth: dict, results: list[dict], sides: dict[str, Sequence[int]]
-) -> dict[str, Any]:
-    """All twelve numbers for masks and boxes, on each side and on all, and AP per category.
+def build_maskx(config: MaskXConfig, train_data: Dataset, seed: int) -> MaskRCNN:
+    """The Mask^X R-CNN that the settings name, with initial weights from the run's seed."""
+    large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
+    return getattr(builders, config.builder)(
+        len(train_data.categories),
+        config.inputs,
+        config.layers,
+        config.activation,
+        config.mlp_layers,
+        config.stop_gradient,
+        embedding_of(config, train_data) if config.inputs == "embedding" else None,
+        seed,
+        **large,
+    )
+
+
+def detection_rows(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A detector's weights category by category, float32 on the CPU, from its `state_dict`.
 
     Returns:
-        `{"segm": {"A": {"AP": ..}, "B": .., "all": ..}, "bbox": .., "per_category": ..}`.
+        `cls` (C + 1, D) and `box` (C + 1, 4 D), background first.
     """
-    from wsislib.engine.evaluate import coco_ap
-
-    metrics: dict[str, Any] = {"per_category": {}}
-    for kind in ("segm", "bbox"):
-        whole = coco_ap(ground_truth, results, iou_type=kind)
-        metrics[kind] = {"all": coco_stats(whole)}
-        metrics["per_category"][kind] = dict(whole.per_category)
-        for side, members in sides.items():
-            if members:
-                part = coco_ap(ground_truth, results, categories=list(members), iou_type=kind)
-                metrics[kind][side] = coco_stats(part)
-    return metrics
-
-
-def swap_splits(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """`average_precisions` with A and B exchanged.
-
-    A model that knew nothing of the split has these numbers in the other direction, so it is not
-    trained twice.
-    """
-    other = {"A": "B", "B": "A"}
+    where = "roi.box_predictor"
+    names = {"cls": f"{where}.cls_score.weight", "box": f"{where}.bbox_pred.weight"}
+    rows = len(state[names["cls"]])
     return {
-        kind: {other.get(side, side): numbers for side, numbers in metrics[kind].items()}
-        for kind in ("segm", "bbox")
+        name: state[key].detach().float().cpu().clone().reshape(rows, -1)
+        for name, key in names.items()
     }
 
 
-def coco_stats(result: Any) -> dict[str, float]:
-    """The twelve numbers of an `ApResult` by name."""
-    names = (
-        "AP", "AP50", "AP75", "APS", "APM", "APL", "AR1", "AR10", "AR100", "ARS", "ARM", "ARL",
-    )  # fmt: skip
-    return {name: float(getattr(result, name)) for name in names}
-
-
-def _parts(config: MaskRcnnConfig) -> tuple[str, ...]:
-    masks = ("grabcut",) if config.masks == "grabcut" else ()
-    return (config.data, "labels", *masks, "mask_rcnn", "engine", "evaluation")
-
-
-MASK_RCNN = Experiment(MaskRcnnConfig, run_mask_rcnn, _parts, data_files)
+def published_rows(
+    end: Mapping[str, Tensor], start: Mapping[str, Tensor] | None
+) -> dict[str, Tensor]:
+    """float16 `cls` at the end of a run and, with a `start`, `cls_moved` and `box_moved`."""
+    rows = {"cls": end["cls"]}
+    if start is not None:
+        rows |= {f"{name}_moved": end[name] - start[name] for name in ("cls", "box")}
+    return {name: values.half().contiguous() for name, values in rows.items()}

@@ -1,4 +1,4 @@
-"""Masks and names that a model gives to true boxes: what it knows apart from finding objects.
+"""Masks and names that a model predicts for true boxes: its knowledge apart from finding objects.
 
 AP asks three things at once: is the object found, is it named, is it outlined? With thousands of
 categories the second is so hard that AP says little about the third. Here boxes and categories are
@@ -13,24 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
-from wsislib.data.sample import LabelKind
-from wsislib.engine.predict import encode_masks
+from wsisbook.experiments.training import mask_iou, sample_batches
+from wsislib.data.sample import Dataset, LabelKind, Sample
+from wsislib.engine.predict import Result, encode_masks
 from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
+from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
-
-if TYPE_CHECKING:
-    from wsislib.data.sample import Dataset, Sample
-    from wsislib.models.maskrcnn.mask_branch import MaskBranch
-    from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
+from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 THRESHOLDS = np.linspace(0.5, 0.95, 10)  # COCO's
 ONLY_HEAD = "mask"  # how the one branch of a Mask R-CNN is called
@@ -38,21 +35,14 @@ ONLY_HEAD = "mask"  # how the one branch of a Mask R-CNN is called
 
 @dataclass
 class TrueBoxes:
-    """N instances with masks, each judged in its true box.
-
-    Attributes:
-        image_ids: (N,) int.
-        categories: (N,) int, category indices.
-        places: (N,) int, how many categories the classifier puts before the true one.
-        iou: head -> (N,) float 0..1, of its mask in the true box with the true mask.
-        examples: COCO results of the chosen instances, with "head" and "iou".
-    """
+    """N instances with masks, each judged in its true box."""
 
     image_ids: list[int] = field(default_factory=list)
-    categories: list[int] = field(default_factory=list)
-    places: list[int] = field(default_factory=list)
-    iou: dict[str, list[float]] = field(default_factory=dict)
-    examples: list[dict[str, Any]] = field(default_factory=list)
+    categories: list[int] = field(default_factory=list)  # (N,) indices
+    places: list[int] = field(default_factory=list)  # categories ranked before the true one
+    iou: dict[str, list[float]] = field(default_factory=dict)  # head -> (N,) with the true mask
+    # COCO results of the chosen instances, with "head" and "iou"
+    examples: list[Result] = field(default_factory=list)
 
     def quality(self, head: str, members: Sequence[int] | None = None) -> dict[str, float]:
         """How well a head outlines the categories `members` (all if None).
@@ -62,8 +52,8 @@ class TrueBoxes:
             ... 0.95, mean over thresholds and categories, 0..100. NaN without instances.
         """
         values, groups = self._of(np.asarray(self.iou[head]), members)
-        over = (values[:, None] >= THRESHOLDS).mean(axis=1)
-        return {"IoU": _mean_of_groups(values, groups), "AR": _mean_of_groups(over, groups)}
+        recall = (values[:, None] >= THRESHOLDS).mean(axis=1)
+        return {"IoU": _mean_of_groups(values, groups), "AR": _mean_of_groups(recall, groups)}
 
     def naming(self, members: Sequence[int] | None = None, first: int = 1) -> float:
         """Share of instances whose category is among the classifier's `first`, 0..100.
@@ -80,18 +70,19 @@ class TrueBoxes:
 
     def table(self) -> pd.DataFrame:
         """One line an instance: image_id, category, place, and an IoU for each head."""
-        own = {f"IoU.{head}": np.round(values, 3) for head, values in self.iou.items()}
-        first = {"image_id": self.image_ids, "category": self.categories, "place": self.places}
-        return pd.DataFrame({**first, **own})
+        columns = {"image_id": self.image_ids, "category": self.categories, "place": self.places}
+        ious = {f"IoU.{head}": np.round(values, 3) for head, values in self.iou.items()}
+        return pd.DataFrame({**columns, **ious})
 
     def _of(
         self, values: NDArray[Any], members: Sequence[int] | None
     ) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """The values of the instances of `members`, and their categories."""
         groups = np.asarray(self.categories, dtype=np.int64)
         if members is None:
             return values, groups
-        own = np.isin(groups, list(members))
-        return values[own], groups[own]
+        chosen = np.isin(groups, list(members))
+        return values[chosen], groups[chosen]
 
 
 def judge_true_boxes(
@@ -105,31 +96,23 @@ def judge_true_boxes(
 ) -> TrueBoxes:
     """Give `model` the true boxes and categories of `dataset` and judge its masks, in float32.
 
-    The model is moved to `device` and left in evaluation mode.
-
-    Args:
-        model: one mask branch, or several side by side.
-        dataset: its labels are of kind MASK.
-        device: where to compute.
-        examples: image id -> places in its label of the instances whose masks to keep.
-        batch_size: images at a time.
-        progress: show a bar.
-
-    Raises:
-        ValueError: an image has no masks to judge by.
+    The model is moved to `device` and left in evaluation mode. `examples` are image id -> places
+    in its label of the instances whose predicted masks are returned.
     """
     model.to(device).eval()
     heads = branches(model)
     judged = TrueBoxes(iou={name: [] for name in heads})
-    with (
-        torch.inference_mode(),
-        tqdm(total=len(dataset), disable=not progress, unit="image", desc="true boxes") as bar,
-    ):
-        for start in range(0, len(dataset), batch_size):
-            samples = [dataset[i] for i in range(start, min(start + batch_size, len(dataset)))]
-            _judge(model, heads, [_with_masks(s).to(device) for s in samples], judged, examples)
-            bar.update(len(samples))
-    for example in judged.examples:
+    with torch.inference_mode():
+        for samples in sample_batches(dataset, "true boxes", progress, batch_size):
+            for sample in samples:
+                if sample.label.kind != LabelKind.MASK:
+                    raise ValueError(
+                        f"image {sample.image_id}: masks in true boxes are judged against true "
+                        f"masks, but its label is of kind {sample.label.kind.name}; take a data "
+                        "set that has masks"
+                    )
+            _judge(model, heads, [sample.to(device) for sample in samples], judged, examples)
+    for example in judged.examples:  # category index to the data set's id
         example["category_id"] = dataset.categories[example["category_id"]].id
     return judged
 
@@ -142,22 +125,22 @@ def branches(model: MaskRCNN | MaskHeads) -> dict[str, MaskBranch]:
 
 
 def true_regions(model: Detector, samples: Sequence[Sample]) -> DetectedRegions:
-    """The true boxes and categories of some images as if `model` had found them, scores 1."""
+    """The boxes and categories of some images' labels as if `model` had detected them, scores 1."""
     originals = [(int(s.image.shape[-2]), int(s.image.shape[-1])) for s in samples]
     targets = [{"boxes": s.label.boxes, "labels": s.label.categories + 1} for s in samples]
     batch, targets = model.transform([s.image for s in samples], targets)
     features = model.backbone(batch.tensors)
     boxes, labels = ([t[name] for t in targets] for name in ("boxes", "labels"))
-    scores = [torch.ones(len(own), device=own.device) for own in boxes]
+    scores = [torch.ones(len(of_image), device=of_image.device) for of_image in boxes]
     return DetectedRegions(features, batch.image_sizes, originals, boxes, scores, labels)
 
 
-def places(model: Detector, found: DetectedRegions) -> Tensor:
+def places(model: Detector, regions: DetectedRegions) -> Tensor:
     """(N,) int64, how many categories the classifier puts before the region's own."""
-    seen = model.roi.box_head(model.roi.box_roi_pool(found.features, found.boxes, found.sizes))
-    logits, _ = model.roi.box_predictor(seen)  # (N, C + 1)
-    own = logits.gather(1, torch.cat(found.labels)[:, None])  # (N, 1)
-    return (logits[:, 1:] > own).sum(dim=1)
+    pooled = model.roi.box_roi_pool(regions.features, regions.boxes, regions.sizes)
+    logits, _ = model.roi.box_predictor(model.roi.box_head(pooled))  # (N, C + 1)
+    true = logits.gather(1, torch.cat(regions.labels)[:, None])  # (N, 1)
+    return (logits[:, 1:] > true).sum(dim=1)
 
 
 def _judge(
@@ -167,52 +150,37 @@ def _judge(
     judged: TrueBoxes,
     examples: Mapping[int, Sequence[int]] | None,
 ) -> None:
-    """Add what `model` makes of some images' true boxes."""
+    """Add what `model` predicts in some images' true boxes."""
     samples = [sample for sample in samples if len(sample.label)]
     if not samples:
         return
-    found = true_regions(model, samples)
-    labels = torch.cat(found.labels)
-    judged.places += places(model, found).tolist()
+    regions = true_regions(model, samples)
+    labels = torch.cat(regions.labels)
+    judged.places += places(model, regions).tolist()
     judged.categories += (labels - 1).tolist()
     for sample in samples:
         judged.image_ids += [sample.image_id] * len(sample.label)
-    pooled = next(iter(heads.values())).pool(found.features, found.boxes, found.sizes)
+    # All heads read the same pooled features, so any of them may pool.
+    pooled = next(iter(heads.values())).pool(regions.features, regions.boxes, regions.sizes)
     for name, head in heads.items():
-        painted = model.paste_masks(found, head.logits(pooled, labels))
-        for sample, own in zip(samples, painted, strict=True):
+        predicted = model.paste_masks(regions, head.logits(pooled, labels))
+        for sample, detections in zip(samples, predicted, strict=True):
             assert sample.label.masks is not None
-            overlap = mask_iou(own.masks, sample.label.masks)
+            overlap = mask_iou(detections.masks, sample.label.masks)
             judged.iou[name] += overlap.tolist()
             for place in (examples or {}).get(sample.image_id, ()):
                 judged.examples.append(
                     {
                         "image_id": sample.image_id,
                         "category_id": int(sample.label.categories[place]),
-                        "bbox": _xywh(own.boxes[place]),
+                        "bbox": _xywh(detections.boxes[place]),
                         "score": 1.0,
-                        "segmentation": encode_masks(own.masks[place : place + 1])[0],
+                        "segmentation": encode_masks(detections.masks[place : place + 1])[0],
                         "head": name,
                         "iou": round(float(overlap[place]), 3),
                         "given": "box",
                     }
                 )
-
-
-def mask_iou(one: Tensor, other: Tensor) -> Tensor:
-    """(K,) float32 intersection over union, pair by pair, of (K, H, W) bool masks; 0 if empty."""
-    both = (one & other).flatten(1).sum(dim=1)
-    either = (one | other).flatten(1).sum(dim=1)
-    return both / either.clamp(min=1)
-
-
-def _with_masks(sample: Sample) -> Sample:
-    if sample.label.kind != LabelKind.MASK:
-        raise ValueError(
-            f"image {sample.image_id}: masks in true boxes are judged against true masks, but its "
-            f"label is of kind {sample.label.kind.name}; take a data set that has masks"
-        )
-    return sample
 
 
 def _xywh(box: Tensor) -> list[float]:

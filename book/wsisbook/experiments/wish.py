@@ -1,158 +1,224 @@
 """Experiment `wish`: one model from tags, points, boxes and masks, and what it is compared with.
 
 Kweon and Yoon, WISH (2025), tables 1 and 3. The teacher's candidates for points and boxes are made
-once and kept in build/teacher, where runs with the same labels find them.
+once and stored in build/teacher, where runs with the same labels find them.
+
+Experiment `tiny_sam`: a teacher with a training of its own length, for runs that need one. How
+much a student loses under a teacher that has learnt less is an ablation of WISH.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
-from wsisbook.experiments.mask_rcnn import average_precisions, examples_of, train_config
+from wsisbook.experiments import training
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.experiments.weak_labels import kinds_held, weak_data
+from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
 from wsisbook.experiments.wish_settings import (
+    KINDS,
+    NEVER,
+    TinySamConfig,
+    WeakLabelConfig,
     WishConfig,
-    build_model,
-    jitter,
-    loss_weights,
-    small_wish,
-    wish_files,
+    label_mix,
 )
-from wsisbook.runs.experiments import Context, Experiment, Outcome
+from wsisbook.recipes.tag_pretraining import lab_backbone_weights
+from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
+from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder, data_folder
+from wsislib.atomic import read_json
+from wsislib.data.sample import Dataset, LabelKind
+from wsislib.data.transforms import large_scale_jitter
+from wsislib.engine.batches import Augment
+from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.side_effects import AfterStep
+from wsislib.engine.weights import sidecar
+from wsislib.labels.budget import draw_kinds
+from wsislib.labels.datasets import WeakDataset
+from wsislib.losses.prompts import PromptDistance
+from wsislib.models.mask2former import builders as builders_mask2former
+from wsislib.models.mask2former.mask2former import Mask2Former
+from wsislib.models.sam import sam_weights
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.wish import builders as builders_wish
+from wsislib.models.wish.candidate_choice import Gate
+from wsislib.models.wish.pseudo_points import PeakRule
+from wsislib.models.wish.wish import WISH
+from wsislib.teacher.caching import cache_candidates
+from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from wsislib.data.sample import Dataset, Sample
-    from wsislib.engine.side_effects import AfterStep
-    from wsislib.labels.datasets import WeakDataset
-    from wsislib.models.mask2former.mask2former import Mask2Former
-    from wsislib.models.sam.sam import Teacher
-    from wsislib.models.wish.wish import WISH
-
-LOOKED_AT = 200  # images that teacher and activation maps are judged on
+JITTER_RANGE = (0.1, 2.0)
+INSIGHT_IMAGES = 200  # training images that teacher and activation maps are judged on
 
 
 def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
-    """Train and judge one model; AP of masks and boxes.
-
-    `after_step` looks at it while it trains, see `fit`.
+    """Train and judge one model; AP of masks and boxes. `after_step` is called by `fit`.
 
     Beside `segm.all` and `bbox.all` (also `A` and `B`, where B has cheaper labels) the metrics
     have `teacher` (IoU of its candidates with the truth, by kind of label) and, of WISH, `cam`
     (how often pseudo points hit); see `wish_insight.py`.
     """
-    from wsislib.engine.device import describe_device, pick_device
-    from wsislib.engine.evaluate import predict_all
-    from wsislib.engine.train import fit
-
     config: WishConfig = context.config
-    device = pick_device(context.device)
-    train, val = data_sets(config)
+    train_data, val = data_sets(config)
+    count = len(train_data.categories)
     teacher = teacher_of(config, context.needs)
-    model = build_model(config, len(train.categories), teacher, context.seed)
+    model = build_wish_model(config, count, teacher, context.seed)
     context.on_model(model)
-    weak = weak_data(config, train, context.seed)
-    labelled = weak if teacher is None else taught_data(weak, teacher.to(device), context.progress)
-    learnt = pseudo_masked(labelled) if config.method == "pseudo-masks" else labelled
-    settings = replace(train_config(config, context.seed), loss_weights=loss_weights(config))
-    fitted = fit(
-        model,
-        learnt,
-        settings,
-        context.folder,
-        device=device,
-        augment=jitter(config),
-        progress=context.progress,
-        after_step=after_step,
+    weak = weak_data(config, train_data, context.seed)
+    labelled: Dataset = weak
+    if teacher is not None:
+        labelled = taught_data(weak, teacher.to(pick_device(context.device)), context.progress)
+    # "pseudo-masks" is the teacher used offline: its best-scoring candidates are the labels.
+    learnt = PseudoMaskDataset(labelled) if config.method == "pseudo-masks" else labelled
+    fitted = training.train_model(
+        context, model, learnt, loss_weights(config), augment=jitter(config), after_step=after_step
     )
-    results = predict_all(model, val, device=device, progress=context.progress)
-    checkpoints = context.folder / "checkpoints"
-    return Outcome(
-        metrics={
-            **average_precisions(
-                val.ground_truth(), results, _sides(config, len(train.categories))
-            ),
-            **_insight(model, train, weak, labelled),
-        },
-        data={
-            "train": learnt.fingerprint(),
-            "val": val.fingerprint(),
-            **({} if teacher is None else {"teacher": teacher.fingerprint}),
-        },
-        device=describe_device(device),
-        examples=examples_of(results, val.image_ids),
-        files={"history.csv": context.folder / "history.csv"},
-        weights={name: checkpoints / name for name in ("final.safetensors", "final.json")},
-        peak_memory_mib=fitted.peak_memory_mib,
-        notes=_notes(fitted.seconds, teacher, weak),
-    )
+    results = training.predict_set(context, model, val)
+    sides = training.sides_of(chosen_split(config, count)) if config.b_labels else {}
+    metrics = training.average_precisions(val.ground_truth(), results, sides)
+    data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
+    if teacher is not None:
+        data["teacher"] = teacher.fingerprint
+    notes = {
+        "images_by_kind": {kind.name.lower(): weak.kinds.count(kind) for kind in LabelKind},
+        "teacher": "none" if teacher is None else teacher.name,
+    }
+    return training.record(
+        context, fitted, learnt, val,
+        {**metrics, **_insight(model, train_data, weak, labelled)}, notes,
+        data=data, examples=training.examples_of(results, val.image_ids),
+    )  # fmt: skip
+
+
+def weak_data(config: WeakLabelConfig, train_data: Dataset, seed: int = 0) -> WeakDataset:
+    """Images with masks turned into images with the labels that the settings give them.
+
+    `seed` is the run's, for `redraw`.
+    """
+    label_seed = config.label_seed + (seed if config.redraw else 0)
+    kinds: list[LabelKind | None]
+    if config.labels in KINDS:
+        kinds = [LabelKind(KINDS.index(config.labels))] * len(train_data)
+    else:
+        kinds = draw_kinds(label_mix(config), len(train_data), label_seed)
+    ceilings = None  # the dearest kind of each category
+    if config.b_labels:
+        count = len(train_data.categories)
+        in_b = set(chosen_split(config, count).b)
+        low = LabelKind(KINDS.index(config.b_labels))
+        ceilings = [low if category in in_b else LabelKind.MASK for category in range(count)]
+    return WeakDataset(train_data, kinds, label_seed, ceilings=ceilings)
 
 
 def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> Teacher | None:
     """The teacher that the settings name; None where masks alone are learnt from.
 
-    Args:
-        config: the settings.
-        needs: name -> folder of the runs that the row needs, for the teacher "needed".
+    `needs` are the folders of the runs that the row needs by name, for the teacher "needed".
 
     Raises:
         ValueError: the teacher is not there, or "needed" and no run `teacher` among the needs.
     """
     if config.method == "mask2former":
         return None
-    from wsislib.models.sam.sam_weights import load_sam, load_tiny_sam
-
     if config.teacher == "needed":
         if not needs or "teacher" not in needs:
             raise ValueError(
                 "teacher is 'needed', so the row must declare the run that trains it as `teacher` "
                 "under `needs`"
             )
-        return load_tiny_sam(needs["teacher"] / "checkpoints")
-    return load_sam("tiny" if config.teacher == "tiny" else data_folder() / config.teacher)
+        return sam_weights.load_tiny_sam(needs["teacher"] / "checkpoints")
+    tiny = config.teacher == "tiny"
+    return sam_weights.load_sam("tiny" if tiny else data_folder() / config.teacher)
 
 
 def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> Dataset:
     """The images with the teacher's candidates, from build/teacher or made now."""
-    from wsislib.data.sample import LabelKind
-    from wsislib.teacher.caching import cache_candidates
-    from wsislib.teacher.teaching import TeachingDataset
-
     if not {LabelKind.POINT, LabelKind.BOX}.intersection(weak.entry_kinds):
         return weak
     folder = cache_folder() / "teacher" / teacher.fingerprint[:16]
     return TeachingDataset(weak, cache_candidates(weak, teacher, folder, progress=progress).cache)
 
 
-def pseudo_masked(labelled: Dataset) -> Dataset:
-    """The teacher used offline: of each entry the candidate with the highest predicted IoU."""
-    from wsislib.teacher.teaching import PseudoMaskDataset
+def build_wish_model(
+    config: WishConfig,
+    category_count: int,
+    teacher: Teacher | None,
+    seed: int,
+    fetch: bool = True,
+) -> WISH | Mask2Former:
+    """The model that the settings name, with initial weights from the run's seed.
 
-    return PseudoMaskDataset(labelled)
+    Args:
+        config: the settings.
+        category_count: C, "no object" not counted.
+        teacher: for method "wish"; None for the others.
+        seed: of the initial weights.
+        fetch: False leaves out the backbone's start weights, which a checkpoint will fill; its
+            form stays (a backbone from ImageNet has frozen norms).
+    """
+    large: dict[str, Any] = {}
+    if config.builder == "r50":
+        large = {"pretrained": config.pretrained, "fetch": fetch}
+    model: WISH | Mask2Former
+    if config.method == "wish":
+        assert teacher is not None
+        build_wish = builders_wish.wish_r50 if large else builders_wish.wish_lab
+        start = None if config.self_start == NEVER else config.self_start
+        parts = wish_parts(config)
+        model = build_wish(category_count, teacher, parts, config.cam_warmup, start, seed, **large)
+        segmenter = model.segmenter
+    else:
+        build = (
+            builders_mask2former.mask2former_r50 if large else builders_mask2former.mask2former_lab
+        )
+        segmenter = model = build(category_count, seed, **large)
+    if config.tag_pretraining and fetch:
+        segmenter.backbone.load_state_dict(lab_backbone_weights())
+    return model
 
 
-def _sides(config: WishConfig, category_count: int) -> dict[str, Sequence[int]]:
-    """A and B, where they have other labels."""
-    if not config.b_labels:
-        return {}
-    split = chosen_split(config, category_count)
-    return {"A": split.a, "B": split.b}
+def wish_parts(config: WishConfig) -> builders_wish.WishParts:
+    """What the settings vary in the model."""
+    return builders_wish.WishParts(
+        prompt_weight=config.prompt_weight,
+        distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
+        tokens=config.prompt_tokens,
+        sees=config.prompt_sees,
+        gate=None if config.gate == NEVER else Gate(config.gate, max_overlap=config.apart),
+        choice=config.candidate,
+        mask_cost=config.mask_cost,
+        peaks=PeakRule(
+            threshold=config.peak_least,
+            overlap=config.peak_overlap,
+            exclusive=config.peak_contest,
+        ),
+    )
+
+
+def loss_weights(config: WishConfig) -> dict[str, float]:
+    """Weights for the engine: the paper's, and over them those of the settings."""
+    published = builders_mask2former.LOSS_WEIGHTS
+    if config.method == "wish":
+        published = builders_wish.wish_loss_weights(config.prompt_weight)
+    return {**published, **config.loss_weights}
+
+
+def jitter(config: WishConfig) -> Augment | None:
+    """The augmentation that the settings name, beside the mirror."""
+    if config.jitter == 0:
+        return None
+    return lambda sample, draws: large_scale_jitter(sample, config.jitter, *JITTER_RANGE, draws)
 
 
 def _insight(
-    model: WISH | Mask2Former, train: Dataset, weak: WeakDataset, labelled: Dataset
+    model: WISH | Mask2Former, train_data: Dataset, weak: WeakDataset, labelled: Dataset
 ) -> dict[str, Any]:
     """Teacher and activation maps against the truth, on the first training images."""
-    from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
-    from wsislib.models.wish.wish import WISH
-
-    rows = range(min(LOOKED_AT, len(labelled)))
-    true: list[Sample] = [train[train.image_ids.index(weak.image_ids[row])] for row in rows]
+    rows: Sequence[int] = range(min(INSIGHT_IMAGES, len(labelled)))
+    true = [train_data[train_data.image_ids.index(weak.image_ids[row])] for row in rows]
     pairs = ((labelled[row], sample) for row, sample in zip(rows, true, strict=True))
     metrics: dict[str, Any] = {}
     if quality := teacher_quality(pairs):
@@ -163,17 +229,21 @@ def _insight(
     return metrics
 
 
-def _notes(seconds: float, teacher: Teacher | None, weak: WeakDataset) -> dict[str, Any]:
-    from wsislib.data.sample import LabelKind
-
-    counts = {kind.name.lower(): weak.kinds.count(kind) for kind in LabelKind}
-    name = "none" if teacher is None else teacher.name
-    return {"training_seconds": round(seconds, 1), "images_by_kind": counts, "teacher": name}
-
-
-def _parts(config: WishConfig) -> tuple[str, ...]:
-    tags = ("pseudo_points",) if "tags" in kinds_held(config) else ()
-    return (config.data, "labels", "wish", *tags, "engine", "evaluation")
-
-
-WISH_EXPERIMENT = Experiment(WishConfig, run_wish, _parts, wish_files, small=small_wish)
+def run_tiny_sam(context: Context) -> Outcome:
+    """Train a tiny SAM and judge it; metrics are under `teacher`, by world."""
+    known = {field.name for field in fields(TinySamRecipe)}
+    names = [field.name for field in fields(TinySamConfig) if field.name in known]
+    recipe = TinySamRecipe(
+        **{name: getattr(context.config, name) for name in names}, seed=context.seed
+    )
+    device = pick_device(context.device)
+    path = train_tiny_sam(recipe, context.folder, str(device), context.progress)
+    manifest: dict[str, Any] = read_json(sidecar(path))
+    return Outcome(
+        metrics={"teacher": manifest["quality"]},
+        data={"train": manifest["scenes_sha256"]},
+        device=describe_device(device),
+        files={"history.csv": context.folder / "history.csv"},
+        weights={path.name: path, sidecar(path).name: sidecar(path)},
+        notes={"training_seconds": manifest["training_seconds"]},
+    )

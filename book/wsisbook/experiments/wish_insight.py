@@ -1,21 +1,21 @@
 """Why a weak training went as it did: teacher and activation maps against the truth.
 
-Only the study asks this: it knows the masks that the labels were made from. Training does not.
+Only the study computes this: it has the masks that the labels were made from. Training does not.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from wsisbook.experiments.training import mask_iou
 from wsislib.data.sample import Label, LabelKind, Sample
+from wsislib.models.wish.cam import Cams
+from wsislib.models.wish.label_completion import add_pseudo_labels
+from wsislib.models.wish.wish import WISH
 from wsislib.teacher.teaching import best_candidates
-
-if TYPE_CHECKING:
-    from wsislib.models.wish.wish import WISH
 
 
 @torch.no_grad()
@@ -30,47 +30,39 @@ def teacher_quality(pairs: Iterable[tuple[Sample, Sample]]) -> dict[str, dict[st
         By kind ("point", "box"): `best`, the mean IoU of the best candidate; `chosen`, of the one
         with the highest predicted IoU; `instances`.
     """
-    found: dict[str, list[Tensor]] = {}
+    by_kind: dict[str, list[Tensor]] = {}
     for weak, true in pairs:
         label, truth = weak.label, true.label
         if label.candidates is None or truth.masks is None or len(label) == 0:
             continue
         placed = label.entry_kinds != int(LabelKind.TAG)  # a tag's category has no other entry
         same = ~torch.isin(truth.categories, label.categories[~placed])
-        offered, masks = label.candidates.masks[placed], truth.masks[same].unsqueeze(1)
-        both = (offered & masks).flatten(2).sum(2)
-        iou = both / (offered | masks).flatten(2).sum(2).clamp(min=1)  # (K, M)
+        iou = mask_iou(label.candidates.masks[placed], truth.masks[same].unsqueeze(1))  # (K, M)
         chosen = iou.gather(1, best_candidates(label)[0][placed].unsqueeze(1)).squeeze(1)
         values, kinds = torch.stack([iou.amax(1), chosen]), label.entry_kinds[placed]
         for kind in (LabelKind.POINT, LabelKind.BOX):
             if bool((kinds == int(kind)).any()):
-                own = values[:, kinds == int(kind)]
-                found.setdefault(kind.name.lower(), []).append(own)
-    means = {kind: torch.cat(parts, 1) for kind, parts in found.items()}
-    return {
-        kind: {
-            "best": float(values[0].mean()),
-            "chosen": float(values[1].mean()),
-            "instances": float(values.shape[1]),
-        }
-        for kind, values in means.items()
-    }
+                by_kind.setdefault(kind.name.lower(), []).append(values[:, kinds == int(kind)])
+    quality = {}
+    for name, parts in by_kind.items():
+        best, chosen = torch.cat(parts, 1).unbind()  # (N,) each
+        means = {"best": float(best.mean()), "chosen": float(chosen.mean())}
+        quality[name] = {**means, "instances": float(len(best))}
+    return quality
 
 
 @torch.no_grad()
 def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
-    """How often pseudo points lie on an object of their category, and how many objects they find.
+    """How often pseudo points lie on an object of their category, and how many objects have one.
 
     Args:
-        model: trained; its activation maps are asked for the categories that an image holds.
+        model: trained; its activation maps are those of the categories that an image holds.
         scenes: with masks.
 
     Returns:
         `hits`: the share of points on an object of their category. `found`: the share of objects
         with a point of their category on them. `points`, `objects` an image.
     """
-    from wsislib.models.wish.label_completion import add_pseudo_labels
-
     was = model.training
     model.eval()
     hits = points = found = objects = images = 0
@@ -78,11 +70,8 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         masks = sample.label.masks
         if masks is None or len(masks) == 0:
             continue
-        cams = model.activation_maps([sample.image])
-        tags = Label(LabelKind.TAG, sample.label.categories.unique())
-        tagged = Sample(sample.image, sample.image_id, tags)
-        (done,) = add_pseudo_labels([tagged], cams, model.teacher, model.peaks)
-        on = _on(done.label, masks) & (done.label.categories[:, None] == sample.label.categories)
+        _, label = pseudo_points(model, sample)
+        on = _on(label, masks) & (label.categories[:, None] == sample.label.categories)
         hits, points = hits + int(on.any(1).sum()), points + len(on)
         found, objects = found + int(on.any(0).sum()), objects + len(masks)
         images += 1
@@ -93,6 +82,18 @@ def cam_quality(model: WISH, scenes: Iterable[Sample]) -> dict[str, float]:
         "points": points / max(images, 1),
         "objects": objects / max(images, 1),
     }
+
+
+def pseudo_points(model: WISH, sample: Sample) -> tuple[Cams, Label]:
+    """Activation maps of a scene with masks, and its pseudo points when the model is told its tags.
+
+    The scene lies on the model's device; the model is in evaluation mode.
+    """
+    cams = model.activation_maps([sample.image])
+    tags = Label(LabelKind.TAG, sample.label.categories.unique())
+    tagged = Sample(sample.image, sample.image_id, tags)
+    (done,) = add_pseudo_labels([tagged], cams, model.teacher.to(sample.image.device), model.peaks)
+    return cams, done.label
 
 
 def _on(label: Label, masks: Tensor) -> Tensor:

@@ -1,76 +1,127 @@
-"""Settings of experiment `wish`, and the models and labels that they name."""
+"""Settings of part two's experiments, and the experiments themselves; the data's: `settings.py`.
+
+RunConfig                      training: runs/config.py
+  TinySamConfig
+  PartialDataConfig            data and split: settings.py
+    WeakLabelConfig            which training image has which kind of label
+      WishConfig               the model
+        WatchedWishConfig
+        SamDecoderConfig
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
-from wsisbook.experiments.partial_data import data_files
-from wsisbook.experiments.weak_labels import KINDS, WeakLabelConfig, kinds_held
+from wsisbook.experiments.settings import IN, PartialDataConfig, data_files
+from wsisbook.runs.config import RunConfig
+from wsisbook.runs.experiments import Experiment
+from wsislib.data.sample import LabelKind
+from wsislib.labels.budget import Mix, mix_for_budget, parse_mix
+from wsislib.labels.prices import MASK_PRICE, Prices
+from wsislib.strict import did_you_mean
 
-if TYPE_CHECKING:
-    import torch
-
-    from wsislib.data.sample import Sample
-    from wsislib.engine.batches import Augment
-    from wsislib.models.mask2former.mask2former import Mask2Former
-    from wsislib.models.sam.sam import Teacher
-    from wsislib.models.wish.builders import WishParts
-    from wsislib.models.wish.wish import WISH
-
+KINDS = ("tags", "points", "boxes", "masks")  # from cheapest to dearest
+BUDGET = "budget"
 NEVER = -1
-JITTER_RANGE = (0.1, 2.0)
+
+
+@dataclass(frozen=True)
+class WeakLabelConfig(PartialDataConfig):
+    """How the training images are labelled."""
+
+    # One of `KINDS` for every training image; a mix such as "5290 tags + 441 boxes", whose images
+    # are drawn and the others left out; or "budget", the mix that `budget` buys in `shares`.
+    labels: str = "boxes"
+    label_seed: int = 0  # of the random points, and of which images get which kind
+    redraw: bool = False  # add the run's seed to `label_seed`: every run labels other images
+    budget: float = 0.0  # what labels may cost in all; an image's tags are 1
+    shares: dict[str, float] = field(default_factory=dict)  # kind -> part of the budget, sum 1
+    mask_price: float = MASK_PRICE  # of an image with masks, see `labels/prices.py`
+    # The dearest kind that categories in B of `split` may have, whatever their image has: "boxes"
+    # is Mask^X R-CNN's setting; empty is what the image has.
+    b_labels: Literal["", "tags", "points", "boxes"] = ""
+
+    def __post_init__(self) -> None:
+        if self.labels == BUDGET:
+            bought(self)
+        elif self.budget or self.shares:
+            raise ValueError(f"budget and shares go with labels 'budget', not {self.labels!r}")
+        elif self.labels not in KINDS:
+            parse_mix(self.labels)
+        if self.b_labels and image_kinds(self) <= set(KINDS[: KINDS.index(self.b_labels) + 1]):
+            raise ValueError(
+                f"b_labels is {self.b_labels!r}, but labels {self.labels!r} hold nothing dearer, "
+                "so A and B would not differ; leave it out or name a cheaper kind"
+            )
+
+
+def bought(config: WeakLabelConfig) -> Mix:
+    """What the budget of the settings buys."""
+    for name in config.shares:
+        if name not in KINDS:
+            raise ValueError(f"shares: unknown kind {name!r}{did_you_mean(name, KINDS)}")
+    shares = {LabelKind(KINDS.index(name)): share for name, share in config.shares.items()}
+    return mix_for_budget(config.budget, shares, Prices(mask=config.mask_price))
+
+
+def label_mix(config: WeakLabelConfig) -> Mix:
+    """How many images of each kind, where `labels` is not one kind for all."""
+    return bought(config) if config.labels == BUDGET else parse_mix(config.labels)
+
+
+def image_kinds(config: WeakLabelConfig) -> set[str]:
+    """Which of `KINDS` images are labelled in."""
+    if config.labels in KINDS:
+        return {config.labels}
+    mix = label_mix(config)
+    return {name for name in KINDS if getattr(mix, name)}
+
+
+def kinds_held(config: WeakLabelConfig) -> set[str]:
+    """Which of `KINDS` the labels hold, those of B among them."""
+    kinds = image_kinds(config)
+    if config.b_labels:
+        kinds |= {min(kind, config.b_labels, key=KINDS.index) for kind in kinds}
+    return kinds
 
 
 @dataclass(frozen=True)
 class WishConfig(WeakLabelConfig):
-    """Settings of a run of WISH or of what it is compared with, beside those of its labels.
+    """Settings of WISH, or of what it is compared with."""
 
-    Attributes:
-        method: "wish"; "pseudo-masks" is Mask2Former with the teacher's best-scoring candidates
-            as masks (points, boxes or masks); "mask2former" learns from masks alone.
-        builder: "lab" or "r50"; `pretrained` is ImageNet's weights for the latter.
-        tag_pretraining: start the lab's backbone from the package's weights, which have seen image
-            tags of another world.
-        teacher: "tiny"; "needed", the one of the run that the row needs under that name; or the
-            path of a SAM checkpoint, relative to the data folder.
-        jitter: large-scale jitter of training images to windows of so many pixels, scaled by
-            0.1 to 2.0 as Mask2Former's authors do; 0 is none.
-        prompt_weight: of prompt cost and loss.
-        prompt_distance, prompt_temperature, prompt_tokens, prompt_sees: see `losses/prompts.py`
-            and `models/prompt_head.py`.
-        gate: share of the best predicted IoU that a candidate must have; -1 takes the gate away.
-        apart: share of another entry's box that a candidate may cover, see `Gate`; 1 lets it take
-            in other entries.
-        candidate: how one of a prompt's candidates is chosen, see `wish/candidate_choice.py`.
-        mask_cost: whether the matcher looks at masks.
-        peak_least, peak_overlap, peak_contest: of pseudo points, see `wish/pseudo_points.py`;
-            an overlap of 1 merges none.
-        cam_warmup: steps before activation maps give pseudo points.
-        self_start: steps before predicted masks teach activation maps; -1 is never.
-    """
-
+    # "pseudo-masks" is Mask2Former with the teacher's best-scoring candidates as masks (points,
+    # boxes or masks); "mask2former" learns from masks alone.
     method: Literal["wish", "pseudo-masks", "mask2former"] = "wish"
     builder: Literal["lab", "r50"] = "lab"
-    pretrained: bool = True
+    pretrained: bool = True  # ImageNet's weights, for "r50"
+    # Start the lab's backbone from the package's weights, which have seen image tags of another
+    # world.
     tag_pretraining: bool = False
+    # "tiny"; "needed", the one of the run that the row needs as `teacher`; or the path of a SAM
+    # checkpoint, relative to the data folder.
     teacher: str = "tiny"
+    # Large-scale jitter of training images to windows of so many pixels, scaled by 0.1 to 2.0 as
+    # Mask2Former's authors do; 0 is none.
     jitter: int = 0
-    prompt_weight: float = 5.0
+    # Prompts, see `losses/prompts.py` and `models/wish/prompt_head.py`
+    prompt_weight: float = 5.0  # of cost and loss
     prompt_distance: Literal["kl", "reverse-kl", "l2", "cosine"] = "kl"
     prompt_temperature: float = 1.0
     prompt_tokens: Literal["mean", "both", "by-kind"] = "mean"
     prompt_sees: Literal["state", "mask"] = "state"
-    gate: float = 0.5
-    apart: float = 0.6
+    # Candidates, see `models/wish/candidate_choice.py`
+    gate: float = 0.5  # share of the best predicted IoU that one must have; -1: no gate
+    apart: float = 0.6  # share of another entry's box that one may cover; 1: any
     candidate: Literal["adaptive", "best", "largest", "smallest", "average"] = "adaptive"
-    mask_cost: bool = True
+    mask_cost: bool = True  # whether the matcher compares masks
+    # Pseudo points, see `models/wish/pseudo_points.py`
     peak_least: float = 0.3
-    peak_overlap: float = 0.5
+    peak_overlap: float = 0.5  # 1: merge none
     peak_contest: bool = True
-    cam_warmup: int = 150
-    self_start: int = 750
+    cam_warmup: int = 150  # steps before activation maps give pseudo points
+    self_start: int = 750  # steps before predicted masks teach activation maps; -1: never
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,37 +144,79 @@ class WishConfig(WeakLabelConfig):
             raise ValueError("tag_pretraining is for builder 'lab'; 'r50' has `pretrained`")
 
 
-def jitter(config: WishConfig) -> Augment | None:
-    """The augmentation that the settings name, beside the mirror."""
-    from wsislib.data.transforms import large_scale_jitter
+@dataclass(frozen=True)
+class WatchedWishConfig(WishConfig):
+    """Settings of a run of WISH of which snapshots are taken."""
 
-    if config.jitter == 0:
-        return None
+    # How many steps are done at each snapshot, and the last step beside them; none where empty.
+    moments: tuple[int, ...] = ()
+    keep_student: bool = False  # publish the trained model, a few MB
 
-    def augment(sample: Sample, generator: torch.Generator) -> Sample:
-        return large_scale_jitter(sample, config.jitter, *JITTER_RANGE, generator)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method != "wish":
+            raise ValueError(f"moments are those of method 'wish', not {self.method!r}")
+        wrong = [step for step in self.moments if not 1 <= step <= self.steps]
+        if wrong:
+            raise ValueError(f"moments {wrong} are no steps of a training of {self.steps}")
 
-    return augment
+
+Variant = Literal["mask-head", "embedding", "tuned", "boxes", "true-boxes", "true-points"]
+
+
+@dataclass(frozen=True)
+class SamDecoderConfig(WishConfig):
+    """Settings of one way to get masks from a trained WISH, beside those of that WISH.
+
+    `steps` and the optimiser are those of tuning the decoder; the other variants train nothing.
+    """
+
+    # What predicts the masks: "mask-head" is WISH as it is, "embedding" SAM's decoder on the
+    # prompt head's output, "tuned" the same after tuning, "boxes" SAM on the boxes around WISH's
+    # masks, "true-boxes" and "true-points" SAM on the ground truth.
+    variant: Variant = "mask-head"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method != "wish":
+            raise ValueError(f"a decoder draws for method 'wish', not {self.method!r}")
+        if (self.variant == "tuned") != (self.steps > 0):
+            raise ValueError(
+                f"variant {self.variant!r} with {self.steps} steps: 'tuned' wants some, the others "
+                "train nothing and want 0"
+            )
+
+
+@dataclass(frozen=True)
+class TinySamConfig(RunConfig):
+    """Settings of a teacher's training; what is not named here is the recipe's.
+
+    Of `RunConfig` `steps`, `batch_size`, `learning_rate`, `weight_decay`, `warmup_steps` and
+    `clip_norm` are read; see `TinySamRecipe` for the others.
+    """
+
+    batch_size: int = 8
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    warmup_steps: int = 200
+    clip_norm: float = 1.0
+    prompts: int = 16
+    start: Literal["lab_backbone", "random"] = "lab_backbone"
+    held_out: int = 500
 
 
 def wish_files(config: WishConfig) -> tuple[str, ...]:
-    """The files of the data, and the teacher's where one is asked."""
-    own = data_files(config)
-    asked = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
-    return (*own, config.teacher) if asked else own
+    """The files of the data, and the teacher's checkpoint where one is read."""
+    checkpoint = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
+    return (*data_files(config), config.teacher) if checkpoint else data_files(config)
 
 
 def small_wish(config: WishConfig) -> WishConfig:
-    """Settings of a dry run: every branch is tried from the first step.
-
-    Labels stay of the kinds that they hold, with at least one training image for each, as evenly
-    as can be.
-    """
+    """Settings of a dry run: every branch from the first step, one image or more for each kind."""
     held = [name for name in KINDS if name in kinds_held(config)]
     count = max(config.train_count, len(held))
-    small = replace(
-        config, train_count=count, cam_warmup=0, self_start=min(0, config.self_start)
-    )  # a self_start of -1 is never
+    start = min(0, config.self_start)  # -1 is never
+    small = replace(config, train_count=count, cam_warmup=0, self_start=start)
     if config.labels in KINDS:
         return small
     shares = [len(range(place, count, len(held))) for place in range(len(held))]
@@ -131,81 +224,20 @@ def small_wish(config: WishConfig) -> WishConfig:
     return replace(small, labels=mix, budget=0.0, shares={})
 
 
-def build_model(
-    config: WishConfig,
-    category_count: int,
-    teacher: Teacher | None,
-    seed: int,
-    fetch: bool = True,
-) -> WISH | Mask2Former:
-    """The model that the settings name, with initial weights from the run's seed.
-
-    Args:
-        config: the settings.
-        category_count: C, "no object" not counted.
-        teacher: asked by method "wish"; None for the others.
-        seed: of the initial weights.
-        fetch: False leaves the backbone's start weights out and keeps its form, for a checkpoint
-            to fill: a backbone from ImageNet has frozen norms.
-    """
-    from wsislib.models.mask2former import builders as builders_mask2former
-    from wsislib.models.wish import builders as builders_wish
-
-    model: WISH | Mask2Former
-    if config.method == "wish":
-        assert teacher is not None
-        start = None if config.self_start == NEVER else config.self_start
-        build = partial(
-            builders_wish.wish_lab
-            if config.builder == "lab"
-            else partial(builders_wish.wish_r50, pretrained=config.pretrained, fetch=fetch),
-            cam_warmup=config.cam_warmup,
-            self_start=start,
-            seed=seed,
-        )
-        model = build(category_count, teacher, wish_parts(config))
-        segmenter = model.segmenter
-    elif config.builder == "lab":
-        segmenter = model = builders_mask2former.mask2former_lab(category_count, seed)
-    else:
-        segmenter = model = builders_mask2former.mask2former_r50(
-            category_count, seed, config.pretrained, fetch=fetch
-        )
-    if config.tag_pretraining and fetch:
-        from wsislib.recipes.tag_pretraining import lab_backbone_weights
-
-        segmenter.backbone.load_state_dict(lab_backbone_weights())
-    return model
+def _wish_parts(config: WishConfig) -> tuple[str, ...]:
+    tags = ("pseudo_points",) if "tags" in kinds_held(config) else ()
+    return (config.data, "labels", "wish", *tags, "engine", "evaluation")
 
 
-def wish_parts(config: WishConfig) -> WishParts:
-    """What the settings vary in the model."""
-    from wsislib.losses.prompts import PromptDistance
-    from wsislib.models.wish.builders import WishParts
-    from wsislib.models.wish.candidate_choice import Gate
-    from wsislib.models.wish.pseudo_points import PeakRule
-
-    return WishParts(
-        prompt_weight=config.prompt_weight,
-        distance=PromptDistance(config.prompt_distance, config.prompt_temperature),
-        tokens=config.prompt_tokens,
-        sees=config.prompt_sees,
-        gate=None if config.gate == NEVER else Gate(config.gate, max_overlap=config.apart),
-        choice=config.candidate,
-        mask_cost=config.mask_cost,
-        peaks=PeakRule(
-            threshold=config.peak_least,
-            overlap=config.peak_overlap,
-            exclusive=config.peak_contest,
-        ),
-    )
-
-
-def loss_weights(config: WishConfig) -> dict[str, float]:
-    """Weights for the engine: the paper's, and over them what the settings say."""
-    from wsislib.models.mask2former.builders import LOSS_WEIGHTS
-    from wsislib.models.wish.builders import wish_loss_weights
-
-    wish = config.method == "wish"
-    usual = wish_loss_weights(config.prompt_weight) if wish else LOSS_WEIGHTS
-    return {**usual, **config.loss_weights}
+WISH_EXPERIMENT = Experiment(
+    WishConfig, IN + "wish:run_wish", _wish_parts, wish_files, small=small_wish
+)
+WATCHED_WISH = replace(
+    WISH_EXPERIMENT, config=WatchedWishConfig, run=IN + "watched_wish:run_watched_wish"
+)
+SAM_DECODER = replace(
+    WISH_EXPERIMENT, config=SamDecoderConfig, run=IN + "sam_decoder:run_sam_decoder"
+)
+TINY_SAM = Experiment(
+    TinySamConfig, IN + "wish:run_tiny_sam", lambda config: ("world", "wish", "engine")
+)

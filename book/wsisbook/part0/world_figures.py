@@ -13,7 +13,7 @@ from wsisbook.part0.drawing import draw_point, show_picture
 from wsisbook.part0.world_find import SIZE, around, closest_pair, nested
 from wsislib.data.world import Scene, World
 from wsislib.data.world.factors import FACTORS
-from wsislib.data.world.objects import Backdrop, Layout, WorldObject
+from wsislib.data.world.layout import Backdrop, Layout, WorldObject
 from wsislib.data.world.render import render
 from wsislib.data.world.textures import hue_position, wheel_colour
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes

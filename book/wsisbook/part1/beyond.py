@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from scipy.stats import rankdata
 
-from wsisbook.experiments.partial_data import PartialDataConfig
-from wsisbook.experiments.ranks import RankCorrelation, rank_correlation
+from wsisbook.experiments.random_splits import RankCorrelation, rank_correlation
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.reading import RowResults
 from wsisbook.tables.cells import mean_std
 from wsislib.data.world import World, WorldSpec

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsisbook.experiments.cases import Case, Pair
+from wsisbook.experiments.head_objects import Case, Pair
 from wsislib.data.sample import Dataset
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.overlay import draw_contour, image_array, paint

@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wsislib.data.sample import Detections
+from wsisbook.experiments.true_boxes import true_regions
+from wsislib.data.sample import Detections, Label, LabelKind, Sample
 from wsislib.data.world import World
 from wsislib.data.world.textures import hue_position, wheel_colour
-from wsislib.models.maskrcnn.detector import DetectedRegions
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.overlay import image_array
@@ -194,18 +194,10 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
     """
     if model.training:
         raise ValueError("the model is in training mode; call model.eval() first")
-    labels = categories + 1  # 0 is background
-    batch, targets = model.transform([image], [{"boxes": boxes.float(), "labels": labels}])
-    found = DetectedRegions(
-        features=model.backbone(batch.tensors),
-        sizes=batch.image_sizes,
-        originals=[(int(image.shape[-2]), int(image.shape[-1]))],
-        boxes=[targets[0]["boxes"]],
-        scores=[torch.ones(len(boxes), device=boxes.device)],
-        labels=[labels],
-    )
+    label = Label(LabelKind.BOX, categories, boxes=boxes.float())
+    found = true_regions(model, [Sample(image, 0, label)])
     pooled = model.mask.pool(found.features, found.boxes, found.sizes)
-    fcn, mlp = model.mask.logit_parts(pooled, labels)  # (N, M, M)
+    fcn, mlp = model.mask.logit_parts(pooled, found.labels[0])  # (N, M, M)
     (detections,) = model.paste_masks(found, fcn if mlp is None else fcn + mlp)
     return MaskParts(detections, fcn, torch.zeros_like(fcn) if mlp is None else mlp)
 

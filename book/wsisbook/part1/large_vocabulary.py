@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
-from wsisbook.experiments.large_results import QUARTERS, groups_without_masks
-from wsisbook.experiments.partial_data import PartialDataConfig, chosen_split, data_sets
+from wsisbook.experiments.large import QUARTERS, groups_without_masks
+from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.reading import RowResults
 from wsisbook.runs.paths import repository_root
 from wsisbook.tables.cells import metric_value

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from wsisbook.experiments.split_results import relative_gain
+from wsisbook.experiments.random_splits import relative_gain
 from wsisbook.reading import StudyResults
 from wsisbook.tables.published import load_figure
 

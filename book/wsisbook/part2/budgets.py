@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from wsisbook.experiments.voc_data import LIST_LENGTHS
-from wsisbook.experiments.weak_labels import BUDGET, KINDS, WeakLabelConfig, bought
+from wsisbook.experiments.settings import LIST_LENGTHS
+from wsisbook.experiments.wish_settings import BUDGET, KINDS, WeakLabelConfig, bought
 from wsisbook.reading import RowResults, StudyResults
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, cost

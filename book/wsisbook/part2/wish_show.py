@@ -13,14 +13,11 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from wsisbook.experiments.mask_rcnn import train_config
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.watched_wish import MOMENTS
-from wsisbook.experiments.weak_labels import weak_data
-from wsisbook.experiments.wish import teacher_of
-from wsisbook.experiments.wish_moments import Snapshot, read_moments
-from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
-from wsisbook.experiments.wish_student import load_student
+from wsisbook.experiments.training import train_config
+from wsisbook.experiments.watched_wish import MOMENTS, Snapshot, load_student, read_moments
+from wsisbook.experiments.wish import build_wish_model, loss_weights, teacher_of, weak_data
+from wsisbook.experiments.wish_settings import WishConfig
 from wsisbook.part2.matching_trace import labelled_by
 from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import RowResults
@@ -159,7 +156,7 @@ def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -
         lines[row.name] = {"constant predictor": constant}
         history = row.history(seed)
         if history is not None:
-            model = build_model(config, len(weak.categories), teacher, seed, fetch=False)
+            model = build_wish_model(config, len(weak.categories), teacher, seed, fetch=False)
             assert isinstance(model, WISH)
             layers = len(model.segmenter.query_decoder.layers) + 1
             end = history["loss_prompt"].dropna().tail(LAST).mean()
@@ -190,7 +187,7 @@ def short_student(steps: int, seed: int, config: WishConfig | None = None) -> WI
     """Train the lab's WISH (`config` or `SHORT`); a step takes half a second on one core."""
     config = replace(config or SHORT, steps=steps, checkpoint_every=steps)
     train, _ = data_sets(config)
-    model = build_model(config, len(train.categories), teacher_of(config), seed)
+    model = build_wish_model(config, len(train.categories), teacher_of(config), seed)
     assert isinstance(model, WISH)
     settings = replace(train_config(config, seed), loss_weights=loss_weights(config))
     data = weak_data(config, train, seed)

@@ -44,7 +44,7 @@ SOURCES: Mapping[str, Source] = {
     "VG_100K_2": _whole(f"{GENOME_IMAGES}/images2.zip", 5_471_658_058),
     "objects.json": _whole(f"{GENOME}/objects.json.zip", 413_870_000),
     "image_data.json": _whole(f"{GENOME}/image_data.json.zip", 17_620_000),
-    # Without the Semantic Boundaries Dataset's masks, see wsislib/data/photographs/voc_folder.py.
+    # Without the Semantic Boundaries Dataset's masks, see wsislib/data/photographs/voc.py.
     "VOC2012": _whole(f"{VOC}/VOCtrainval_11-May-2012.tar", 1_999_639_040),
     "sam_vit_b_01ec64.pth": _whole(f"{SAM}/sam_vit_b_01ec64.pth", 375_042_383),
     "sam_vit_l_0b3195.pth": _whole(f"{SAM}/sam_vit_l_0b3195.pth", 1_249_524_607),

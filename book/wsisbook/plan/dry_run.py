@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wsisbook.experiments.inference_cost import forget_peak
+from wsisbook.experiments.sam_decoder import forget_peak
 from wsisbook.plan.costs import size
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.experiments import Context, Experiment, Outcome

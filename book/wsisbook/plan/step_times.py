@@ -19,8 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from wsisbook.experiments.weak_labels import kinds_held
-from wsisbook.experiments.wish_settings import WishConfig
+from wsisbook.experiments.wish_settings import WishConfig, kinds_held
 from wsisbook.runs.resolve import Run
 from wsislib.atomic import read_json
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
@@ -107,14 +108,16 @@ def draw_architecture(arrows: Arrows) -> Figure:
     """The rooms of `arrows` in layers, each arrow pointing down to what is imported."""
     stacked = layers(arrows)
     widest = max(map(len, stacked))
-    place = {
-        room: (2 * (x - (len(row) - 1) / 2), 1.15 * y)
-        for y, row in enumerate(stacked)
-        for x, room in enumerate(row)
-    }
+    shown = reduced(arrows)
+    place: dict[str, tuple[float, float]] = {}
+    for level, row in enumerate(stacked):
+        # A room stands above what it imports, so that fewer arrows cross.
+        over = {room: fmean([place[other][0] for other in shown[room]] or [0]) for room in row}
+        for nth, room in enumerate(sorted(row, key=lambda room: over[room])):
+            place[room] = (2 * (nth - (len(row) - 1) / 2), 1.15 * level)
     figure = Figure(figsize=(1.35 * widest + 0.6, 0.95 * len(stacked) + 0.3), layout="constrained")
     axes = figure.add_subplot()
-    for room, others in reduced(arrows).items():
+    for room, others in shown.items():
         for other in others:
             (x0, y0), (x1, y1) = place[room], place[other]
             axes.annotate(
@@ -122,6 +125,7 @@ def draw_architecture(arrows: Arrows) -> Figure:
                 (x1, y1 + _HEIGHT / 2),
                 (x0, y0 - _HEIGHT / 2),
                 arrowprops={"arrowstyle": "-|>", "color": "0.55", "linewidth": 0.9},
+                zorder=0,
             )
     for room, (x, y) in place.items():
         package, _, name = room.partition(".")

@@ -35,8 +35,7 @@ def quiet_papermill() -> ModuleType:
 def notebook_parameters(file: Path) -> dict[str, Any]:
     """Name -> value of a notebook's cell tagged `parameters`; empty where it has no such cell.
 
-    Raises:
-        ValueError: the file is no notebook, or a parameter is not a literal.
+    Raises ValueError where the file is no notebook or a parameter is not a literal.
     """
     try:
         found = quiet_papermill().inspect_notebook(str(file))
@@ -55,18 +54,13 @@ def check_parameters(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """All parameters of a notebook, with `given` in place of its own values.
 
     Papermill only warns when it is given a parameter that a notebook does not have; then the
-    notebook runs with its own value and nobody sees it.
-
-    Raises:
-        ValueError: the notebook has no parameter of that name, or one of another type; or as
-            `notebook_parameters`.
+    notebook runs with its own value and nobody sees it. So that, or another type, is a ValueError.
     """
     own = notebook_parameters(file)
     for name, value in given.items():
         if name not in own:
-            raise ValueError(
-                f"{file}: the notebook has no parameter {name!r}{did_you_mean(name, own)}"
-            )
+            hint = did_you_mean(name, own)
+            raise ValueError(f"{file}: the notebook has no parameter {name!r}{hint}")
         before = own[name]
         number = isinstance(before, float) and type(value) is int
         if before is not None and type(value) is not type(before) and not number:

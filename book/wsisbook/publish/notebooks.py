@@ -47,25 +47,17 @@ class NotebookFailedError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Executed:
-    """What came of one notebook: `name` is its path in the book, without ending.
+class ExecutedNotebook:
+    """What came of one notebook."""
 
-    `seconds` is what the execution took (the last good one, where it was left alone), `error` which
-    cell failed and how.
-    """
-
-    name: str
+    name: str  # path in the book, without ending
     state: Literal["done", "unchanged", "failed"]
-    seconds: float | None = None
-    error: str = ""
+    seconds: float | None = None  # of the last good execution
+    error: str = ""  # which cell failed and how
 
 
 def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
-    """The notebooks of the book, or those called `names` (path in the book, or file name).
-
-    Raises:
-        ValueError: there is no such notebook; names the nearest.
-    """
+    """The notebooks of the book, or those called `names` (path in the book, or file name)."""
     every = [f for f in sorted(book.rglob("*.ipynb")) if not set(_HIDDEN) & set(f.parts)]
     known = {f.relative_to(book).with_suffix("").as_posix(): f for f in every}
     chosen = []
@@ -96,11 +88,10 @@ class NotebookRunner:
     force: bool = False
     _running: list[subprocess.Popen] = field(default_factory=list, init=False)
 
-    def run(self, notebooks: Sequence[Path]) -> list[Executed]:
+    def run(self, notebooks: Sequence[Path]) -> list[ExecutedNotebook]:
         """Execute `notebooks`; one outcome each, in their order.
 
-        Raises:
-            ValueError: a parameter that a notebook does not have; nothing has been run then.
+        A parameter that a notebook does not have raises ValueError before anything is run.
         """
         book = self.study.file.parent
         jobs = [(notebook, self._parameters(notebook)) for notebook in notebooks]
@@ -118,13 +109,13 @@ class NotebookRunner:
             given["scale"] = self.scale
         return check_parameters(notebook, given)
 
-    def _one(self, book: Path, notebook: Path, parameters: dict[str, Any]) -> Executed:
+    def _one(self, book: Path, notebook: Path, parameters: dict[str, Any]) -> ExecutedNotebook:
         name = notebook.relative_to(book).with_suffix("").as_posix()
         output = self.output / f"{name}.ipynb"
         inputs = inputs_digest(self.study, self.store, self.scale, notebook, parameters)
         before = executed_facts(output)
         if not self.force and before.get("inputs") == inputs:
-            return Executed(name, "unchanged", before.get("seconds"))
+            return ExecutedNotebook(name, "unchanged", before.get("seconds"))
         scratch = build_folder(self.study.root) / "executing" / name
         shutil.rmtree(scratch, ignore_errors=True)
         places = {"input": str(notebook), "output": str(output), "folder": str(notebook.parent)}
@@ -132,14 +123,14 @@ class NotebookRunner:
         code = self._process(scratch)
         if code == 0:
             shutil.rmtree(scratch, ignore_errors=True)
-            return Executed(name, "done", executed_facts(output).get("seconds"))
+            return ExecutedNotebook(name, "done", executed_facts(output).get("seconds"))
         try:
             why = (scratch / "job.error").read_text(encoding="utf-8")
         except FileNotFoundError:
             why = f"the process ended with code {code} before it could say why"
         where = scratch.relative_to(self.study.root).as_posix()
         why += f" (half-executed notebook and log in {where})"
-        return Executed(name, "failed", None, why)
+        return ExecutedNotebook(name, "failed", None, why)
 
     def _process(self, scratch: Path) -> int:
         """Execute the job in a process of its own, with its share of the cores; the exit code."""
@@ -193,8 +184,7 @@ def remove_orphans(book: Path, output: Path) -> None:
 def execute_notebook(job: dict[str, Any], scratch: Path) -> None:
     """Execute `job["input"]` and write `job["output"]`.
 
-    Raises:
-        NotebookFailedError: names the cell; the half-executed notebook stays in `scratch`.
+    Raises NotebookFailedError, which names the cell; the half-executed notebook stays in `scratch`.
     """
     papermill = quiet_papermill()
     half = scratch / "notebook.ipynb"
@@ -232,9 +222,8 @@ def require_executed(notebook: dict[str, Any]) -> None:
     lie.
     """
     for number, cell in enumerate(notebook["cells"], start=1):
-        if cell["cell_type"] != "code" or not "".join(cell["source"]).strip():
-            continue
-        if cell.get("execution_count") is None:
+        code = cell["cell_type"] == "code" and "".join(cell["source"]).strip()
+        if code and cell.get("execution_count") is None:
             line = _first_line(cell["source"])
             raise NotebookFailedError(f"cell {number} ({line!r}) was never run: the kernel died")
 

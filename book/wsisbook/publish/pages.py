@@ -12,7 +12,8 @@ import pandas as pd
 from wsisbook.plan.costs import Work, size
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
-from wsisbook.plan.step_times import StepTime, read_step_times
+from wsisbook.plan.step_times import read_step_times
+from wsisbook.publish.reading_map import MAP, write_reading_map
 from wsisbook.runs.declared import Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.status import notebook_frame, status_frame
@@ -42,7 +43,10 @@ def write_pages(
         pages[PAPER_PAGE] = paper_costs(study)
     for name, text in pages.items():
         atomic_write(book / name, text)
-    return [book / name for name in pages]
+    written = [book / name for name in pages]
+    if (study.root / MAP).is_file():
+        written += write_reading_map(study.root, book)
+    return written
 
 
 def claims_page(judged: Verdicts, scale: str) -> str:
@@ -108,34 +112,31 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
         "Times are of one worker, which has one core; *N* workers share them.",
         "",
     ]
-    lines += markdown_table(
-        ("run", "state", "time", "peak memory (MiB)", "device", "commit", "date"),
-        [
-            (
-                f"{line['table']}/{line['row']}/seed-{line['seed']}",
-                line["state"] + (f": {escape(line['why'])}" if line["why"] else ""),
-                _shown(line["seconds"], duration),
-                _shown(line["peak_memory_mib"], "{:.0f}".format),
-                escape(line["device"]),
-                line["commit"],
-                line["date"],
-            )
-            for line in runs.to_dict("records")
-        ],
-    )
-    lines += ["", "## Notebooks", ""]
-    lines += markdown_table(
-        ("notebook", "state", "time", "scale", "date", "machine", "versions"),
-        [
-            (
-                line["notebook"],
-                line["state"],
-                _shown(line["seconds"], duration),
-                *(_shown(line[key], escape) for key in ("scale", "date", "machine", "versions")),
-            )
-            for line in notebooks.to_dict("records")
-        ],
-    )
+    rows = [
+        (
+            f"{line['table']}/{line['row']}/seed-{line['seed']}",
+            line["state"] + (f": {escape(line['why'])}" if line["why"] else ""),
+            _shown(line["seconds"], duration),
+            _shown(line["peak_memory_mib"], "{:.0f}".format),
+            escape(line["device"]),
+            line["commit"],
+            line["date"],
+        )
+        for line in runs.to_dict("records")
+    ]
+    head = ("run", "state", "time", "peak memory (MiB)", "device", "commit", "date")
+    lines += [*markdown_table(head, rows), "", "## Notebooks", ""]
+    facts = ("scale", "date", "machine", "versions")
+    rows = [
+        (
+            line["notebook"],
+            line["state"],
+            _shown(line["seconds"], duration),
+            *(_shown(line[key], escape) for key in facts),
+        )
+        for line in notebooks.to_dict("records")
+    ]
+    lines += markdown_table(("notebook", "state", "time", *facts), rows)
     return "\n".join(lines) + "\n"
 
 
@@ -143,13 +144,12 @@ def paper_costs(study: Study) -> str:
     """Tables of all runs at paper scale, whether they were done or not, and of their files."""
     plan = make_plan(study, open_store("paper", study.root), "paper", force=True)
     head = ("steps", "GPU hours", f"on {GPUS} GPUs", "on one core", "weights")
+    machines = dict.fromkeys((step.machine, step.date) for step in read_step_times(study.root))
     kept, training = plan.disk
     parts = gpu_hours(study, plan).items()
+    costs = [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs]
     lines = [
-        *markdown_table(
-            ("run", *head, "disk while it trains"),
-            [(escape(str(job.key)), *_cells(job.work)) for job in plan.jobs],
-        ),
+        *markdown_table(("run", *head, "disk while it trains"), costs),
         "",
         f"All {len(plan.jobs)} runs: {plan.gpu_seconds / 3600:,.0f} GPU hours, that is "
         f"{duration(plan.gpu_seconds / GPUS)} on {GPUS} GPUs, one run after the other. "
@@ -161,7 +161,8 @@ def paper_costs(study: Study) -> str:
         ),
         *_unmeasured(plan),
         "",
-        *_sources(plan, read_step_times(study.root)),
+        *(f"- Measured on {date}: {escape(machine)}." for machine, date in machines),
+        *(f"- Time on a GPU, roughly: {escape(source)}." for source in plan.gpu_sources()),
         "",
         *_files(study, data_needs(study, plan)),
     ]
@@ -193,15 +194,6 @@ def _unmeasured(plan: Plan) -> list[str]:
     return ["", " ".join(notes)] if notes else []
 
 
-def _sources(plan: Plan, steps: list[StepTime]) -> list[str]:
-    """Where the times come from."""
-    machines = dict.fromkeys((step.machine, step.date) for step in steps)
-    return [
-        *(f"- Measured on {date}: {escape(machine)}." for machine, date in machines),
-        *(f"- Time on a GPU, roughly: {escape(source)}." for source in plan.gpu_sources()),
-    ]
-
-
 def _files(study: Study, files: list[DataFile]) -> list[str]:
     """The files that the runs read, with names as a reader has to lay them."""
     folder, rows = data_folder(study.root), []
@@ -217,9 +209,7 @@ def _files(study: Study, files: list[DataFile]) -> list[str]:
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """The lines of a Markdown table; cells are Markdown already."""
     body = [f"| {' | '.join(row)} |" for row in rows]
-    if not body:
-        return ["None."]
-    return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *body]
+    return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *body] if body else ["None."]
 
 
 def escape(text: str) -> str:

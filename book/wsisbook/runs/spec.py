@@ -2,7 +2,7 @@
 
     include: [part1_transfer/study.yml]     # further files, which hold `tables` alone
     experiments:                  # name -> where its code is
-      mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+      mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
     scales:                       # name -> seeds of every row, and a line for the reader
       lab: {seeds: [0, 1, 2], about: ...}
     tables:

@@ -18,28 +18,19 @@ CellState = Literal["done", "stale", "not run", "absent"]
 class Cell:
     """One number of a table.
 
-    Attributes:
-        row, column: where it stands.
-        values: one number a seed, in the order of `runs`; empty where nothing was run.
-        runs: the runs that the values come from, relative to the results folder.
-        wanted: how many seeds the study asks for.
-        state: "done" if every value stands, "stale" if the values come from older code or
-            other parameters, "not run" if there are none, "absent" if the row's runs stand and have
-            no such number.
-        reasons: why it is stale or not run.
-        commits: of the runs.
-        published: the paper's number, None where it gives none.
+    It is "done" if every value stands, "stale" if the values come from older code or other
+    parameters, "not run" if there are none, "absent" if the row's runs stand without such a number.
     """
 
     row: str
     column: Column
-    values: tuple[float, ...]
-    runs: tuple[str, ...]
-    wanted: int
+    values: tuple[float, ...]  # one a seed, in the order of `runs`; empty where nothing was run
+    runs: tuple[str, ...]  # where the values come from, relative to the results folder
+    wanted: int  # seeds that the study asks for
     state: CellState
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()  # why it is stale or not run
     commits: tuple[str, ...] = ()
-    published: PublishedValue | None = None
+    published: PublishedValue | None = None  # the paper's number
 
     @property
     def mean(self) -> float:
@@ -80,10 +71,7 @@ class Cell:
 
 
 def mean_std(values: Sequence[float], digits: int = 1, sign: str = "") -> str:
-    """'12.3 ± 0.4', mean and sample standard deviation; no deviation for one value.
-
-    With `sign` "+" the mean has its sign also where it is positive.
-    """
+    """'12.3 ± 0.4', mean and sample standard deviation; no deviation for one value."""
     spread = f" ± {statistics.stdev(values):.{digits}f}" if len(values) > 1 else ""
     return f"{statistics.fmean(values):{sign}.{digits}f}{spread}"
 
@@ -99,9 +87,6 @@ def difference_text(differences: Sequence[float]) -> str:
 def metric_value(metrics: Any, path: str) -> float | None:
     """The number at a dotted path of metrics.json; None where there is none."""
     for name in path.split("."):
-        if not isinstance(metrics, dict) or name not in metrics:
-            return None
-        metrics = metrics[name]
-    if isinstance(metrics, bool) or not isinstance(metrics, (int, float)):
-        return None
-    return float(metrics)
+        metrics = metrics.get(name) if isinstance(metrics, dict) else None
+    number = isinstance(metrics, (int, float)) and not isinstance(metrics, bool)
+    return float(metrics) if number else None

@@ -31,17 +31,11 @@ FORMULA = (
 
 @dataclass(frozen=True)
 class JudgedClaim:
-    """A claim with what our runs say.
-
-    Attributes:
-        claim: the claim.
-        chains: (verdict, our numbers) of each of its chains; empty if there is no such table.
-        notebook: the page that shows them, relative to the book; "" if there is none yet.
-    """
+    """A claim with what our runs say: the verdict on each of its chains, and our numbers."""
 
     claim: Claim
-    chains: tuple[tuple[Verdict, tuple[Cell, ...]], ...]
-    notebook: str
+    chains: tuple[tuple[Verdict, tuple[Cell, ...]], ...]  # empty if there is no such table
+    notebook: str  # the page that shows them, relative to the book; "" if there is none yet
 
     @property
     def verdict(self) -> Verdict:
@@ -127,8 +121,7 @@ class Verdicts:
 def judge_claims(results: Results, tables: Iterable[str] | None = None) -> Verdicts:
     """Every claim that one of `tables` answers (all claims if None), judged by the runs.
 
-    Raises:
-        ValueError: a claim names a row or column that its table does not have.
+    Raises ValueError where a claim names a row or column that its table does not have.
     """
     study, judged = results.study, []
     wanted = None if tables is None else set(tables)
@@ -185,9 +178,8 @@ def pooled_std(first: Cell, second: Cell) -> float:
 
 
 def _above(low: Cell, high: Cell, by: float) -> Verdict:
+    # Comparisons with an unknown noise are false: nothing counts.
     difference, noise = high.mean - low.mean, 2 * pooled_std(low, high)
-    if math.isnan(noise):
-        return "within noise"
     if difference > noise and difference >= by:
         return "reproduced"
     # Short of `by`, or turned around, by more than noise can explain.

@@ -22,15 +22,8 @@ def ap_against_cost(
 ) -> Figure:
     """Return AP against what the labels cost or how many images they are of, one line per method.
 
-    Args:
-        points: columns `name`, `ap`, the one that `x` names and, if there is one, `std`; one line
-            per point.
-        x: the column on the x axis: "cost" (tags of one image = 1) or "images" (labelled ones).
-        y_label: what `ap` holds.
-        log_x: logarithmic x axis.
-
-    Raises:
-        ValueError: a column is missing, or `x` is neither.
+    `points` has a line per point with the columns `name`, `ap`, the one that `x` names ("cost" or
+    "images") and, if there is one, `std`. Raises ValueError where a column is missing.
     """
     if x not in AMOUNTS:
         raise ValueError(f"x is {x!r}; it must be one of {sorted(AMOUNTS)}")
@@ -55,13 +48,8 @@ def seed_dots(
 ) -> Figure:
     """Return every seed of every row as a dot, the mean as a bar: no spread is hidden.
 
-    Args:
-        rows: row name -> metric name -> one value per seed. A row without values is shown empty,
-            with the words "not run".
-        x_label: what the values are.
-
-    Raises:
-        ValueError: no rows, or no metric in any of them.
+    `rows` is row name -> metric name -> one value per seed. A row without values is shown empty,
+    with the words "not run". Raises ValueError where no row has a metric.
     """
     metrics = list(dict.fromkeys(metric for values in rows.values() for metric in values))
     if not metrics:

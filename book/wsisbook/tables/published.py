@@ -28,46 +28,35 @@ _CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
 
 @dataclass(frozen=True)
 class PublishedValue:
-    """One number that a paper gives: AP in 0..100, relative gains in percent.
-
-    `direction` ("voc-to-nonvoc", "nonvoc-to-voc"), `dataset` and `backbone` are "" where the paper
-    has only one; `source_tag` is a key of the paper's `sources.csv`, `note` what a reader must know
-    beside the number.
-    """
+    """One number that a paper gives: AP in 0..100, relative gains in percent."""
 
     paper: str
     table: str
     row: str
-    direction: str
+    direction: str  # "voc-to-nonvoc" or "nonvoc-to-voc"; like the next two "" if there is only one
     dataset: str
     backbone: str
     metric: str
     value: float
-    source_tag: str
-    note: str
+    source_tag: str  # a key of the paper's `sources.csv`
+    note: str  # what a reader must know beside the number
 
 
 @dataclass(frozen=True)
 class Check:
     """How a run answers a claim.
 
-    Attributes:
-        type: "greater" (each row of `chain` above the one before it), "greater_by" (last row
-            above the first by `by`), "close" (rows within `within` of each other).
-        table: id of a table of the study; where the study has none yet, the claim is not run.
-        metric: name of a column of the table.
-        chain: row ids, lowest to highest.
-        by, within: AP points, for "greater_by" and "close".
-        also: further chains that must hold as well, such as that of the other direction.
+    `type` is "greater" (each row of `chain` above the one before it), "greater_by" (last row above
+    the first by `by` AP points) or "close" (rows within `within` AP points of each other).
     """
 
     type: str
-    table: str
-    metric: str
-    chain: tuple[str, ...]
+    table: str  # of the study; where the study has none yet, the claim is not run
+    metric: str  # name of a column of the table
+    chain: tuple[str, ...]  # rows, lowest to highest
     by: float = 0.0
     within: float = 0.0
-    also: tuple[tuple[str, ...], ...] = ()
+    also: tuple[tuple[str, ...], ...] = ()  # further chains, such as that of the other direction
 
     @property
     def chains(self) -> tuple[tuple[str, ...], ...]:
@@ -97,13 +86,10 @@ def papers(root: Path | None = None) -> tuple[str, ...]:
 
 
 def load_published(paper: str, root: Path | None = None) -> pd.DataFrame:
-    """Every published number of a paper: one line each with the columns `PUBLISHED_COLUMNS`.
+    """Every published number of a paper, one a line; "" stands for no text, `value` is float.
 
-    Text columns hold "" for nothing, `value` is float.
-
-    Raises:
-        ValueError: unknown paper, missing columns, a value that is no number, a source tag that
-            `sources.csv` does not explain, or the same cell twice.
+    Raises ValueError for an unknown paper, missing columns, a value that is no number, a source tag
+    that `sources.csv` does not explain, or the same cell twice.
     """
     file = _paper_file(paper, "published.csv", root)
     frame = pd.read_csv(file, dtype=str, keep_default_na=False)
@@ -133,23 +119,10 @@ def load_figure(paper: str, name: str, root: Path | None = None) -> pd.DataFrame
     return pd.read_csv(_paper_file(paper, f"{name}.csv", root))
 
 
-def published_value(
-    paper: str, table: str, row: str, metric: str, root: Path | None = None, **where: str
-) -> PublishedValue:
-    """One published number; `where` is `direction`, `dataset` or `backbone`, if it needs them.
-
-    Raises:
-        ValueError: no such number, several of them, or an unknown key.
-    """
-    wanted = {"table": table, "row": row, "metric": metric, **where}
-    return find_published(paper, load_published(paper, root), wanted, f"papers/{paper}")
-
-
 def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> PublishedValue:
-    """The one line of `load_published` that has the values `wanted`; `where` is for errors.
+    """The line of `load_published` that has the values `wanted`; `where` is for errors.
 
-    Raises:
-        ValueError: as `published_value`.
+    Raises ValueError for an unknown key, and where there is no such number or more than one.
     """
     _check_keys(f"{where}: published", wanted, ("table", "row", "metric"), _KEYS)
     found = frame
@@ -162,13 +135,7 @@ def find_published(paper: str, frame: pd.DataFrame, wanted: Any, where: str) -> 
 
 
 def load_claims(root: Path | None = None) -> list[Claim]:
-    """The claims of all papers, in the order of the files.
-
-    Raises:
-        ValueError: names file and claim for an unknown or missing key, an unknown kind or check
-            type, a chain that is too short, a source tag or published cell that does not exist,
-            or an id used twice.
-    """
+    """The claims of all papers, in the order of the files; ValueError names file and claim."""
     claims: dict[str, Claim] = {}
     for paper in papers(root):
         file = _paper_file(paper, "claims.yml", root)

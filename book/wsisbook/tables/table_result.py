@@ -36,11 +36,7 @@ class TableResult:
     store: RunStore
 
     def cell(self, row: str, column: str) -> Cell:
-        """One cell.
-
-        Raises:
-            ValueError: no such row or column; names the nearest.
-        """
+        """One cell; ValueError for an unknown row or column names the nearest."""
         return self.cells[self.table.row(row).name, self.table.column(column).name]
 
     def best(self, column: str) -> tuple[str, ...]:
@@ -76,9 +72,6 @@ class TableResult:
         Columns: "paper" ("+4.5", empty where it gives none) and "ours" (mean and standard deviation
         of the difference seed by seed, or "not run"). `columns` are those with a published number
         if None.
-
-        Raises:
-            ValueError: no such row or column.
         """
         lines = {}
         for name in columns or [column.name for column in self.table.columns if column.published]:
@@ -94,8 +87,7 @@ class TableResult:
         self, pairs: Sequence[tuple[str, str]], column: str = "AP"
     ) -> pd.DataFrame:
         """Ours of `paired_difference` in one column, a line for each (low, high) of `pairs`."""
-        rows = self.table.rows
-        lines = []
+        rows, lines = self.table.rows, []
         for low, high in pairs:
             found = self.cell(high, column).paired_difference(self.cell(low, column))
             lines.append((rows[low].title, rows[high].title, difference_text(found)))
@@ -148,10 +140,8 @@ class TableResult:
                     line[column.title, "paper"] = paper
                 line[column.title, "ours"] = cell.text
             if self._label(row) in lines:
-                raise ValueError(
-                    f"table {self.table.name!r}: two rows are titled {row.title!r}; give them "
-                    "different titles or groups"
-                )
+                where = f"table {self.table.name!r}: two rows are titled {row.title!r}"
+                raise ValueError(f"{where}; give them different titles or groups")
             lines[self._label(row)] = line
         frame = pd.DataFrame(list(lines.values()), index=pd.Index(list(lines)))
         frame.columns = pd.MultiIndex.from_tuples([tuple(pair) for pair in frame.columns])
@@ -210,7 +200,7 @@ class TableResult:
     def provenance(self) -> pd.DataFrame:
         """One line a run: seed, commit, hashes, versions, device, seconds, peak memory."""
         runs = dict.fromkeys(run for cell in self.cells.values() for run in cell.runs)
-        return pd.DataFrame([_origin(self.store, run) for run in runs], columns=list(_COLUMNS))
+        return pd.DataFrame([_origin(self.store, run) for run in runs], columns=_COLUMNS)
 
     def _styled_provenance(self) -> Styler:
         """`provenance` with the ids that `styled` links to."""
@@ -244,19 +234,20 @@ def _anchor(run: str) -> str:
     return run.replace("/", "-")
 
 
-_COLUMNS = (
+_COLUMNS = [
     "run", "seed", "commit", "parameters", "data", "versions", "device", "time",
     "peak memory (MiB)", "date",
-)  # fmt: skip
+]  # fmt: skip
 _LIBRARIES = ("python", "torch", "torchvision", "faster-coco-eval")
 
 
-def _origin(store: RunStore, run: str) -> dict[str, object]:
+def _origin(store: RunStore, run: str) -> tuple[object, ...]:
+    """A line of `_COLUMNS`."""
     folder = store.root / run
     params, facts = read_json(folder / "params.json"), read_json(folder / "environment.json")
     commit = str(facts.get("commit") or "none")[:10] + (" + changes" if facts.get("dirty") else "")
     versions = facts["versions"]
-    values = (
+    return (
         run,
         params["seed"],
         commit,
@@ -268,4 +259,3 @@ def _origin(store: RunStore, run: str) -> dict[str, object]:
         facts["peak_memory_mib"],
         facts["date"],
     )
-    return dict(zip(_COLUMNS, values, strict=True))

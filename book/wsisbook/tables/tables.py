@@ -42,11 +42,7 @@ class RunResult:
 
 
 class Results:
-    """The study's results at one scale: each run, paper and table is read once and kept.
-
-    Raises:
-        ValueError: unknown scale.
-    """
+    """The study's results at one scale: each run, paper and table is read once and kept."""
 
     def __init__(self, study: Study, store: RunStore, scale: str) -> None:
         self.study, self.store = study, store
@@ -67,11 +63,7 @@ class Results:
         return self._runs[key]
 
     def table(self, name: str) -> TableResult:
-        """The table `name` with all numbers that the store has.
-
-        Raises:
-            ValueError: unknown table, or a published number that does not exist.
-        """
+        """The table `name` with all numbers that the store has."""
         table = self.study.table(name)
         if name not in self._tables:
             cells = {}
@@ -129,17 +121,8 @@ class Results:
         return find_published(paper, self._papers[paper], where, f"row {row.name!r}")
 
 
-def build_table(study: Study, store: RunStore, name: str, scale: str) -> TableResult:
-    """One table; see `Results.table`."""
-    return Results(study, store, scale).table(name)
-
-
 def table_names(study: Study, scale: str, names: Iterable[str] = ()) -> list[str]:
-    """`names`, checked; or all tables that have the scale.
-
-    Raises:
-        ValueError: an unknown table or scale.
-    """
+    """`names`, checked; or all tables that have the scale."""
     study.scale(scale)
     asked = [study.table(name).name for name in names]
     return asked or [name for name, table in study.tables.items() if scale in table.scales]

@@ -8,8 +8,7 @@ import pytest
 
 from tests.miniatures import coco
 from tests.miniatures.coco_faults import ERRORS
-from wsislib.data.photographs.repair import REPAIRABLE, write_repaired
-from wsislib.data.photographs.validate import check_coco
+from wsislib.data.photographs.validate import REPAIRABLE, check_coco, write_repaired
 
 
 def broken(tmp_path: Path, fault: str) -> Path:

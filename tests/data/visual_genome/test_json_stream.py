@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsislib.data.visual_genome import json_stream
-from wsislib.data.visual_genome.json_stream import stream_records
+from wsislib.data.visual_genome import files
+from wsislib.data.visual_genome.files import stream_records
 
 leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()
 values = st.recursive(
@@ -27,7 +27,7 @@ def test_it_gives_what_json_gives(records: list, indent: int | None, chunk: int,
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder) / "list.json"
         path.write_bytes(text)
-        patch.setattr(json_stream, "CHUNK", chunk)
+        patch.setattr(files, "CHUNK", chunk)
         assert list(stream_records(path)) == json.loads(text)
 
 
@@ -64,7 +64,7 @@ def test_other_files_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(ValueError, match=r"none\.json: cannot be read: No such file"):
         list(stream_records(tmp_path / "none.json"))
     path.write_text(json.dumps([{"a": "b" * 5000}]))
-    monkeypatch.setattr(json_stream, "CHUNK", 64)
-    monkeypatch.setattr(json_stream, "MAX_RECORD", 1000)
+    monkeypatch.setattr(files, "CHUNK", 64)
+    monkeypatch.setattr(files, "MAX_RECORD", 1000)
     with pytest.raises(ValueError, match=r"after 0 records: is not JSON, or is cut short"):
         list(stream_records(path))

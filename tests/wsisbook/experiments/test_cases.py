@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from wsisbook.experiments.cases import (
+from wsisbook.experiments.head_objects import (
     Case,
     box_iou,
     case_frame,
@@ -113,11 +113,11 @@ def test_the_gain_is_the_difference_in_overlap_with_the_truth() -> None:
 
 
 def test_a_head_that_does_not_know_the_category_draws_one_mask_for_two_objects() -> None:
-    (pair,) = pairs_of(two_heads(), Scenes(), least=0.45)
+    (pair,) = pairs_of(two_heads(), Scenes(), min_overlap=0.45)
     assert pair.boxes == pytest.approx(56 / 72)
     assert pair.alike("blind") == 1.0 and pair.alike("seeing") == pytest.approx(56 / 72)
-    assert pairs_of(two_heads(), Scenes(), least=0.8) == []
-    assert pairs_of(two_heads()[:1], Scenes(), least=0.1) == []
+    assert pairs_of(two_heads(), Scenes(), min_overlap=0.8) == []
+    assert pairs_of(two_heads()[:1], Scenes(), min_overlap=0.1) == []
 
 
 def test_each_object_is_shown_once_from_the_first_seed_that_found_it() -> None:

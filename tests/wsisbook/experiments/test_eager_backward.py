@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from wsisbook.experiments.eager_backward import eager_backward
+from wsisbook.experiments.sequential_heads import eager_backward
 
 
 def pair():

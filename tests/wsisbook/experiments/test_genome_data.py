@@ -6,14 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsisbook.experiments.genome_data import coco_masks, genome_data, genome_files
 from wsisbook.experiments.partial_data import (
-    PartialDataConfig,
     chosen_split,
-    data_files,
+    coco_masks,
     data_sets,
     named_split,
 )
+from wsisbook.experiments.settings import PartialDataConfig, data_files
 from wsisbook.plan.dry_run_data import write_coco, write_genome
 from wsislib.atomic import read_json, write_json
 from wsislib.data.sample import LabelKind
@@ -55,7 +54,7 @@ def test_parts_categories_and_labels(folder: Path) -> None:
 
 
 def test_masks_are_those_of_the_first_categories(folder: Path) -> None:
-    masks, genome = coco_masks(CONFIG), genome_data(CONFIG)[0]
+    masks, genome = coco_masks(CONFIG), data_sets(CONFIG)[0]
     assert [category.name for category in masks.categories] == list(COCO_NAMES)
     # "car" of COCO is index 2; so is the synset that stands for it in Visual Genome.
     assert plain_name(genome.categories[COCO_NAMES.index("car")].name) == "car"
@@ -66,7 +65,6 @@ def test_masks_are_those_of_the_first_categories(folder: Path) -> None:
 
 def test_the_files_of_a_row_are_listed_for_its_plan(folder: Path) -> None:
     files = data_files(CONFIG)
-    assert files == genome_files(CONFIG)
     assert set(files) == {
         *(
             f"visual-genome/{n}"
@@ -93,7 +91,7 @@ def test_all_missing_files_are_named_at_once(
     monkeypatch.setenv("WSIS_DATA", str(tmp_path))
     with pytest.raises(ValueError) as error:
         data_sets(CONFIG)
-    for name in genome_files(CONFIG):
+    for name in data_files(CONFIG):
         assert name in str(error.value)
     with pytest.raises(ValueError, match="train_images is empty; name the file"):
         data_sets(replace(CONFIG, train_images=""))

@@ -1,4 +1,4 @@
-"""GrabCut's two baselines as runs: boxes painted, and masks trained on."""
+"""GrabCut's two baselines as runs: boxes segmented, and masks trained on."""
 
 import json
 from collections.abc import Iterator
@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tests.engine.coco_reference import perfect_results
-from wsisbook.experiments.detected_boxes import DetectedBoxes
-from wsisbook.experiments.grabcut import GRABCUT, GrabCutConfig, painted, run_grabcut
-from wsisbook.experiments.mask_rcnn import MASK_RCNN, MaskRcnnConfig, labelled_data
+from wsisbook.experiments.grabcut import DetectedBoxes, run_grabcut, segmented
+from wsisbook.experiments.mask_rcnn import labelled_data
 from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import GRABCUT, MASK_RCNN, GrabCutConfig, MaskRcnnConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 from wsisbook.runs.run import execute
@@ -24,8 +24,8 @@ from wsislib.labels.grabcut import grabcut_mask
 
 STUDY = """
 experiments:
-  grabcut: wsisbook.experiments.grabcut:GRABCUT
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  grabcut: wsisbook.experiments.settings:GRABCUT
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -126,7 +126,7 @@ def test_perfect_boxes_are_painted_in_their_order(tmp_path: Path) -> None:
     truth = world.ground_truth()
     results = perfect_results(truth)[::-1]  # images backwards
     context = Context(_config(workers=0), 0, tmp_path, progress=False)
-    found = painted(world, results, context)
+    found = segmented(world, results, context)
     assert [r["image_id"] for r in found] == sorted(r["image_id"] for r in results)
     by_box = {(r["image_id"], *r["bbox"]): r for r in results}
     for result in found:
@@ -135,7 +135,7 @@ def test_perfect_boxes_are_painted_in_their_order(tmp_path: Path) -> None:
         x, y, w, h = result["bbox"]
         wanted = grabcut_mask(world.image(result["image_id"] - 1), (x, y, x + w, y + h))
         assert np.array_equal(decode_segmentation(result["segmentation"], 96, 96), wanted)
-    assert painted(world, [], context) == []
+    assert segmented(world, [], context) == []
 
 
 def test_detected_boxes_are_labels_and_known_by_what_was_found() -> None:

@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-from wsisbook.experiments.cases import Case, Pair, cases_of, of_categories
 from wsisbook.experiments.head_objects import (
-    HEAD_OBJECTS,
+    Case,
     FirstScenes,
-    HeadObjectsConfig,
+    Pair,
+    cases_of,
     object_metrics,
+    of_categories,
 )
+from wsisbook.experiments.settings import HEAD_OBJECTS, HeadObjectsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.digest import file_digest
 from wsisbook.runs.run import execute
@@ -22,9 +24,9 @@ from wsislib.labels.splits import world_split
 
 STUDY = """
 experiments:
-  head_objects: wsisbook.experiments.head_objects:HEAD_OBJECTS
-  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  head_objects: wsisbook.experiments.settings:HEAD_OBJECTS
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -138,7 +140,7 @@ def test_numbers_are_those_of_the_objects_of_b(root: Path) -> None:
 def test_heads_that_are_not_there_are_named(root: Path) -> None:
     with pytest.raises(ValueError, match=r"no mask heads \['agnstic'\] .* agnostic, clsbox"):
         run(root, "objects", "wrong")
-    with pytest.raises(ValueError, match="'marks', which is not among this row's needs"):
+    with pytest.raises(ValueError, match="declare the run that trains it as `marks`"):
         run(root, "objects", "nowhere")
     with pytest.raises(ValueError, match="scenes is 0"):
         config_from(HeadObjectsConfig, {"scenes": 0}, "row")

@@ -9,11 +9,16 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-from wsisbook.experiments.large_detector import LARGE_DETECTOR, LargeDetectorConfig
-from wsisbook.experiments.large_heads import LARGE_HEADS, LargeHeadsConfig
-from wsisbook.experiments.large_results import QUARTERS, gallery, groups_without_masks
-from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
+from wsisbook.experiments.large import QUARTERS, gallery, groups_without_masks
+from wsisbook.experiments.mask_rcnn import run_mask_rcnn
 from wsisbook.experiments.partial_data import chosen_split, data_sets
+from wsisbook.experiments.settings import (
+    LARGE_DETECTOR,
+    LARGE_HEADS,
+    LargeDetectorConfig,
+    LargeHeadsConfig,
+    MaskRcnnConfig,
+)
 from wsisbook.plan.dry_run_data import write_coco, write_genome
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context, Outcome
@@ -140,7 +145,7 @@ def test_the_gallery_holds_first_instances_whatever_their_masks(outcome) -> None
 
 
 def test_detections_are_chosen_as_the_settings_say(detector, tmp_path: Path) -> None:
-    from wsisbook.experiments.large_detector import set_test
+    from wsisbook.experiments.large import set_test
     from wsislib.data.sample import Detections
     from wsislib.models.maskrcnn.builders import mask_rcnn_lab
 

@@ -8,22 +8,21 @@ import pandas as pd
 import pytest
 import torch
 
-from wsisbook.experiments.embedding import embedding_of
-from wsisbook.experiments.mask_heads import MaskHeadsConfig
-from wsisbook.experiments.word_vectors import word_vectors
+from wsisbook.experiments.embedding import embedding_of, word_vectors
+from wsisbook.experiments.settings import MaskHeadsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 from wsislib.data.sample import Category
 
 STUDY = """
 experiments:
-  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -134,7 +133,7 @@ def test_a_head_in_company_has_the_numbers_of_a_run_of_its_own(root: Path) -> No
 def test_rows_show_heads_by_view(root: Path) -> None:
     study = load_study(root / "book" / "study.yml")
     assert resolve(study, RunKey("smoke", "heads", "oracle", 0)).key.row == "all"
-    table = build_table(study, RunStore(root / "results"), "heads", "smoke")
+    table = Results(study, RunStore(root / "results"), "smoke").table("heads")
     wanted = {name: run(root, "all")[name]["segm"]["B"]["AP"] for name in ("agnostic", "oracle")}
     for name, value in wanted.items():
         cell = table.cell(name, "AP")

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.numeric import close
-from wsisbook.experiments.mask_rcnn import MaskRcnnConfig, run_mask_rcnn
-from wsisbook.experiments.maskx import MASKX, MaskXConfig, build_maskx
+from wsisbook.experiments.mask_rcnn import build_maskx, run_mask_rcnn
 from wsisbook.experiments.partial_data import data_sets
+from wsisbook.experiments.settings import MASKX, MaskRcnnConfig, MaskXConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 

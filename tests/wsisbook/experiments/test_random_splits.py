@@ -7,27 +7,34 @@ from pathlib import Path
 import pytest
 
 from tests.engine.coco_reference import perfect_results
-from wsisbook.experiments.random_splits import RandomSplitsConfig
-from wsisbook.experiments.split_results import (
-    _small,
+from wsisbook.experiments.mask_heads import split_of
+from wsisbook.experiments.random_splits import (
+    SmallResult,
     instances_by_category,
     judge_splits,
     relative_gain,
+    splits_of,
     summary,
 )
+from wsisbook.experiments.settings import RandomSplitsConfig
 from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 from wsislib.data.world import WorldDataset, WorldSpec
-from wsislib.labels.splits import make_split, random_splits
+from wsislib.labels.splits import (
+    RANDOM_SPLIT_SIZES,
+    RANDOM_SPLIT_TRIALS,
+    make_split,
+    random_splits,
+)
 
 STUDY = """
 experiments:
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
-  random_splits: wsisbook.experiments.random_splits:RANDOM_SPLITS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
+  random_splits: wsisbook.experiments.settings:RANDOM_SPLITS
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -64,25 +71,25 @@ tables:
 
 def test_the_papers_splits_give_fifty_heads_that_know_their_split() -> None:
     config = config_from(RandomSplitsConfig, {}, "row")
-    specs, splits = config.specs(), config.splits(80)
+    specs, splits = config.specs(), splits_of(config, 80)
     assert len(specs) == 50
     assert {s.name: s for s in splits.values()} == {s.name: s for s in random_splits()}
     for name, split in splits.items():
         for kind in ("class-agnostic", "transfer"):
             spec = specs[f"{name}-{kind}"]
             assert (spec.kind, spec.masks, spec.mlp_layers) == (kind, "A", 0)
-            assert spec.split_of(config, 80) == split
+            assert split_of(spec, config, 80) == split
         assert specs[f"{name}-transfer"].inputs == "cls+box"
         assert specs[f"{name}-transfer"].layers == 2
 
 
 def test_splits_of_another_world_are_drawn_by_trial() -> None:
     config = config_from(RandomSplitsConfig, {"draw": "world", "sizes": [2, 3], "trials": 3}, "row")
-    splits = config.splits(6)
+    splits = splits_of(config, 6)
     assert [len(split.a) for split in splits.values()] == [2, 3] * 3
     assert len({split.a for split in splits.values()}) > 3
     for name, split in splits.items():
-        assert config.specs()[f"{name}-transfer"].split_of(config, 6) == split
+        assert split_of(config.specs()[f"{name}-transfer"], config, 6) == split
 
 
 @pytest.mark.parametrize(
@@ -102,11 +109,16 @@ def test_wrong_settings_are_named(settings: dict, message: str) -> None:
 
 def test_splits_that_do_not_fit_the_data_are_refused() -> None:
     with pytest.raises(ValueError, match="80 categories, the data set 6"):
-        RandomSplitsConfig().splits(6)
+        splits_of(RandomSplitsConfig(), 6)
     with pytest.raises(ValueError, match="unknown split 'random-10-trial-1'"):
-        RandomSplitsConfig(sizes=(10,)).splits(80)
+        splits_of(RandomSplitsConfig(sizes=(10,)), 80)
     with pytest.raises(ValueError, match="split random-6-trial-1: A holds all 6 categories"):
-        RandomSplitsConfig(draw="world", sizes=(6,)).splits(6)
+        splits_of(RandomSplitsConfig(draw="world", sizes=(6,)), 6)
+
+
+def test_the_defaults_are_the_authors_sizes_and_trials() -> None:
+    config = RandomSplitsConfig()
+    assert (config.sizes, config.trials) == (RANDOM_SPLIT_SIZES, RANDOM_SPLIT_TRIALS)
 
 
 def test_the_summary_of_made_up_splits_is_what_one_computes_by_hand() -> None:
@@ -134,8 +146,10 @@ def test_perfect_masks_of_b_score_100_and_a_is_not_judged() -> None:
     split = make_split("s", [0, 1], 4)
     own = [r for r in perfect_results(truth) if r["category_id"] in (3, 4)]
     found = {
-        "s-transfer": [_small(result) for result in own],
-        "s-class-agnostic": [_small(result) for result in own if result["category_id"] == 3],
+        "s-transfer": [SmallResult.of(result) for result in own],
+        "s-class-agnostic": [
+            SmallResult.of(result) for result in own if result["category_id"] == 3
+        ],
     }
     whole = judge_splits(truth, truth, found, {"s": split})
     metrics = whole["splits"]["s"]
@@ -170,7 +184,7 @@ def test_a_run_learns_all_heads_and_shows_its_halves(tmp_path: Path) -> None:
     assert sum("loss_mask." in column for column in history[0].split(",")) == 8
     store = RunStore(tmp_path / "results")
     assert store.weights(RunKey("smoke", "splits", "all", 0)) is not None
-    table = build_table(study, store, "splits", "smoke")
+    table = Results(study, store, "smoke").table("splits")
     assert table.cell("all", "instances").values == (metrics["instances"],)
     few = metrics["few-instances"]["instances"]
     assert table.cell("few", "instances").values == (few,) and few < metrics["instances"]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from wsisbook.experiments.ranks import rank_correlation
+from wsisbook.experiments.random_splits import rank_correlation
 
 
 def test_it_is_spearmans_and_the_interval_holds_it() -> None:

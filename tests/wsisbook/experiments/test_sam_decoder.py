@@ -8,8 +8,9 @@ import torch
 from torchvision.ops import FrozenBatchNorm2d
 
 from wsisbook.experiments import wish
-from wsisbook.experiments.sam_decoder import SAM_DECODER, SamDecoderConfig, trained_wish
-from wsisbook.experiments.wish_settings import build_model
+from wsisbook.experiments.sam_decoder import trained_wish
+from wsisbook.experiments.wish import build_wish_model
+from wsisbook.experiments.wish_settings import SAM_DECODER, SamDecoderConfig
 from wsisbook.runs.config import as_settings, config_from
 from wsisbook.runs.experiments import Context
 from wsislib.engine.history import read_history
@@ -46,7 +47,7 @@ def trained(tmp_path, teacher) -> Path:
     """The folder of a run that trained a WISH, as far as this experiment reads it."""
     folder, config = tmp_path / "wish", settings("mask-head")
     (folder / "checkpoints").mkdir(parents=True)
-    model = build_model(config, 4, teacher, 7)
+    model = build_wish_model(config, 4, teacher, 7)
     save_weights(folder / "checkpoints" / "final.safetensors", model, {})
     record = {"settings": {**as_settings(config), "variant": None}}
     (folder / "params.json").write_text(json.dumps(record), encoding="utf-8")
@@ -74,7 +75,7 @@ def test_variants_of_one_wish(tmp_path: Path, trained: Path) -> None:
 def test_the_wish_of_a_run_that_began_with_imagenet(tmp_path: Path, teacher) -> None:
     # Frozen norms have other weights than those that learn, so the form must be that of the run.
     config = settings("mask-head", builder="r50")
-    model = build_model(config, 4, teacher, 7, fetch=False)
+    model = build_wish_model(config, 4, teacher, 7, fetch=False)
     assert any(isinstance(part, FrozenBatchNorm2d) for part in model.modules())
     folder = tmp_path / "wish"
     (folder / "checkpoints").mkdir(parents=True)

@@ -9,12 +9,12 @@ from torch import nn
 
 from tests.engine.coco_reference import perfect_results
 from tests.numeric import close
+from wsisbook.experiments.training import mask_iou
 from wsisbook.experiments.true_boxes import (
     THRESHOLDS,
     TrueBoxes,
     branches,
     judge_true_boxes,
-    mask_iou,
     places,
     true_regions,
 )

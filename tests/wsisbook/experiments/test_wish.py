@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from wsisbook.experiments import wish
+from wsisbook.experiments import wish, wish_insight
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.experiments.weak_labels import kinds_held, weak_data
+from wsisbook.experiments.wish import build_wish_model, loss_weights, weak_data
 from wsisbook.experiments.wish_insight import cam_quality, teacher_quality
-from wsisbook.experiments.wish_settings import WishConfig, build_model, loss_weights
+from wsisbook.experiments.wish_settings import WISH_EXPERIMENT, WishConfig, kinds_held
 from wsisbook.runs.config import config_from
 from wsisbook.runs.experiments import Context
 from wsislib.data.sample import Candidates, Label, LabelKind, Sample
@@ -46,14 +46,14 @@ def settings(**changes) -> WishConfig:
 
 
 def run(config: WishConfig, folder: Path):
-    return wish.WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
+    return WISH_EXPERIMENT.run(Context(config, 1, folder, "cpu", {}, False))
 
 
 def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> None:
     seen = []
     config = settings(labels="2 tags + 1 points + 1 boxes + 1 masks")
     context = Context(config, 1, tmp_path / "run", "cpu", {}, False, seen.append)
-    outcome = wish.WISH_EXPERIMENT.run(context)
+    outcome = WISH_EXPERIMENT.run(context)
     assert isinstance(seen[0], WISH)
     assert outcome.notes["images_by_kind"] == {"tag": 2, "point": 1, "box": 1, "mask": 1}
     assert set(outcome.metrics) == {"segm", "bbox", "per_category", "teacher", "cam"}
@@ -68,7 +68,7 @@ def test_a_mix_of_all_kinds_is_trained_and_judged(tmp_path: Path, teacher) -> No
 
 def test_a_mix_may_have_a_prompt_token_for_each_kind(tmp_path: Path, teacher) -> None:
     config = settings(labels="2 tags + 2 points + 2 boxes", prompt_tokens="by-kind")
-    model = build_model(config, 4, teacher, 0)
+    model = build_wish_model(config, 4, teacher, 0)
     assert model.prompt_head.tokens == "by-kind"
     outcome = run(config, tmp_path / "run")
     rows = read_history(outcome.files["history.csv"])
@@ -113,7 +113,7 @@ def test_baselines_are_plain_mask2formers(tmp_path: Path, teacher, method, label
     assert set(read_history(outcome.files["history.csv"])[0]) >= {"loss_class", "loss_mask"}
     assert "loss_prompt" not in loss_weights(config) and "cam" not in outcome.metrics
     assert ("teacher" in outcome.data) == (method == "pseudo-masks")
-    assert type(build_model(config, 4, teacher, 0)) is Mask2Former
+    assert type(build_wish_model(config, 4, teacher, 0)) is Mask2Former
 
 
 def test_labels_are_as_dear_as_they_are_called(teacher) -> None:
@@ -147,17 +147,17 @@ def test_settings_reach_the_model(teacher) -> None:
         prompt_weight=1.0, prompt_distance="l2", prompt_tokens="both", gate=-1.0, self_start=-1,
         cam_warmup=7, loss_weights={"loss_cam": 20.0},
     )  # fmt: skip
-    model = build_model(config, 4, teacher, 0)
+    model = build_wish_model(config, 4, teacher, 0)
     assert model.gate is None and model.self_start is None and model.cam_warmup == 7
     assert model.distance.kind == "l2" and model.prompt_head.count == 2
     assert model.segmenter.cost_weights["prompt"] == 1
     weights = loss_weights(config)
     assert weights["loss_prompt"] == 1 and weights["loss_cam"] == 20 and weights["loss_mask"] == 5
-    assert build_model(settings(gate=0.25), 4, teacher, 0).gate.min_iou_ratio == 0.25
+    assert build_wish_model(settings(gate=0.25), 4, teacher, 0).gate.min_iou_ratio == 0.25
     other = settings(
         candidate="largest", mask_cost=False, apart=0.9, peak_least=0.5, peak_overlap=1.0
     )
-    model = build_model(other, 4, teacher, 0)
+    model = build_wish_model(other, 4, teacher, 0)
     assert (
         model.choice == "largest"
         and model.gate.max_overlap == 0.9
@@ -232,18 +232,16 @@ def test_teacher_quality_leaves_out_tags_and_masks() -> None:
 
 
 def test_cam_quality_counts_points_and_objects(teacher, monkeypatch) -> None:
-    from wsislib.models.wish import label_completion
-
     points = torch.tensor([[1.5, 1.5], [1.5, 1.5], [30.5, 30.5]])
     label = Label(LabelKind.POINT, torch.tensor([0, 1, 0]), points=points)
     monkeypatch.setattr(
-        label_completion, "add_pseudo_labels", lambda batch, *_: [Sample(batch[0].image, 1, label)]
+        wish_insight, "add_pseudo_labels", lambda batch, *_: [Sample(batch[0].image, 1, label)]
     )
     masks = torch.zeros(2, 48, 48, dtype=torch.bool)
     masks[0, :4, :4], masks[1, 10:20, 10:20] = True, True
     boxes = torch.tensor([[0.0, 0, 4, 4], [10, 10, 20, 20]])
     truth = Label(LabelKind.MASK, torch.tensor([0, 0]), boxes=boxes, masks=masks)
-    model = build_model(settings(), 4, teacher, 0)
+    model = build_wish_model(settings(), 4, teacher, 0)
     found = cam_quality(model, [Sample(torch.rand(3, 48, 48), 1, truth)])
     # One of three points lies on an object of its category, one of two objects has a point.
     assert found == pytest.approx({"hits": 1 / 3, "found": 1 / 2, "points": 3, "objects": 2})

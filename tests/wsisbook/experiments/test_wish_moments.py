@@ -8,21 +8,25 @@ import pytest
 import torch
 
 from tests.numeric import close
-from wsisbook.experiments import wish_moments
+from wsisbook.experiments import watched_wish
 from wsisbook.experiments.partial_data import data_sets
-from wsisbook.experiments.watched_wish import WATCHED_WISH, WatchedWishConfig
-from wsisbook.experiments.wish import WISH_EXPERIMENT
-from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.experiments.wish_moments import (
+from wsisbook.experiments.watched_wish import (
     Snapshot,
-    _kept,
+    _best,
     _packed,
     _unpacked,
+    load_student,
     look,
     read_moments,
 )
-from wsisbook.experiments.wish_settings import WishConfig, build_model
-from wsisbook.experiments.wish_student import load_student
+from wsisbook.experiments.wish import build_wish_model
+from wsisbook.experiments.wish_insight import cam_quality
+from wsisbook.experiments.wish_settings import (
+    WATCHED_WISH,
+    WISH_EXPERIMENT,
+    WatchedWishConfig,
+    WishConfig,
+)
 from wsisbook.runs import paths
 from wsisbook.runs.config import as_settings, config_from, differences
 from wsisbook.runs.experiments import Context, Experiment
@@ -45,7 +49,7 @@ SMOKE = {
 WATCHED = {**SMOKE, "moments": [1, 3], "keep_student": True}
 STUDY = """
 experiments:
-  watched_wish: wsisbook.experiments.watched_wish:WATCHED_WISH
+  watched_wish: wsisbook.experiments.wish_settings:WATCHED_WISH
 scales:
   smoke: {seeds: [0]}
 tables:
@@ -110,7 +114,7 @@ def test_watching_changes_no_weight_and_adds_to_what_is_published(tmp_path: Path
 
 @pytest.mark.parametrize("at", [1, 3])
 def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monkeypatch) -> None:
-    judge, calls = wish_moments.judge, []
+    judge, calls = watched_wish.judge, []
 
     def dying(model, val):
         calls.append(1)
@@ -118,7 +122,7 @@ def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monke
             raise KeyboardInterrupt
         return judge(model, val)
 
-    monkeypatch.setattr(wish_moments, "judge", dying)
+    monkeypatch.setattr(watched_wish, "judge", dying)
     with pytest.raises((KeyboardInterrupt, Interrupted)):
         run(WATCHED_WISH, tmp_path / "parts", WATCHED)
     again = run(WATCHED_WISH, tmp_path / "parts", WATCHED)
@@ -129,7 +133,7 @@ def test_a_killed_run_publishes_the_same_moments(tmp_path, whole, at: int, monke
 
 def test_a_look_says_what_cam_quality_counts_and_predict_finds() -> None:
     config = config_from(WishConfig, SMOKE, "row")
-    model = build_model(config, 4, sam_weights.load_sam("tiny"), 0)
+    model = build_wish_model(config, 4, sam_weights.load_sam("tiny"), 0)
     torch.nn.init.constant_(model.cam_head.classify.weight, 0.05)  # so that every map has a peak
     scene = data_sets(config)[1][1]
     seen = look(model, scene)
@@ -145,7 +149,7 @@ def test_masks_are_packed_without_loss_and_large_ones_made_small() -> None:
     masks = torch.rand(12, 90, 71, generator=torch.Generator().manual_seed(0)) > 0.5
     scores = torch.linspace(0.9, 0.05, 12)
     found = Detections(torch.rand(12, 4), scores, torch.arange(12), masks)
-    kept = _kept(found)
+    kept = _best(found)
     assert len(kept) == 8 and torch.equal(kept.masks, masks[:8])
     points = Label(LabelKind.POINT, torch.tensor([300]), points=torch.tensor([[1.5, 2.5]]))
     moment = Snapshot(torch.rand(12, 9, 8).half(), points, kept)
@@ -154,9 +158,9 @@ def test_masks_are_packed_without_loss_and_large_ones_made_small() -> None:
     assert torch.equal(back.points.categories, points.categories)
     wide = torch.zeros(1, 100, 480, dtype=torch.bool)
     wide[:, :, 240:] = True
-    small = _kept(Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1), wide)).masks
+    small = _best(Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1), wide)).masks
     assert small.shape == (1, 20, 96) and small[:, :, 48:].all() and not small[:, :, :48].any()
-    nothing = replace(moment, found=_kept(Detections(*(x[:0] for x in _fields(found)))))
+    nothing = replace(moment, found=_best(Detections(*(x[:0] for x in _fields(found)))))
     assert _unpacked(_packed(nothing)).found.masks.shape == (0, 90, 71)
 
 
@@ -173,7 +177,7 @@ def test_the_student_is_found_again_and_says_nearly_the_same() -> None:
     student = load_student("smoke")
     assert not student.training and student.teacher.name == "random"
     config = config_from(WatchedWishConfig, WATCHED, "row")
-    full = build_model(config, 4, sam_weights.load_sam("tiny"), 0)
+    full = build_wish_model(config, 4, sam_weights.load_sam("tiny"), 0)
     load_weights(done.folder / "checkpoints" / "final.safetensors", full)
     scene = data_sets(config)[1][0]
     maps = [look(model, scene).maps.float() for model in (student, full)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsisbook.experiments.large_results import QUARTERS
+from wsisbook.experiments.large import QUARTERS
 from wsisbook.part1.large_vocabulary import (
     LargeWorld,
     Tile,

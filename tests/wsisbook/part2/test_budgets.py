@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from wsisbook.experiments.weak_labels import WeakLabelConfig
+from wsisbook.experiments.wish_settings import WeakLabelConfig
 from wsisbook.part2.budgets import bought_mix, cost_points, mix_table, rows_in_time
 from wsisbook.reading import open_study
 from wsisbook.runs.config import config_from

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tests.models.drawn_teacher import drawn_teacher, random_student
-from wsisbook.experiments.wish_moments import SnapshotRecorder
+from wsisbook.experiments.watched_wish import SnapshotRecorder
 from wsisbook.part2 import wish_show
 from wsisbook.part2.wish_show import (
     SHORT,
@@ -34,7 +34,7 @@ from wsislib.models.wish.wish import WISH
 
 STUDY = """
 experiments:
-  watched_wish: wsisbook.experiments.watched_wish:WATCHED_WISH
+  watched_wish: wsisbook.experiments.wish_settings:WATCHED_WISH
 scales: {smoke: {seeds: [0]}}
 tables:
   moments:

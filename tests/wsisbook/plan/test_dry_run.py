@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from wsisbook import cli
-from wsisbook.experiments.mask_rcnn import MASK_RCNN
-from wsisbook.experiments.word_vectors import word_vectors
+from wsisbook.experiments.embedding import word_vectors
+from wsisbook.experiments.settings import MASK_RCNN
 from wsisbook.plan.costs import room
 from wsisbook.plan.dry_run import DryRunOptions, dry_runs, small_settings
 from wsisbook.plan.dry_run_data import (
@@ -37,8 +37,8 @@ COMMITTED = load_study(ROOT / "book" / "study.yml")
 
 STUDY = """
 experiments:
-  mask_heads: wsisbook.experiments.mask_heads:MASK_HEADS
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  mask_heads: wsisbook.experiments.settings:MASK_HEADS
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales: {paper: {seeds: [0]}, lab: {seeds: [0, 1]}}
 tables:
   detectors:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from segment_anything import sam_model_registry
 
-from wsisbook.experiments.wish import WISH_EXPERIMENT
-from wsisbook.experiments.wish_settings import WishConfig, jitter
+from wsisbook.experiments.wish import jitter
+from wsisbook.experiments.wish_settings import WISH_EXPERIMENT, WishConfig
 from wsisbook.plan.dry_run import DryRunOptions, dry_runs, small_settings
 from wsisbook.plan.dry_run_data import write_voc
 from wsisbook.plan.step_times import kind_of
@@ -15,7 +15,7 @@ from wsisbook.runs.config import config_from
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.resolve import resolve
 from wsisbook.runs.spec import load_study
-from wsislib.data.photographs.validate_voc import check_voc
+from wsislib.data.photographs.validate import check_voc
 from wsislib.data.photographs.voc import VocDataset
 from wsislib.models.sam.sam_weights import CHECKPOINTS
 from wsislib.models.sam.tiny_sam import tiny_sam
@@ -23,7 +23,7 @@ from wsislib.models.wish.wish import WISH
 
 STUDY = """
 experiments:
-  wish: wsisbook.experiments.wish:WISH_EXPERIMENT
+  wish: wsisbook.experiments.wish_settings:WISH_EXPERIMENT
 scales: {paper: {seeds: [0]}}
 tables:
   kinds:

@@ -210,7 +210,7 @@ def sentence(text: str, part: str) -> str:
 
 PHOTOGRAPHS = """
 experiments:
-  mask_rcnn: wsisbook.experiments.mask_rcnn:MASK_RCNN
+  mask_rcnn: wsisbook.experiments.settings:MASK_RCNN
 scales: {paper: {seeds: [0]}}
 tables:
   photographs:

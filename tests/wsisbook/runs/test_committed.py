@@ -9,7 +9,7 @@ from wsisbook.runs.paths import results_root
 from wsisbook.runs.resolve import keys_of, with_needs
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 
 ROOT = Path(__file__).resolve().parents[3]
 STUDY = load_study(ROOT / "book" / "study.yml")
@@ -27,7 +27,7 @@ def test_every_committed_table_comes_from_its_runs(
 ) -> None:
     place = store(scale, monkeypatch)
     for file in sorted(place.root.glob("tables/*.csv")):
-        now = build_table(STUDY, place, file.stem, scale).long().map(str)
+        now = Results(STUDY, place, scale).table(file.stem).long().map(str)
         then = pd.read_csv(file, dtype=str, keep_default_na=False).replace("", "nan")
         same = (now.replace("", "nan") == then) if now.shape == then.shape else None
         assert same is not None and same.all(axis=None), (

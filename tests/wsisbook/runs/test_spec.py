@@ -9,7 +9,7 @@ from wsisbook.runs.declared import RunKey
 from wsisbook.runs.experiments import experiment
 from wsisbook.runs.resolve import keys_of, resolve, with_needs
 from wsisbook.runs.spec import load_study
-from wsisbook.tables.published import published_value
+from wsisbook.tables.published import find_published, load_published
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -118,9 +118,9 @@ def test_the_committed_study_resolves_whole() -> None:
         for row in table.rows.values():
             for column in table.columns:
                 if row.published and column.published:
-                    where = dict(row.published)
-                    place = [where.pop(name) for name in ("paper", "table", "row")]
-                    value = published_value(*place, column.published, **where)
+                    wanted = {**row.published, "metric": column.published}
+                    paper = wanted.pop("paper")
+                    value = find_published(paper, load_published(paper), wanted, row.name)
                     assert value.source_tag
 
 

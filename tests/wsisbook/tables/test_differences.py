@@ -11,7 +11,7 @@ from wsisbook.runs.store import RunStore
 from wsisbook.tables.cells import Cell, difference_text
 from wsisbook.tables.published import PublishedValue
 from wsisbook.tables.table_result import TableResult
-from wsisbook.tables.tables import build_table
+from wsisbook.tables.tables import Results
 
 ROOT = Path(__file__).resolve().parents[3]
 COLUMN = Column(name="AP_B", metric="segm.B.AP", title="AP on B")
@@ -35,7 +35,7 @@ def test_differences_are_taken_seed_by_seed() -> None:
 
 def test_several_differences_are_lines(tmp_path: Path) -> None:
     study = load_study(ROOT / "book" / "study.yml")
-    result = build_table(study, RunStore(tmp_path), "maskx-end-to-end", "lab")
+    result = Results(study, RunStore(tmp_path), "lab").table("maskx-end-to-end")
     found = result.paired_differences(
         [("class-agnostic", "maskx"), ("maskx", "class-agnostic")], "AP_B"
     )
@@ -64,7 +64,7 @@ def test_the_share_of_the_way_is_the_papers_and_ours(tmp_path: Path) -> None:
 
 def test_the_papers_differences_come_from_its_numbers(tmp_path: Path) -> None:
     study = load_study(ROOT / "book" / "study.yml")
-    result = build_table(study, RunStore(tmp_path), "maskx-end-to-end", "lab")
+    result = Results(study, RunStore(tmp_path), "lab").table("maskx-end-to-end")
     shown = result.paired_difference("class-agnostic", "maskx")
     assert shown.loc["AP on B", "paper"] == "+4.5" and shown.loc["APL", "paper"] == "+8.5"
     assert set(shown["ours"]) == {"not run"} and len(shown) == 6

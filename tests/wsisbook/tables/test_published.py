@@ -12,15 +12,21 @@ import pytest
 from wsisbook.runs.spec import load_study
 from wsisbook.tables.published import (
     PAPERS_ROOT,
+    PublishedValue,
+    find_published,
     load_claims,
     load_figure,
     load_published,
     load_sources,
     papers,
-    published_value,
 )
 
 MASKX, WISH = "learning-to-segment-every-thing", "wish"
+
+
+def published_value(paper: str, table: str, row: str, metric: str, **where: str) -> PublishedValue:
+    wanted = {"table": table, "row": row, "metric": metric, **where}
+    return find_published(paper, load_published(paper), wanted, f"papers/{paper}")
 
 
 @pytest.fixture

@@ -17,13 +17,13 @@ from wsisbook.runs.store import open_store
 from wsisbook.tables import tables
 from wsisbook.tables.cells import Cell, mean_std, metric_value
 from wsisbook.tables.table_result import TableResult
-from wsisbook.tables.tables import Results, build_table, write_tables
+from wsisbook.tables.tables import Results, write_tables
 
 
 def table_result(name: str, scale: str = "lab") -> TableResult:
     """A table from the runs as they are now."""
     study = load_study()
-    return build_table(study, open_store(scale, study.root), name, scale)
+    return Results(study, open_store(scale, study.root), scale).table(name)
 
 
 def fill(rows: tuple[str, ...] = ("low", "high"), seeds: tuple[int, ...] = (0, 1, 2)) -> None:

@@ -22,11 +22,8 @@ class CocoDataset:
     For files that mix masks, boxes, points and tags see `wsislib.data.photographs.coco_labels`.
     Crowd regions are no instances: they are left out of labels and stand in the ground truth with
     `iscrowd` 1. Images without annotations are kept. Sizes and coordinates refer to the stored
-    pixels, as in COCO itself: EXIF orientation is not applied.
-
-    Attributes:
-        categories: in the order of their ids, which may have gaps.
-        image_ids: in the order of the file.
+    pixels, as in COCO itself: EXIF orientation is not applied. `categories` are in the order of
+    their ids, which may have gaps.
     """
 
     def __init__(
@@ -44,10 +41,9 @@ class CocoDataset:
             image_root: the folder that `file_name` is relative to.
             kind: the most expensive kind to read. BOX, POINT or TAG leave out what goes beyond
                 it, in labels (never in the ground truth).
-            image_ids: only these images, in this order; None reads all.
+            image_ids: only these images, in this order; None reads all, in the file's order.
 
-        Raises:
-            ValueError: the file's skeleton is broken; lists every such problem.
+        Raises ValueError with every problem of the file's skeleton.
         """
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root)
@@ -67,11 +63,7 @@ class CocoDataset:
         return len(self.image_ids)
 
     def __getitem__(self, index: int) -> Sample:
-        """The sample at `index`.
-
-        Raises:
-            ValueError: image or annotation cannot be read; names both.
-        """
+        """The sample at `index`; a ValueError names image and annotation that cannot be read."""
         record = self._records[self.image_ids[index]]
         height, width = record["height"], record["width"]
         try:
@@ -104,12 +96,11 @@ class CocoDataset:
             {key: record[key] for key in ("id", "file_name", "width", "height")}
             for record in self._records.values()
         ]
-        annotations: list[dict[str, Any]] = []
-        for image_id, members in self._annotations.items():
-            for annotation in members:
-                record = self._records[image_id]
-                truth = _truth(annotation, record["height"], record["width"], self.annotation_file)
-                annotations.append({"id": len(annotations) + 1, **truth})
+        everything = [a for members in self._annotations.values() for a in members]
+        annotations = [
+            {"id": i, **_truth(a, self._records[a["image_id"]], self.annotation_file)}
+            for i, a in enumerate(everything, start=1)
+        ]
         categories = [{"id": category.id, "name": category.name} for category in self.categories]
         return {"images": images, "annotations": annotations, "categories": categories}
 
@@ -128,8 +119,7 @@ class CocoDataset:
             content = [image_id, record["width"], record["height"], members]
             digest.update(json.dumps(content, sort_keys=True).encode())
             path = resolve_image(self.image_root, record["file_name"])
-            with path.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
 
@@ -146,8 +136,9 @@ def _chosen(
     return {image_id: known[image_id] for image_id in image_ids}
 
 
-def _truth(annotation: dict[str, Any], height: int, width: int, path: Path) -> dict[str, Any]:
-    """One ground-truth annotation, without its id."""
+def _truth(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> dict[str, Any]:
+    """One ground-truth annotation, without its id; `image` is its image's record."""
+    height, width = image["height"], image["width"]
     place = f"{path}, image {annotation['image_id']}, annotation {annotation['id']}"
     if annotation_kind(annotation) != LabelKind.MASK:
         raise ValueError(f"{place}: has no mask, and an evaluation needs every true mask")

@@ -31,8 +31,7 @@ from wsislib.data.rle import (
 from wsislib.data.sample import Label, LabelKind
 
 Annotation = Mapping[str, Any]
-FAR = 1e9
-"""Pixels: beyond any image."""
+FAR = 1e9  # pixels: beyond any image
 
 
 def annotation_kind(annotation: Annotation) -> LabelKind:
@@ -45,8 +44,7 @@ def annotation_kind(annotation: Annotation) -> LabelKind:
 def weaker_kind(annotation: Annotation, ceiling: LabelKind) -> LabelKind:
     """The kind at which an annotation is read: its own, at most `ceiling`.
 
-    Raises:
-        ValueError: `ceiling` is POINT and the annotation has a mask or a box but no `point`.
+    Raises ValueError where `ceiling` is POINT and it has a mask or a box but no `point`.
     """
     have = annotation_kind(annotation)
     if have <= ceiling:
@@ -92,10 +90,7 @@ def box_of(annotation: Annotation, height: int, width: int) -> tuple[float, floa
     """The box of a BOX or MASK annotation, xyxy in pixels, inside the image.
 
     A given `bbox` is believed; where there is none, or nothing of it lies in the image, it is
-    the tight box of the mask.
-
-    Raises:
-        ValueError: there is neither.
+    the tight box of the mask. Raises ValueError where there is neither.
     """
     if _given(annotation.get("bbox")):
         x0, y0, x1, y1 = clip_box(numbers(annotation["bbox"], "bbox", 4), height, width)
@@ -127,10 +122,7 @@ def label_of(
 
     `annotations` are those of the image without crowd regions, `category_index` maps category ids
     to 0..C-1, `ceiling` is the most expensive kind that is read. An image without annotations is
-    fully known to be empty, kind `ceiling`.
-
-    Raises:
-        ValueError: names the annotation and what is wrong with it.
+    fully known to be empty, kind `ceiling`. A ValueError names the annotation and its fault.
     """
     check_amount(len(annotations), height, width)
     kinds = [weaker_kind(annotation, ceiling) for annotation in annotations]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
 Severity = Literal["error", "warning"]
 
-SHOWN_PER_CODE = 50
-"""Problems of one code that the text lists; the JSON always lists all."""
+SHOWN_PER_CODE = 50  # problems of one code that the text lists; the JSON always lists all
 
 
 @dataclass(frozen=True)
@@ -29,29 +28,20 @@ class Location:
 
     def warning(self, code: str, message: str, remedy: str) -> Problem:
         """A problem here that does not."""
-        ids = (self.image_id, self.annotation_id)
-        return Problem("warning", self.file, *ids, code, message, remedy)
+        return replace(self.error(code, message, remedy), severity="warning")
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, as the JSON report has it.
+    """One thing that is wrong, as the JSON report has it."""
 
-    Attributes:
-        severity: errors stop training, warnings do not.
-        file, image_id, annotation_id: where it is; None where no image or annotation is concerned.
-        code: short name of the kind of problem, for machines.
-        message: what is wrong, with the values.
-        remedy: how to mend it.
-    """
-
-    severity: Severity
+    severity: Severity  # errors stop training, warnings do not
     file: str
-    image_id: int | None
+    image_id: int | None  # None where no image is concerned
     annotation_id: int | None
-    code: str
-    message: str
-    remedy: str
+    code: str  # short name of the kind of problem, for machines
+    message: str  # what is wrong, with the values
+    remedy: str  # how to mend it
 
     def where(self) -> str:
         """File and ids, as a reader would look for them."""
@@ -69,18 +59,12 @@ class Problem:
 
 @dataclass(frozen=True)
 class Report:
-    """The outcome of checking one data set.
+    """The outcome of checking one data set."""
 
-    Attributes:
-        source: the annotation file or folder that was checked.
-        images, annotations: how many of them it declares.
-        problems: sorted, errors first.
-    """
-
-    source: str
-    images: int = 0
+    source: str  # the annotation file or folder that was checked
+    images: int = 0  # how many it declares
     annotations: int = 0
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)  # sorted, errors first
 
     @classmethod
     def of(

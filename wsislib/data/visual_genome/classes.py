@@ -36,25 +36,14 @@ COCO_NAMES = (
 """COCO's 80 categories in the order of their ids."""
 
 HAND_MAPPINGS = {
-    "fire hydrant": "water_faucet.n.01",
-    "stop sign": "sign.n.02",
-    "handbag": "bag.n.04",
-    "suitcase": "bag.n.06",
-    "skis": "ski.n.01",
-    "sports ball": "ball.n.01",
-    "wine glass": "wineglass.n.01",
-    "orange": "orange.n.01",
-    "hot dog": "hotdog.n.01",
-    "donut": "doughnut.n.02",
-    "couch": "sofa.n.01",
-    "potted plant": "plant.n.01",
-    "dining table": "dinner_table.n.01",
-    "tv": "television.n.01",
-    "remote": "remote_control.n.01",
-    "cell phone": "cellular_telephone.n.01",
-    "teddy bear": "teddy.n.01",
-    "hair drier": "hand_blower.n.01",
-}
+    "fire hydrant": "water_faucet.n.01", "stop sign": "sign.n.02", "handbag": "bag.n.04",
+    "suitcase": "bag.n.06", "skis": "ski.n.01", "sports ball": "ball.n.01",
+    "wine glass": "wineglass.n.01", "orange": "orange.n.01", "hot dog": "hotdog.n.01",
+    "donut": "doughnut.n.02", "couch": "sofa.n.01", "potted plant": "plant.n.01",
+    "dining table": "dinner_table.n.01", "tv": "television.n.01",
+    "remote": "remote_control.n.01", "cell phone": "cellular_telephone.n.01",
+    "teddy bear": "teddy.n.01", "hair drier": "hand_blower.n.01",
+}  # fmt: skip
 
 
 def most_frequent(counts: Mapping[str, int], class_count: int = CLASS_COUNT) -> tuple[str, ...]:
@@ -74,10 +63,7 @@ def coco_synsets(
     """The synset of each COCO category.
 
     `user_mappings` go before the hand mappings, and these before the first synset of the
-    category's name in `listed`.
-
-    Raises:
-        ValueError: categories without a synset, or two with the same.
+    category's name in `listed`. Raises ValueError where a category has none, or two the same.
     """
     by_name: dict[str, str] = {}
     for synset in listed:
@@ -117,8 +103,7 @@ def read_mappings(
 ) -> dict[str, str]:
     """A user's mapping file: a JSON object of COCO category to synset.
 
-    Raises:
-        ValueError: no such object, a category that COCO lacks, or a synset that no object has.
+    Raises ValueError for a category that COCO lacks and for a synset that no object has.
     """
     try:
         content = read_json(path)

@@ -45,11 +45,8 @@ class VisualGenome:
     val: the images whose `coco_id` is one of COCO's validation images. test: the last
     `test_count`, in the order of image_data.json, that are not in COCO. train: the rest.
 
-    Attributes:
-        categories: ids 1, 2, ... and synsets as names; COCO's first.
-        coco_count: how many of the first categories are COCO's.
-        parts: images of each part, in the order of image_data.json.
-        kept, dropped: how many objects are in a label, and how many not, by reason.
+    `categories` have synsets as names, the first `coco_count` are COCO's; `kept` and `dropped`
+    say how many objects are in a label, and how many not, by reason.
     """
 
     def __init__(
@@ -72,8 +69,7 @@ class VisualGenome:
             test_count: images of the test part.
             coco_names: COCO's categories, in its order.
 
-        Raises:
-            ValueError: names the file, the entry, what is wrong and the way out.
+        A ValueError names the file, the entry, what is wrong and the way out.
         """
         self.root = Path(root)
         missing = [name for name in _NEEDED if not (self.root / name).exists()]
@@ -146,11 +142,8 @@ class VisualGenomeDataset:
         except ValueError as error:
             raise ValueError(f"Visual Genome, image {record.image_id}: {error}") from None
         category, boxes = self.genome.entries(record.image_id)
-        label = Label(
-            LabelKind.BOX,
-            torch.from_numpy(category.astype(np.int64)),
-            boxes=torch.from_numpy(boxes.copy()),
-        )
+        categories = torch.from_numpy(category.astype(np.int64))
+        label = Label(LabelKind.BOX, categories, boxes=torch.from_numpy(boxes.copy()))
         return Sample(image_tensor(array), record.image_id, label)
 
     def ground_truth(self) -> dict[str, Any]:
@@ -189,8 +182,8 @@ class VisualGenomeDataset:
             size = [record.image_id, record.width, record.height, len(category)]
             digest.update(json.dumps(size).encode())
             digest.update(category.astype("<i4").tobytes() + boxes.astype("<f4").tobytes())
-            with resolve_image(self.genome.root, record.file_name).open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            path = resolve_image(self.genome.root, record.file_name)
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
         return digest.hexdigest()
 
 

@@ -1,25 +1,30 @@
 """Visual Genome's own files, as compact arrays.
 
 objects.json holds 3.8 million objects in one list of images. It is read record by record, so that
-memory holds one image's JSON and, of every object, the 24 bytes that are used.
+memory holds one image's JSON and, of every object, the 24 bytes that are used. Not by ijson: it has
+no limit for a record, and a deeply nested file makes it take all memory.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from array import array
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import numpy.typing as npt
 
 from wsislib.data.photographs.coco_labels import numbers
 from wsislib.data.rle import MAX_PIXELS
-from wsislib.data.visual_genome.json_stream import stream_records
 
+CHUNK = 2**20  # characters read at once
+MAX_RECORD = 2**26  # characters of one record
+
+_SPACE = re.compile(r"[ \t\r\n]*")
 _PLACE = re.compile(r"(?:^|/)(VG_100K(?:_2)?/[^/\\]+)$")
 
 
@@ -39,30 +44,20 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class ObjectTable:
-    """Every object that has one synset and a box in its image, N in all, ordered by image.
+    """Every object that has one synset and a box in its image, N in all, ordered by image."""
 
-    Attributes:
-        synsets: S names, sorted.
-        counts: (S,) int64, how often each name occurs, also among the objects left out.
-        starts: (I + 1,) int64; image i has the rows starts[i] to starts[i + 1].
-        synset: (N,) int32, index into `synsets`.
-        boxes: (N, 4) float32 xyxy in pixels, inside the image and not empty.
-        dropped: how many objects were left out, by reason.
-    """
-
-    synsets: tuple[str, ...]
-    counts: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
-    synset: npt.NDArray[np.int32]
-    boxes: npt.NDArray[np.float32]
-    dropped: Mapping[str, int]
+    synsets: tuple[str, ...]  # S names, sorted
+    counts: npt.NDArray[np.int64]  # (S,) how often each occurs, also among the objects left out
+    starts: npt.NDArray[np.int64]  # (I + 1,); image i has the rows starts[i] to starts[i + 1]
+    synset: npt.NDArray[np.int32]  # (N,) index into `synsets`
+    boxes: npt.NDArray[np.float32]  # (N, 4) xyxy in pixels, inside the image and not empty
+    dropped: Mapping[str, int]  # how many objects were left out, by reason
 
 
 def read_images(path: Path) -> dict[int, ImageRecord]:
     """Records of image_data.json by image id, in the order of the file.
 
-    Raises:
-        ValueError: names the file, the image and what is wrong.
+    A ValueError names the file, the image and what is wrong.
     """
     images: dict[int, ImageRecord] = {}
     for record in stream_records(path):
@@ -95,8 +90,7 @@ def read_images(path: Path) -> dict[int, ImageRecord]:
 def read_objects(path: Path, images: Mapping[int, ImageRecord]) -> ObjectTable:
     """Read objects.json; `images` without a record in it have no objects.
 
-    Raises:
-        ValueError: names the file, the image, the object and what is wrong.
+    A ValueError names the file, the image, the object and what is wrong.
     """
     order = {image_id: index for index, image_id in enumerate(images)}
     index_of: dict[str, int] = {}
@@ -191,3 +185,80 @@ def _whole(record: dict[str, Any], name: str, path: Path, where: str) -> int:
             f"{path}, {where}: '{name}' is {value!r:.60}, must be a whole number from 1"
         )
     return value
+
+
+def stream_records(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON list, one after another, however long the list.
+
+    Raises ValueError where it cannot be read, is no such list, or holds NaN or infinity.
+    """
+    count = 0
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for record in _records(_Window(stream)):
+                yield record
+                count += 1
+    except OSError as error:
+        raise ValueError(
+            f"{path}: cannot be read: {error.strerror or error}; give the path of a file"
+        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path}, after {count} records: {error}; download it again") from None
+
+
+def _records(window: _Window) -> Iterator[dict[str, Any]]:
+    if window.peek() != "[":
+        raise ValueError("is not JSON, or no list of records")
+    window.at += 1
+    if window.peek() == "]":
+        window.at += 1
+    else:
+        following = ","
+        while following == ",":
+            if window.peek() != "{":
+                raise ValueError("holds something that is no record in its list")
+            yield window.record()
+            following = window.peek()
+            window.at += 1
+        if following != "]":
+            raise ValueError("is not JSON, or is cut short")
+    if window.peek():
+        raise ValueError("goes on after its list")
+
+
+class _Window:
+    """A moving part of a text file."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream, self.text, self.at = stream, "", 0
+        self.decoder = json.JSONDecoder(parse_constant=_refuse)
+
+    def grow(self) -> bool:
+        """Read at least as much again as is left; False at the end or past a record's limit."""
+        left = len(self.text) - self.at
+        more = self.stream.read(max(CHUNK, left)) if left <= MAX_RECORD else ""
+        self.text, self.at = self.text[self.at :] + more, 0
+        return bool(more)
+
+    def peek(self) -> str:
+        """The next character that is no space, "" at the end."""
+        while True:
+            space = _SPACE.match(self.text, self.at)
+            self.at = space.end() if space else self.at
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.grow():
+                return ""
+
+    def record(self) -> dict[str, Any]:
+        while True:
+            try:
+                value, self.at = self.decoder.raw_decode(self.text, self.at)
+                return value
+            except json.JSONDecodeError:
+                if not self.grow():
+                    raise ValueError("is not JSON, or is cut short") from None
+
+
+def _refuse(name: str) -> float:
+    raise ValueError(f"holds {name}, which is no number")

@@ -10,8 +10,7 @@ region alone often does not say which object is meant. See the book's page on th
     (96, 96, 3)
 """
 
-from wsislib.data.world.dataset import WorldDataset
-from wsislib.data.world.export import export_coco
+from wsislib.data.world.dataset import WorldDataset, export_coco
 from wsislib.data.world.model import World
 from wsislib.data.world.scene import Scene, ScenePart
 from wsislib.data.world.spec import WORLD_VERSION, WorldSpec

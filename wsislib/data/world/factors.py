@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,27 +20,15 @@ OUTLINES = 8
 
 @dataclass(frozen=True)
 class CategoryTable:
-    """One row a category.
+    """One row a category, C in all."""
 
-    Attributes:
-        values: (C, 5) int64, the value of each of `FACTORS`; -1 where the factor is not one
-            of this world's (it then varies from object to object).
-        levels: how many values each factor has in this world (0 where it is none).
-        size: (C,) float64, typical size relative to the world's mean, 0.78..1.28.
-        aspect: (C,) float64, typical width over height, 0.6..1.67.
-        frequency: (C,) float64, chance that an object is of the category; sums to 1.
-    """
-
+    # (C, 5) the value of each of `FACTORS`; -1 where the factor is not one of this world's (it
+    # then varies from object to object).
     values: Ints
-    levels: tuple[int, ...]
-    size: NDArray[np.float64]
-    aspect: NDArray[np.float64]
-    frequency: NDArray[np.float64]
-
-    def columns(self) -> dict[str, NDArray]:
-        """The table as named columns."""
-        named: dict[str, NDArray] = {f: self.values[:, i] for i, f in enumerate(FACTORS)}
-        return {**named, "size": self.size, "aspect": self.aspect, "frequency": self.frequency}
+    levels: tuple[int, ...]  # how many values each factor has in this world (0 where it is none)
+    size: NDArray[np.float64]  # (C,) typical size relative to the world's mean, 0.78..1.28
+    aspect: NDArray[np.float64]  # (C,) typical width over height, 0.6..1.67
+    frequency: NDArray[np.float64]  # (C,) chance that an object is of the category; sums to 1
 
 
 def factor_levels(spec: WorldSpec) -> tuple[int, ...]:
@@ -70,8 +57,7 @@ def make_table(spec: WorldSpec, generator: np.random.Generator) -> CategoryTable
     levels = factor_levels(spec)
     used = [max(level, 1) for level in levels]
     cells = np.stack(np.unravel_index(np.arange(int(np.prod(used))), used), axis=1)
-    best = _pick(cells, spec.categories, generator)
-    values = best.astype(np.int64)
+    values = _pick(cells, spec.categories, generator).astype(np.int64)
     values[:, [level == 0 for level in levels]] = -1
     count = spec.categories
     rank = np.argsort(generator.random(count)) + 1
@@ -98,45 +84,3 @@ def _pick(cells: Ints, count: int, generator: np.random.Generator) -> Ints:
         if rarest > score:
             best, score = chosen, rarest
     return best
-
-
-def distance(table: CategoryTable, a: int, b: int) -> int:
-    """In how many factors two categories differ, 0 (the same) to 5."""
-    return int((table.values[a] != table.values[b]).sum())
-
-
-def nearest(table: CategoryTable, others: Sequence[int]) -> Ints:
-    """(C,) distance of every category to the nearest of `others` (0 for those themselves)."""
-    chosen = table.values[_members(table, others)]  # (A, F)
-    best = np.full(len(table.values), len(FACTORS), dtype=np.int64)
-    for row in chosen:  # memory stays (C, F), whatever A
-        np.minimum(best, (table.values != row).sum(axis=1), out=best)
-    return best
-
-
-def unseen(table: CategoryTable, others: Sequence[int]) -> Ints:
-    """(C,) how many factor values of each category occur in none of `others`."""
-    chosen = table.values[_members(table, others)]
-    missing = [~np.isin(table.values[:, f], chosen[:, f]) for f in range(len(FACTORS))]
-    return np.sum(missing, axis=0).astype(np.int64)
-
-
-def _members(table: CategoryTable, others: Sequence[int]) -> Ints:
-    chosen = np.asarray(list(others), dtype=np.int64)
-    count = len(table.values)
-    if chosen.size == 0:
-        raise ValueError("no category to compare with: give at least one category index")
-    wrong = chosen[(chosen < 0) | (chosen >= count)]
-    if wrong.size:
-        raise ValueError(f"category index {wrong[0]} is not in this world; use 0..{count - 1}")
-    return chosen
-
-
-def embed(table: CategoryTable, dimensions: int, generator: np.random.Generator) -> NDArray:
-    """(C, dimensions) float32: factor values, size and aspect through a fixed random map."""
-    parts = [np.eye(level)[table.values[:, f]] for f, level in enumerate(table.levels) if level]
-    angle = 2 * np.pi * table.values[:, 1] / max(table.levels[1], 1)  # hues lie on a circle
-    extra = [np.cos(angle), np.sin(angle), 2 * np.log(table.size), np.log(table.aspect)]
-    code = np.concatenate([*parts, np.stack(extra, axis=1)], axis=1)  # (C, D')
-    mix = generator.standard_normal((code.shape[1], dimensions)) / np.sqrt(code.shape[1])
-    return (code @ mix).astype(np.float32)

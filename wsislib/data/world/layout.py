@@ -1,4 +1,4 @@
-"""The layout of a scene: a list of parametric objects in units of its side.
+"""The layout of a scene: objects, clutter and what lies behind, in units of its side.
 
 Nothing here knows of pixels, so one layout renders at any size. All numbers come from one
 stream of uniform draws whose key is (world seed, factor set, seed, index).
@@ -12,11 +12,60 @@ from math import cos, exp, log, pi, sin
 import numpy as np
 
 from wsislib.data.world.factors import HOLES, PARTS, CategoryTable
-from wsislib.data.world.objects import CLUTTER, Backdrop, Colour, Layout, WorldObject
 from wsislib.data.world.spec import WorldSpec
 from wsislib.data.world.textures import HUES, hue_position, wheel_colour
 
 _SCENE_STREAM = 0x5CE7E  # keeps scene draws apart from the draws that make the world
+
+Colour = tuple[float, float, float]  # RGB in 0..255
+CLUTTER = -1  # category and group of a grey shape
+
+
+@dataclass(frozen=True, slots=True)
+class WorldObject:
+    """One object, or one grey shape of clutter.
+
+    Lengths are in units of the scene's side; `x` runs right, `y` down.
+    """
+
+    category: int  # index, or -1 for clutter
+    group: int  # objects of one group overlap on purpose: a host and what it carries
+    outline: int  # index of the factor value, as of pattern, part and hole
+    pattern: int
+    part: int
+    hole: int
+    x: float  # centre
+    y: float
+    rx: float  # radii along the object's own axes
+    ry: float
+    tilt: float  # of the object's axes, radians
+    colours: tuple[Colour, Colour, Colour]  # of the body, of its pattern and of its part
+    pitch: float  # period of the pattern in radii
+    turn: float  # angle of the pattern, radians
+    shift: tuple[float, float]  # phase of the pattern
+    light: tuple[float, float]  # how the shade changes along the object's axes
+
+
+@dataclass(frozen=True, slots=True)
+class Backdrop:
+    """What lies behind: two muted colours, a texture, a light and its noise."""
+
+    pattern: int
+    colours: tuple[Colour, Colour]
+    pitch: float
+    turn: float
+    shift: tuple[float, float]
+    light: tuple[float, float]
+    noise: float
+    noise_at: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """A scene: objects in painting order, on a backdrop."""
+
+    objects: tuple[WorldObject, ...]
+    backdrop: Backdrop
 
 
 class Draws:
@@ -49,26 +98,17 @@ class Draws:
 
 @dataclass(frozen=True)
 class Palette:
-    """The parts of a world that a layout depends on.
-
-    Attributes:
-        spec, table: the world's.
-        world: its seed and the number of its factor set; begins every scene's key.
-        cumulative: (C,) float64 running sum of the frequencies.
-        outlines, patterns, textures: how many there are to choose from.
-        hue_origin: where the first hue bin starts, in bins.
-        hue_width: share of a bin that hues are drawn from.
-    """
+    """The parts of a world that a layout depends on."""
 
     spec: WorldSpec
     table: CategoryTable
-    world: tuple[int, int]
-    cumulative: np.ndarray
-    outlines: int
+    world: tuple[int, int]  # its seed and the number of its factor set; begins every scene's key
+    cumulative: np.ndarray  # (C,) float64 running sum of the frequencies
+    outlines: int  # how many there are to choose from, as of patterns and textures
     patterns: int
     textures: int
-    hue_origin: float
-    hue_width: float
+    hue_origin: float  # where the first hue bin starts, in bins
+    hue_width: float  # share of a bin that hues are drawn from
 
 
 def draw_layout(palette: Palette, seed: int, index: int) -> Layout:
@@ -76,11 +116,11 @@ def draw_layout(palette: Palette, seed: int, index: int) -> Layout:
     draws = Draws(palette.world, seed, index)
     backdrop = _backdrop(palette, draws)
     shapes = draws.whole(*palette.spec.clutter)
-    things = [_clutter(palette, draws, 0.03, 0.11) for _ in range(shapes)]
+    things = [_clutter(palette, draws, largest=0.11) for _ in range(shapes)]
     for group in range(draws.whole(*palette.spec.hosts)):
         things += _host_and_rider(palette, draws, group)
     if draws.chance(0.35) and palette.spec.clutter[1] > 0:
-        things.append(_clutter(palette, draws, 0.03, 0.07))  # in front of everything
+        things.append(_clutter(palette, draws, largest=0.07))  # in front of everything
     return Layout(tuple(things), backdrop)
 
 
@@ -96,8 +136,7 @@ def _host_and_rider(palette: Palette, draws: Draws, group: int) -> list[WorldObj
         other = category + draws.whole(1, max(1, palette.spec.categories - 1))
         other %= palette.spec.categories
     if HOLES[host.hole] == "window" and draws.chance(0.6):
-        inside = 0.42 * radius
-        return [host, _thing(palette, draws, other, group, x, y, inside)]
+        return [host, _thing(palette, draws, other, group, x, y, 0.42 * radius)]
     reach, angle = 0.35 * radius * draws.unit() ** 0.5, draws.between(0, 2 * pi)
     size = radius * draws.between(0.6, 1.0) * float(palette.table.size[other]) ** 0.5
     there = (x + reach * cos(angle), y + reach * sin(angle))
@@ -132,13 +171,13 @@ def _sometimes(draws: Draws, probability: float, values: int) -> int:
     return value if draws.chance(probability) else 0
 
 
-def _clutter(palette: Palette, draws: Draws, low: float, high: float) -> WorldObject:
+def _clutter(palette: Palette, draws: Draws, largest: float) -> WorldObject:
     outline = draws.whole(0, palette.outlines - 1)
     pattern = draws.whole(0, palette.patterns - 1)
     base, gap = draws.between(60, 200), draws.between(25, 70)
     dark = base - gap if base > 130 else base + gap
     grey = ((base, base, base), (dark, dark, dark), (base, base, base))
-    radius = exp(draws.between(log(low), log(high)))
+    radius = exp(draws.between(log(0.03), log(largest)))
     at, aspect = (draws.unit(), draws.unit()), exp(draws.between(-0.5, 0.5))
     looks, tilt = (outline, pattern, 0, 0), draws.between(-pi, pi)
     return _place(draws, CLUTTER, CLUTTER, looks, at, radius, aspect, tilt, grey)

@@ -22,13 +22,7 @@ LEVEL_NAMES = ("part", "object", "group")
 
 
 class LevelScenes:
-    """Scenes of a world; the category of an entry is its level. Nothing is kept in memory.
-
-    Attributes:
-        world: what they are scenes of.
-        categories: part, object and group.
-        image_ids: scene index + 1.
-    """
+    """Scenes of a world; the category of an entry is its level. Nothing is kept in memory."""
 
     def __init__(self, spec: WorldSpec, *, seed: int, count: int, minimum_pixels: int = 16) -> None:
         """`count` scenes of a world; masks below `minimum_pixels` visible pixels are left out."""

@@ -8,20 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.sample import Category
-from wsislib.data.world.factors import (
-    FACTORS,
-    HOLES,
-    OUTLINES,
-    PARTS,
-    CategoryTable,
-    distance,
-    embed,
-    make_table,
-    nearest,
-    unseen,
-)
-from wsislib.data.world.layout import Palette, draw_layout
-from wsislib.data.world.objects import CLUTTER
+from wsislib.data.world.factors import FACTORS, HOLES, OUTLINES, PARTS, make_table
+from wsislib.data.world.layout import CLUTTER, Palette, draw_layout
 from wsislib.data.world.outlines import make_outlines
 from wsislib.data.world.render import Brushes, keep_visible, paint_ids, render
 from wsislib.data.world.scene import Scene
@@ -36,12 +24,9 @@ _HUES = {"study": (0.0, 0.56), "teacher": (0.5, 0.40), "pretrain": (0.5, 0.40)}
 
 
 class World:
-    """A procedural world: what its categories are and how its scenes look.
+    """A procedural world: its `categories` (C of them, ids 1..C) and how its scenes look.
 
-    Attributes:
-        spec: what defines it.
-        categories: C categories, ids 1..C.
-        table: factor values, typical size and aspect, and frequency of each category.
+    `table` has factor values, typical size and aspect, and frequency of each category.
     """
 
     def __init__(self, spec: WorldSpec | None = None) -> None:
@@ -53,7 +38,7 @@ class World:
         patterns = PATTERNS[self.spec.factor_set]
         everything = [p for family in PATTERNS.values() for p in family.values()]
         self.outlines = make_outlines(self.spec.factor_set, OUTLINES, generator)
-        self.table: CategoryTable = make_table(self.spec, generator)
+        self.table = make_table(self.spec, generator)
         noise = generator.standard_normal((512, 512)).astype(np.float32)
         self.brushes = Brushes(
             tuple(self.outlines), tuple(patterns.values()), tuple(everything), noise
@@ -77,7 +62,9 @@ class World:
     @property
     def factors(self) -> dict[str, NDArray]:
         """Columns of length C: the five factors, size, aspect, frequency."""
-        return self.table.columns()
+        table = self.table
+        named: dict[str, NDArray] = {f: table.values[:, i] for i, f in enumerate(FACTORS)}
+        return {**named, "size": table.size, "aspect": table.aspect, "frequency": table.frequency}
 
     def _name(self, category: int) -> str:
         """For example "amber star" or "amber striped star, rim, slot"."""
@@ -88,8 +75,7 @@ class World:
 
     def describe(self, category: int) -> dict[str, str]:
         """Factor -> name of the category's value, for the factors of this world."""
-        row = self.table.values[category].tolist()
-        names = self.value_names()
+        names, row = self.value_names(), self.table.values[category].tolist()
         return {f: names[f][v] for f, v in zip(FACTORS, row, strict=True) if v >= 0}
 
     def value_names(self) -> dict[str, list[str]]:
@@ -123,8 +109,7 @@ class World:
     def having(self, factor: str, values: Sequence[int]) -> list[int]:
         """Categories whose value of a factor is one of `values`: to keep some out of a split.
 
-        Raises:
-            ValueError: the factor is not one of this world's.
+        Raises ValueError where the factor is not one of this world's.
         """
         known = [f for f, level in zip(FACTORS, self.table.levels, strict=True) if level]
         if factor not in known:
@@ -134,22 +119,47 @@ class World:
         return np.flatnonzero(np.isin(column, list(values))).tolist()
 
     def distance(self, a: int, b: int) -> int:
-        """In how many factors two categories differ."""
-        return distance(self.table, a, b)
+        """In how many factors two categories differ, 0 (the same) to 5."""
+        return int((self.table.values[a] != self.table.values[b]).sum())
 
     def nearest_distance(self, a_categories: Sequence[int]) -> NDArray[np.int64]:
-        """(C,) distance of every category to the nearest of `a_categories`."""
-        return nearest(self.table, a_categories)
+        """(C,) distance of every category to the nearest of `a_categories`, 0 for themselves."""
+        values = self.table.values
+        best = np.full(len(values), len(FACTORS), dtype=np.int64)
+        for row in self._values_of(a_categories):  # one by one: memory stays (C, F)
+            np.minimum(best, (values != row).sum(axis=1), out=best)
+        return best
 
     def unseen_factors(self, category: int, a_categories: Sequence[int]) -> int:
         """How many of a category's factor values no category of `a_categories` has."""
-        return int(unseen(self.table, a_categories)[category])
+        return int(self.unseen_counts(a_categories)[category])
 
     def unseen_counts(self, a_categories: Sequence[int]) -> NDArray[np.int64]:
         """(C,) `unseen_factors` of every category."""
-        return unseen(self.table, a_categories)
+        columns = zip(self.table.values.T, self._values_of(a_categories).T, strict=True)
+        missing = [~np.isin(values, known) for values, known in columns]
+        return np.sum(missing, axis=0).astype(np.int64)
+
+    def _values_of(self, categories: Sequence[int]) -> NDArray[np.int64]:
+        """(A, F) factor values of some categories, at least one."""
+        chosen, count = np.asarray(list(categories), dtype=np.int64), len(self.categories)
+        if chosen.size == 0:
+            raise ValueError("no category to compare with: give at least one category index")
+        wrong = chosen[(chosen < 0) | (chosen >= count)]
+        if wrong.size:
+            raise ValueError(f"category index {wrong[0]} is not in this world; use 0..{count - 1}")
+        return self.table.values[chosen]
 
     def embedding(self, dimensions: int = 64) -> NDArray[np.float32]:
-        """(C, dimensions) float32, fixed for a world: close where factors are shared."""
+        """(C, dimensions) float32: factor values, size and aspect through a fixed random map.
+
+        Fixed for a world; categories that share factors are close.
+        """
         key = np.random.SeedSequence([_EMBEDDING_STREAM, self.spec.world_seed, dimensions])
-        return embed(self.table, dimensions, np.random.Generator(np.random.Philox(key)))
+        generator, table = np.random.Generator(np.random.Philox(key)), self.table
+        parts = [np.eye(level)[table.values[:, f]] for f, level in enumerate(table.levels) if level]
+        angle = 2 * np.pi * table.values[:, 1] / max(table.levels[1], 1)  # hues lie on a circle
+        extra = [np.cos(angle), np.sin(angle), 2 * np.log(table.size), np.log(table.aspect)]
+        code = np.concatenate([*parts, np.stack(extra, axis=1)], axis=1)  # (C, D')
+        mix = generator.standard_normal((code.shape[1], dimensions)) / np.sqrt(code.shape[1])
+        return (code @ mix).astype(np.float32)

@@ -10,7 +10,7 @@ from the family's own range, and ranges of families of one kind do not touch.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import cos, pi, sin
@@ -30,23 +30,17 @@ ANGLES: Floats = (np.arange(TABLE_SIZE) + 0.5) * (2 * pi / TABLE_SIZE) - pi
 
 @dataclass(frozen=True)
 class Outline:
-    """One outline.
+    """One outline, of the area of a disc of radius 0.85."""
 
-    Attributes:
-        name: of the family.
-        parameter: the value that the world seed drew for it.
-        radius: (TABLE_SIZE,) float32, radius at `ANGLES`; area as a disc of radius 0.85.
-        reach: the largest radius.
-    """
-
-    name: str
-    parameter: float
-    radius: NDArray[np.float32]
-    reach: float
+    name: str  # of the family
+    parameter: float  # the value that the world seed drew for it
+    radius: NDArray[np.float32]  # (TABLE_SIZE,) radius at `ANGLES`
+    reach: float  # the largest radius
 
 
-def _from_points(points: Floats) -> Floats:
+def _from_points(corners: Floats | Sequence[tuple[float, float]]) -> Floats:
     """Radius over angle of a polygon (N, 2) that is star-shaped about the origin."""
+    points = np.asarray(corners, dtype=np.float64)
     angles = np.arctan2(points[:, 1], points[:, 0])
     order = np.argsort(angles)
     points, angles = points[order], angles[order]
@@ -58,23 +52,21 @@ def _from_points(points: Floats) -> Floats:
     return (a[:, 0] * edge[:, 1] - a[:, 1] * edge[:, 0]) / cross
 
 
-def _corners(*radii_and_degrees: tuple[float, float]) -> Floats:
-    turn = [(r * cos(d * pi / 180), r * sin(d * pi / 180)) for r, d in radii_and_degrees]
-    return np.array(turn, dtype=np.float64)
+def _from_polar(corners: Sequence[tuple[float, float]]) -> Floats:
+    """Radius over angle of a polygon whose corners are radii and degrees."""
+    return _from_points([(r * cos(d * pi / 180), r * sin(d * pi / 180)) for r, d in corners])
 
 
 def _gon(corners: int, bulge: float) -> Floats:
     """Regular polygon, one corner up (one side down); `bulge` 0 is straight, 1 a disc."""
     step = 360 / corners
     first = -90 + (step / 2 if corners % 2 == 0 else 0)
-    straight = _from_points(_corners(*[(1.0, first + i * step) for i in range(corners)]))
-    return straight ** (1 - bulge)
+    return _from_polar([(1.0, first + i * step) for i in range(corners)]) ** (1 - bulge)
 
 
 def _star(points: int, inner: float) -> Floats:
     step = 180 / points
-    radii = [(1.0 if i % 2 == 0 else inner, -90 + i * step) for i in range(2 * points)]
-    return _from_points(_corners(*radii))
+    return _from_polar([(inner if i % 2 else 1.0, -90 + i * step) for i in range(2 * points)])
 
 
 def _petals(count: int, depth: float) -> Floats:
@@ -100,7 +92,7 @@ def _plus(width: float) -> Floats:
     w = width
     arm = [(w, -w), (1, -w), (1, w), (w, w), (w, 1), (-w, 1), (-w, w), (-1, w)]
     arm += [(-1, -w), (-w, -w), (-w, -1), (w, -1)]
-    return _from_points(np.array(arm, dtype=np.float64))
+    return _from_points(arm)
 
 
 def _drop(power: float) -> Floats:
@@ -116,7 +108,7 @@ def _heart(depth: float) -> Floats:
 
 def _house(eave: float) -> Floats:
     points = [(0, -1.0), (0.85, eave), (0.6, eave), (0.6, 0.85), (-0.6, 0.85), (-0.6, eave)]
-    return _from_points(np.array([*points, (-0.85, eave)], dtype=np.float64))
+    return _from_points([*points, (-0.85, eave)])
 
 
 def _half_disc(flat: float) -> Floats:
@@ -124,12 +116,11 @@ def _half_disc(flat: float) -> Floats:
 
 
 def _trapezoid(top: float) -> Floats:
-    points = [(-top, -0.75), (top, -0.75), (1, 0.75), (-1, 0.75)]
-    return _from_points(np.array(points, dtype=np.float64))
+    return _from_points([(-top, -0.75), (top, -0.75), (1, 0.75), (-1, 0.75)])
 
 
 def _arrowhead(notch: float) -> Floats:
-    return _from_points(np.array([(0, -1), (0.9, 0.9), (0, notch), (-0.9, 0.9)], dtype=np.float64))
+    return _from_points([(0, -1), (0.9, 0.9), (0, notch), (-0.9, 0.9)])
 
 
 def _waves(orders: tuple[int, int], depth: float) -> Floats:
@@ -142,13 +133,13 @@ def _stadium(half: float) -> Floats:
 
 
 def _slant(shift: float) -> Floats:
-    points = [(-1 + shift, -0.65), (1 + shift, -0.65), (1 - shift, 0.65), (-1 - shift, 0.65)]
-    return _from_points(np.array(points, dtype=np.float64))
+    far, near, y = 1 + shift, 1 - shift, 0.65
+    return _from_points([(-near, -y), (far, -y), (near, y), (-far, y)])
 
 
 def _bell(waist: float) -> Floats:
     points = [(0, -1), (0.35, -0.85), (waist, -0.1), (0.95, 0.8), (-0.95, 0.8)]
-    return _from_points(np.array([*points, (-waist, -0.1), (-0.35, -0.85)], dtype=np.float64))
+    return _from_points([*points, (-waist, -0.1), (-0.35, -0.85)])
 
 
 Family = tuple[Callable[[float], Floats], float, float]
@@ -207,6 +198,5 @@ def make_outlines(
         value = low + (high - low) * float(parameters[i])
         radius = build(value)
         radius = radius * (_AREA_RADIUS / np.sqrt(np.mean(radius**2)))
-        table = radius.astype(np.float32)
-        outlines.append(Outline(names[i], value, table, float(radius.max())))
+        outlines.append(Outline(names[i], value, radius.astype(np.float32), float(radius.max())))
     return outlines

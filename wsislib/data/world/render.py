@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, cos, floor, pi, sin
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wsislib.data.world.factors import HOLES, PARTS
-from wsislib.data.world.objects import CLUTTER, Backdrop, Layout, WorldObject
+from wsislib.data.world.layout import CLUTTER, Backdrop, Layout, WorldObject
 from wsislib.data.world.outlines import TABLE_SIZE, Outline
 from wsislib.data.world.spec import REFERENCE_SIZE
 from wsislib.data.world.textures import Pattern, Plane
@@ -38,21 +39,14 @@ class Brushes:
 
 @dataclass(frozen=True)
 class Patch:
-    """One object's coordinates on the pixels it may touch.
-
-    Attributes:
-        rows, columns: where the patch lies on the canvas.
-        u, v: (h, w) float32, coordinates along the object's axes, in its radii.
-        cover: (h, w) float32, share of each pixel that the object covers; inside above 0.5.
-        depth: (h, w) float32, distance from the centre over the outline's radius there.
-    """
+    """One object's coordinates on the (h, w) pixels of the canvas that it may touch."""
 
     rows: slice
     columns: slice
-    u: Plane
+    u: Plane  # (h, w) float32, coordinate along the object's first axis, in its radii
     v: Plane
-    cover: Plane
-    depth: Plane
+    cover: Plane  # (h, w) float32, share of each pixel that the object covers; inside above 0.5
+    depth: Plane  # (h, w) float32, distance from the centre over the outline's radius there
 
 
 def lay_patch(thing: WorldObject, outline: Outline, size: int) -> Patch | None:
@@ -140,13 +134,21 @@ def _finish(canvas: Plane, light: Plane, back: Backdrop, noise: Plane) -> Bytes:
 def paint_ids(layout: Layout, brushes: Brushes, size: int) -> Bytes:
     """(size, size) uint8: which object is seen (from 1, in painting order; 0 for none)."""
     ids = np.zeros((size, size), dtype=np.uint8)
+    for number, thing, patch in _patches(layout, brushes, size):
+        _stamp(ids, thing, patch, number)
+    return ids
+
+
+def _patches(
+    layout: Layout, brushes: Brushes, size: int
+) -> Iterator[tuple[int, WorldObject, Patch]]:
+    """Everything that touches the canvas, with its number (clutter: that of the object below)."""
     number = 0
     for thing in layout.objects:
         number += thing.category != CLUTTER
         patch = lay_patch(thing, brushes.outlines[thing.outline], size)
         if patch is not None:
-            _stamp(ids, thing, patch, number)
-    return ids
+            yield number, thing, patch
 
 
 def _stamp(ids: Bytes, thing: WorldObject, patch: Patch, number: int) -> None:
@@ -166,13 +168,9 @@ def render(layout: Layout, brushes: Brushes, size: int) -> tuple[Bytes, Bytes]:
     back = layout.backdrop
     texture = None if back.pattern < 0 else brushes.textures[back.pattern]
     canvas, light = _backdrop(back, texture, size)
-    number = 0
-    for thing in layout.objects:
-        number += thing.category != CLUTTER
-        patch = lay_patch(thing, brushes.outlines[thing.outline], size)
-        if patch is not None:
-            _paint(canvas, thing, patch, brushes.patterns[thing.pattern], size)
-            _stamp(ids, thing, patch, number)
+    for number, thing, patch in _patches(layout, brushes, size):
+        _paint(canvas, thing, patch, brushes.patterns[thing.pattern], size)
+        _stamp(ids, thing, patch, number)
     return _finish(canvas, light, back, brushes.noise), ids
 
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from wsislib.data.transforms import tight_boxes
-from wsislib.data.world.objects import Layout, WorldObject
+from wsislib.data.world.layout import Layout, WorldObject
 from wsislib.data.world.render import PART_BIT
 
 Bools = NDArray[np.bool_]
@@ -25,22 +25,15 @@ class ScenePart:
 
 @dataclass(frozen=True)
 class Scene:
-    """One drawn scene of K labelled instances.
+    """One drawn scene of K labelled instances."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        categories: (K,) int64 indices.
-        id_map: (H, W) uint8: instance k is seen where the low seven bits are k + 1; the high
-            bit is set on the pixels of its part.
-        objects: the K instances' parameters.
-        layout: everything that was drawn, instances without a label and clutter too.
-    """
-
-    image: NDArray[np.uint8]
-    categories: NDArray[np.int64]
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    categories: NDArray[np.int64]  # (K,) indices
+    # (H, W): instance k is seen where the low seven bits are k + 1; the high bit is set on the
+    # pixels of its part.
     id_map: NDArray[np.uint8]
-    objects: tuple[WorldObject, ...]
-    layout: Layout
+    objects: tuple[WorldObject, ...]  # the K instances' parameters
+    layout: Layout  # everything that was drawn, instances without a label and clutter too
 
     @property
     def masks(self) -> Bools:
@@ -59,54 +52,40 @@ class Scene:
 
     @property
     def parts(self) -> tuple[ScenePart, ...]:
-        """Visible parts of instances; the rest of the parent is seen too."""
-        return parts_of(self.id_map, len(self.objects))
+        """Visible parts of instances that hold 10 to 90 % of the instance's visible pixels."""
+        parts = []
+        for parent in range(len(self.objects)):
+            mask = np.equal(self.id_map, np.uint8(parent + 1) | PART_BIT)
+            area = int(mask.sum())
+            whole = area + int((self.id_map == parent + 1).sum())
+            if 0.1 * whole <= area <= (1 - 0.1) * whole and area > 0:
+                parts.append(ScenePart(parent, mask))
+        return tuple(parts)
 
     @property
     def levels(self) -> tuple[Bools, NDArray[np.uint8], NDArray[np.int64]]:
-        """Masks of parts, objects and groups, as `levels_of` says."""
-        return levels_of(self.id_map, self.groups)
+        """Everything that a point prompt may mean: masks of parts, objects and groups.
+
+        Masks (M, H, W) bool, level (M,) uint8 and owner (M,) int64. Level 0 is a part (owner: its
+        instance; a part and the rest of its object are two), 1 an object (owner: itself), 2 a
+        group of two objects or more (owner: its first instance).
+        """
+        whole, groups = self.masks, self.groups
+        rows: list[tuple[Bools, int, int]] = []
+        for part in self.parts:
+            rest = np.logical_and(whole[part.parent], ~part.mask)
+            rows += [(part.mask, 0, part.parent), (rest, 0, part.parent)]
+        rows += [(np.asarray(mask), 1, owner) for owner, mask in enumerate(whole)]
+        for group in np.unique(groups):
+            members = np.flatnonzero(groups == group)
+            if len(members) > 1:
+                rows.append((np.logical_or.reduce(whole[members]), 2, int(members[0])))
+        masks = np.stack([mask for mask, _, _ in rows]) if rows else whole
+        level = np.array([level for _, level, _ in rows], dtype=np.uint8)
+        return masks, level, np.array([owner for _, _, owner in rows], dtype=np.int64)
 
 
 def masks_of(id_map: NDArray[np.uint8], count: int) -> Bools:
     """(count, H, W) bool masks of an id map."""
     numbers = np.arange(1, count + 1, dtype=np.uint8)[:, None, None]
     return (id_map & ~PART_BIT)[None] == numbers
-
-
-def levels_of(
-    id_map: NDArray[np.uint8], groups: NDArray[np.int64]
-) -> tuple[Bools, NDArray[np.uint8], NDArray[np.int64]]:
-    """Everything that a point prompt may mean, from parts to groups; arguments as in `Scene`.
-
-    Returns masks (M, H, W) bool, level (M,) uint8 and owner (M,) int64. Level 0 is a part (owner:
-    its instance; a part and the rest of its object are two), 1 an object (owner: itself), 2 a
-    group of two objects or more (owner: its first instance).
-    """
-    whole = masks_of(id_map, len(groups))
-    rows: list[tuple[Bools, int, int]] = []
-    for part in parts_of(id_map, len(groups)):
-        rest = np.logical_and(whole[part.parent], ~part.mask)
-        rows += [(part.mask, 0, part.parent), (rest, 0, part.parent)]
-    rows += [(np.asarray(mask), 1, owner) for owner, mask in enumerate(whole)]
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        if len(members) > 1:
-            rows.append((np.logical_or.reduce(whole[members]), 2, int(members[0])))
-    masks = np.stack([mask for mask, _, _ in rows]) if rows else whole
-    level = np.array([level for _, level, _ in rows], dtype=np.uint8)
-    return masks, level, np.array([owner for _, _, owner in rows], dtype=np.int64)
-
-
-def parts_of(
-    id_map: NDArray[np.uint8], count: int, min_share: float = 0.1
-) -> tuple[ScenePart, ...]:
-    """Parts that hold between `min_share` and 1 - `min_share` of their parent's pixels."""
-    parts = []
-    for parent in range(count):
-        mask = np.equal(id_map, np.uint8(parent + 1) | PART_BIT)
-        area = int(mask.sum())
-        whole = area + int((id_map == parent + 1).sum())
-        if min_share * whole <= area <= (1 - min_share) * whole and area > 0:
-            parts.append(ScenePart(parent, mask))
-    return tuple(parts)

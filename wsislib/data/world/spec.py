@@ -23,38 +23,25 @@ MAX_SIZE = 2048
 class WorldSpec:
     """A world of categories and the statistics of its scenes.
 
-    Attributes:
-        categories: how many categories, 1..3000. Up to 80 are outline x hue; above that
-            pattern, part and hole become factors too.
-        size: side of a square scene in pixels, 64..2048.
-        world_seed: draws the world itself: which outlines, their parameters, the hue bins,
-            each category's size, aspect and frequency.
-        factor_set: "study" for the tables, "teacher" and "pretrain" for the models that must
-            not have seen the study's factor values. Outlines and patterns of two factor sets
-            never coincide; hue ranges do not overlap at equal `world_seed`.
-        frequency_exponent: category frequency is rank ** -exponent (0 for equal frequencies).
-        rider_probability: chance that a host carries a second object of similar extent.
-        hosts: least and most hosts in a scene.
-        clutter: least and most grey shapes in a scene.
-        minimum_pixels: instances with fewer visible pixels at 96 px carry no label.
+    `factor_set` is "study" for the tables, "teacher" and "pretrain" for the models that must not
+    have seen the study's factor values: outlines and patterns of two factor sets never coincide,
+    and hue ranges do not overlap at equal `world_seed`.
     """
 
+    # 1..3000. Up to 80 are outline x hue; above that pattern, part and hole become factors too.
     categories: int = 80
-    size: int = REFERENCE_SIZE
+    size: int = REFERENCE_SIZE  # side of a square scene in pixels, 64..2048
+    # Draws the world itself: outlines, hue bins, each category's size, aspect and frequency.
     world_seed: int = 0
     factor_set: FactorSet = "study"
-    frequency_exponent: float = 0.5
-    rider_probability: float = 0.6
-    hosts: tuple[int, int] = (1, 3)
-    clutter: tuple[int, int] = (3, 7)
-    minimum_pixels: int = 30
+    frequency_exponent: float = 0.5  # category frequency is rank ** -exponent
+    rider_probability: float = 0.6  # chance that a host carries an object of similar extent
+    hosts: tuple[int, int] = (1, 3)  # least and most in a scene
+    clutter: tuple[int, int] = (3, 7)  # least and most grey shapes in a scene
+    minimum_pixels: int = 30  # instances with fewer visible pixels at 96 px carry no label
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be drawn.
-
-        Raises:
-            ValueError: names the field, its value and what it may be.
-        """
+        """Raise ValueError, naming the field, its value and what it may be."""
         for name in ("hosts", "clutter"):  # JSON and YAML have lists only
             if isinstance(value := getattr(self, name), list):
                 object.__setattr__(self, name, tuple(value))

@@ -104,14 +104,10 @@ _NAMES = (
 
 
 def hue_position(hue: int, levels: int, origin: float) -> float:
-    """Middle of a hue's bin on the circle, 0..1.
+    """Middle of the bin of `hue`, one of 0..levels-1, on the circle, 0..1.
 
-    A world with fewer than ten hues uses some of the ten bins, as far apart as can be.
-
-    Args:
-        hue: 0..levels-1.
-        levels: how many hues the world has.
-        origin: where the first bin starts, in bins.
+    A world with fewer than ten hues uses some of the ten bins, as far apart as can be. `origin`
+    is where the first bin starts, in bins.
     """
     return (hue * HUES // levels + 0.5 + origin) / HUES % 1.0
 
@@ -123,29 +119,13 @@ def hue_name(position: float) -> str:
 
 Pattern = Callable[[Plane, Plane, float], Plane]
 
-PATTERNS: dict[FactorSet, dict[str, Pattern]] = {
-    "study": {
-        "plain": _plain,
-        "stripes": _stripes,
-        "checks": _checks,
-        "dots": _dots,
-        "zigzag": _zigzag,
-    },
-    "teacher": {
-        "ramp": _ramp,
-        "rings": _rings,
-        "lattice": _lattice,
-        "waves": _waves,
-        "diamonds": _diamonds,
-    },
-    "pretrain": {
-        "glow": _glow,
-        "bricks": _bricks,
-        "crosses": _crosses,
-        "bands": _bands,
-        "spots": _spots,
-    },
+_PATTERNS: dict[FactorSet, tuple[Pattern, ...]] = {
+    "study": (_plain, _stripes, _checks, _dots, _zigzag),
+    "teacher": (_ramp, _rings, _lattice, _waves, _diamonds),
+    "pretrain": (_glow, _bricks, _crosses, _bands, _spots),
 }
+# A pattern's name, which names of categories contain, is its function's.
+PATTERNS = {key: {p.__name__[1:]: p for p in family} for key, family in _PATTERNS.items()}
 
 
 def wheel_colour(position: float, saturation: float, value: float) -> tuple[float, float, float]:

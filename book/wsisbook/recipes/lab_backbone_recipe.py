@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsisbook.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
+from wsisbook.recipes.tag_pretraining import TagClassifier
 from wsislib.data.sample import LabelKind
 from wsislib.data.world import WorldDataset, WorldSpec
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import pick_device
 from wsislib.labels.datasets import WeakDataset
 from wsislib.models.assets import LAB_BACKBONE
-from wsislib.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
-from wsislib.recipes.tag_pretraining import TagClassifier
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from wsisbook.cli import main
+from wsisbook.recipes.lab_backbone_recipe import mean_average_precision
+from wsisbook.recipes.package_weights import NAMES, install_weights, write_package_weights
 from wsislib.engine.weights import read_meta, read_tensors
 from wsislib.models.assets import assets_folder, read_asset
-from wsislib.recipes.lab_backbone_recipe import mean_average_precision
-from wsislib.recipes.package_weights import NAMES, install_weights, write_package_weights
 
 
 def test_weights_are_written_installed_and_read_back(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import torch
 
+from wsisbook.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
+from wsisbook.recipes.sam_quality import measure_teacher
 from wsislib.data.world import WorldSpec
 from wsislib.data.world.levels import LevelScenes
 from wsislib.data.world.spec import FactorSet
@@ -18,8 +20,6 @@ from wsislib.models.sam.drawn_prompts import PromptRule
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.sam_training import SamTraining
 from wsislib.models.sam.tiny_sam import tiny_sam
-from wsislib.recipes.package_weights import WeightsRecipe, train_by_recipe, write_package_weights
-from wsislib.recipes.sam_quality import measure_teacher
 
 
 @dataclass(frozen=True, kw_only=True)

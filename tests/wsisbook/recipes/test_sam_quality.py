@@ -5,10 +5,10 @@ import torch
 from torch import Tensor
 
 from wsisbook.part2.teacher_show import heads_table, meanings_table, quality_table
+from wsisbook.recipes.sam_quality import candidate_iou, measure_teacher
 from wsislib.data.sample import Label, LabelKind, Sample
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import MaskCandidates
-from wsislib.recipes.sam_quality import candidate_iou, measure_teacher
 
 
 def scene() -> Sample:
