@@ -9,49 +9,58 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from wsisbook.part0.portrait import portrait
+from wsisbook.part0.drawing import draw_point, show_picture
 from wsisbook.part0.world_find import SIZE, around, closest_pair, nested
 from wsislib.data.world import Scene, World
+from wsislib.data.world.factors import FACTORS
+from wsislib.data.world.layout import Backdrop, Layout, WorldObject
+from wsislib.data.world.render import render
+from wsislib.data.world.textures import hue_position, wheel_colour
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, colour
 
-Picture = NDArray[np.uint8]
+TILE = 128  # pixels
 
 
 def factor_figure(world: World) -> Figure:
     """Outlines x hues, the patterns taking turns; below, every pattern, part and hole."""
     names = world.value_names()
-    outlines, patterns = names["outline"], names["pattern"]
-    grid = np.concatenate(
-        [
-            np.concatenate(
-                [
-                    portrait(world, outline=o, hue=h, pattern=(o + h) % len(patterns), size=128)
-                    for h in range(len(names["hue"]))
-                ],
-                axis=1,
-            )
-            for o in range(len(outlines))
-        ]
-    )  # (outlines * 128, hues * 128, 3)
-    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * (grid.shape[0] / grid.shape[1] + 0.2))
-    ratios = [grid.shape[0] / grid.shape[1], 0.13]
-    top, bottom = figure.subplots(2, 1, height_ratios=ratios)
-    _show(top, grid)
-    _ticks(top, "x", [name.replace(" ", "\n") for name in names["hue"]], 128)
-    _ticks(top, "y", outlines, 128)
-    strip: list[Picture] = []
+    outlines, hues, patterns = (len(names[name]) for name in ("outline", "hue", "pattern"))
+    tiles = [
+        [_object(world, outline=o, hue=h, pattern=(o + h) % patterns) for h in range(hues)]
+        for o in range(outlines)
+    ]
+    figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * (outlines / hues + 0.2))
+    top, bottom = figure.subplots(2, 1, height_ratios=[outlines / hues, 0.13])
+    show_picture(top, np.concatenate([np.concatenate(row, axis=1) for row in tiles]))
+    _ticks(top, "x", [name.replace(" ", "\n") for name in names["hue"]])
+    _ticks(top, "y", names["outline"])
+    strip: list[NDArray[np.uint8]] = []
     labels: list[str] = []
     for factor in ("pattern", "part", "hole"):
         for value, name in enumerate(names[factor]):
             if factor == "pattern" or value > 0:
-                hue = len(labels) % len(names["hue"])
-                strip.append(portrait(world, hue=hue, size=128, **{factor: value}))
+                strip.append(_object(world, hue=len(labels) % hues, **{factor: value}))
                 labels.append(f"{factor}\n{name}")
-    _show(bottom, np.concatenate(strip, axis=1))
-    _ticks(bottom, "x", labels, 128)
+    show_picture(bottom, np.concatenate(strip, axis=1))
+    _ticks(bottom, "x", labels)
     return figure
+
+
+def _object(world: World, **values: int) -> NDArray[np.uint8]:
+    """(128, 128, 3) of one upright object on a plain ground; factors not given have value 0."""
+    outline, hue, pattern, part, hole = (values.get(factor, 0) for factor in FACTORS)
+    spot = hue_position(hue, max(world.table.levels[1], 1), world.hue_origin)
+    body = wheel_colour(spot, 0.85, 0.88)
+    second, pale = wheel_colour(spot, 0.85, 0.46), wheel_colour(spot, 0.21, 1.0)
+    thing = WorldObject(
+        0, 0, outline, pattern, part, hole, x=0.5, y=0.5, rx=0.29, ry=0.29, tilt=0.0,
+        colours=(body, second, pale), pitch=0.5, turn=0.6, shift=(0.0, 0.0), light=(-0.1, -0.12),
+    )  # fmt: skip
+    ground = (236.0, 236.0, 232.0)
+    back = Backdrop(-1, (ground, ground), 1.0, 0.0, (0.0, 0.0), (0.0, 0.0), 0.0, (0.0, 0.0))
+    return render(Layout((thing,), back), world.brushes, TILE)[0]
 
 
 def scenes_figure(
@@ -61,7 +70,7 @@ def scenes_figure(
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * rows / columns)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for index, ax in enumerate(axes):
-        _show(ax, world.scene(seed, index, size).image)
+        show_picture(ax, world.scene(seed, index, size).image)
     return figure
 
 
@@ -73,40 +82,34 @@ def labels_figure(world: World, seed: int = 1, columns: int = 4) -> Figure:
     figure = BookFigure(PAGE_WIDTH, 2 * side + lines)
     axes = figure.subplots(3, columns, squeeze=False, height_ratios=[side, side, lines])
     for index, scene in enumerate(scenes):
-        _show(axes[0, index], scene.image)
-        _show(axes[1, index], tinted(scene.image, scene.masks))
+        show_picture(axes[0, index], scene.image)
+        show_picture(axes[1, index], tinted(scene.image, scene.masks))
         names = [world.categories[int(category)].name for category in scene.categories]
         _legend(axes[2, index], names, longest)
     return figure
 
 
-def resolution_figure(world: World, seed: int = 1, index: int = 0) -> Figure:
+def resolution_figure(world: World, seed: int = 1) -> Figure:
     """One scene as the models see it (96 px) and as the book shows it (384 px)."""
     figure = BookFigure(PAGE_WIDTH, 0.55 * PAGE_WIDTH)
     for ax, size in zip(figure.subplots(1, 2), (96, SIZE), strict=True):
-        scene = world.scene(seed, index, size)
-        _show(ax, scene.image)
+        scene = world.scene(seed, 0, size)
+        show_picture(ax, scene.image)
         ax.set_title(f"{size} px, {len(scene.objects)} instances", fontsize=8)
     return figure
 
 
-def ambiguity_figure(
-    world: World, seed: int = 1, regions: int = 4, least_overlap: float = 0.45
-) -> Figure:
-    """Regions that hold two objects of similar extent, and the masks of the one and the other.
+def ambiguity_figure(world: World, seed: int = 1, regions: int = 4) -> Figure:
+    """Regions that hold two objects of similar extent, and the mask of each.
 
-    Args:
-        world: to look in.
-        seed: of the scenes.
-        regions: how many to show, from the first scenes that have one.
-        least_overlap: intersection over union of the two objects' boxes.
+    The first `regions` of the scenes under a seed whose two objects' boxes have IoU above 0.45.
 
     Raises:
         ValueError: the first 1,000 scenes do not hold so many.
     """
     found: list[tuple[Scene, int, int]] = []
     for index in range(1000):
-        pair = closest_pair(world.scene(seed, index), least_overlap)
+        pair = closest_pair(world.scene(seed, index), 0.45)
         if pair is not None:
             found.append((world.scene(seed, index, SIZE), *pair))
         if len(found) == regions:
@@ -115,14 +118,13 @@ def ambiguity_figure(
         raise ValueError(f"1,000 scenes hold only {len(found)} regions with such an overlap")
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH * 3.35 / max(regions, 3))
     axes = figure.subplots(3, regions, squeeze=False)
-    for column, (scene, first, second) in enumerate(found):
+    for column, (scene, first, second) in zip(axes.T, found, strict=True):
         crop = around(scene, first, second)
-        _show(axes[0, column], scene.image[crop])
-        for row, chosen in ((1, first), (2, second)):
-            masked = tinted(scene.image, scene.masks[[chosen]], row - 1)
-            _show(axes[row, column], masked[crop])
+        show_picture(column[0], scene.image[crop])
+        for k, (ax, chosen) in enumerate(zip(column[1:], (first, second), strict=True)):
+            show_picture(ax, tinted(scene.image, scene.masks[[chosen]], k)[crop])
             name = world.categories[int(scene.categories[chosen])].name
-            axes[row, column].set_title(name, fontsize=7, pad=2)
+            ax.set_title(name, fontsize=7, pad=2)
     return figure
 
 
@@ -134,9 +136,9 @@ def part_figure(world: World, seed: int = 1) -> Figure:
     titles = ("a point", "a part", "the object", "with what overlaps it")
     pictures = [scene.image, *(tinted(scene.image, mask[None], 2) for mask in masks)]
     for ax, title, picture in zip(axes, titles, pictures, strict=True):
-        _show(ax, picture)
+        show_picture(ax, picture)
         ax.set_title(title, fontsize=8)
-        ax.plot(*point, "o", color="white", markeredgecolor=INK, markersize=5)
+        draw_point(ax, point[0] + 0.5, point[1] + 0.5)
     return figure
 
 
@@ -153,12 +155,7 @@ def frequency_figure(world: World) -> Figure:
 
 
 def distance_figure(world: World, a_categories: Sequence[int]) -> Figure:
-    """How far the categories without masks lie from the nearest one with masks.
-
-    Args:
-        world: of C categories.
-        a_categories: those with masks; all others are counted.
-    """
+    """How far the categories without masks lie from the nearest of `a_categories`, with masks."""
     others = np.setdiff1d(np.arange(len(world.categories)), np.asarray(list(a_categories)))
     figure = BookFigure(PAGE_WIDTH, 2.4)
     left, right = (plain_axes(ax) for ax in figure.subplots(1, 2, sharey=True))
@@ -174,18 +171,10 @@ def distance_figure(world: World, a_categories: Sequence[int]) -> Figure:
     return figure
 
 
-def _show(ax: Axes, picture: Picture) -> None:
-    ax.imshow(picture, interpolation="nearest")
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-
-
-def _ticks(ax: Axes, axis: str, labels: Sequence[str], step: int) -> None:
-    places = [step * (i + 0.5) for i in range(len(labels))]
-    if axis == "x":
-        ax.set_xticks(places, labels, fontsize=6.5)
-    else:
-        ax.set_yticks(places, labels, fontsize=6.5)
+def _ticks(ax: Axes, axis: str, labels: Sequence[str]) -> None:
+    """A label at the middle of each tile along "x" or "y"."""
+    places = [TILE * (i + 0.5) for i in range(len(labels))]
+    (ax.set_xticks if axis == "x" else ax.set_yticks)(places, labels, fontsize=6.5)
     ax.tick_params(length=0, labelcolor=INK)
 
 

@@ -13,10 +13,10 @@ from wsislib.data.world import Scene, World
 SIZE = 384  # scenes are shown larger than the models see them
 
 
-def closest_pair(scene: Scene, least: float) -> tuple[int, int] | None:
-    """The two instances of one group whose boxes agree best, if by more than `least` IoU."""
+def closest_pair(scene: Scene, min_iou: float) -> tuple[int, int] | None:
+    """The two instances of one group whose boxes have the highest IoU, if above `min_iou`."""
     boxes = scene.boxes.astype(np.float64)
-    best, pair = least, None
+    best, pair = min_iou, None
     for i in range(len(boxes)):
         for j in range(i):
             low = np.maximum(boxes[i, :2], boxes[j, :2])
@@ -41,40 +41,25 @@ def around(scene: Scene, first: int, second: int) -> tuple[slice, slice]:
 
 @dataclass(frozen=True)
 class SharedRegion:
-    """A box around two objects of one group, each of which fills most of it.
+    """A box around two objects of one group, each of which fills most of it."""
 
-    Attributes:
-        index: of the scene.
-        pair: the two instances.
-        box: (4,) xyxy in pixels, around both.
-        filled: the share of `box` that the smaller one's own box takes, 0..1.
-    """
-
-    index: int
-    pair: tuple[int, int]
-    box: NDArray[np.float64]
-    filled: float
+    index: int  # of the scene
+    pair: tuple[int, int]  # the two instances
+    box: NDArray[np.float64]  # (4,) xyxy in pixels, around both
+    filled: float  # share of `box` that the smaller one's own box takes, 0..1
 
 
 def shared_regions(
-    world: World, seed: int, count: int, members: Collection[int], least: float = 0.3
+    world: World, seed: int, count: int, members: Collection[int], min_iou: float = 0.3
 ) -> list[SharedRegion]:
-    """The closest pair of each scene that has one, one of them at least of some categories.
+    """The closest pair of each of the first `count` scenes under a seed, fullest region first.
 
-    Args:
-        world: to look in.
-        seed: of the scenes.
-        count: how many of the first scenes.
-        members: category indices, such as those of B.
-        least: intersection over union of the two boxes.
-
-    Returns:
-        The fullest region first.
+    The two boxes have an IoU above `min_iou`; at least one object is of the categories `members`.
     """
     found = []
     for index in range(count):
         scene = world.scene(seed, index)
-        pair = closest_pair(scene, least)
+        pair = closest_pair(scene, min_iou)
         if pair is None or not set(scene.categories[list(pair)].tolist()) & set(members):
             continue
         boxes = scene.boxes[list(pair)].astype(np.float64)
@@ -101,6 +86,7 @@ def nested(world: World, seed: int) -> tuple[Scene, list[NDArray[np.bool_]], tup
 def _at_show_size(
     world: World, seed: int, index: int, part: int
 ) -> tuple[Scene, list[NDArray[np.bool_]], tuple[int, int]]:
+    """What `nested` found, drawn larger; the point is the part's middle or a pixel of it."""
     scene = world.scene(seed, index, SIZE)
     masks, level, owner = scene.levels
     group = next(masks[g] for g in np.flatnonzero(level == 2) if masks[g][masks[part]].all())

@@ -128,11 +128,8 @@ def correlation_table(
     """`correlations` as text: a line a measure, a column a value, and the number of points."""
     found = correlations(frame, values, groups)
     lines = {
-        MEASURES[measure]: [
-            *(found[value, measure].brief for value in values),
-            found[values[0], measure].n,
-        ]
-        for measure in MEASURES
+        meaning: [*(found[value, name].brief for value in values), found[values[0], name].n]
+        for name, meaning in MEASURES.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=[*values, "n"])
 
@@ -158,31 +155,25 @@ def detection_weights(run: Path, what: str = "cls") -> Rows | None:
 
 @dataclass(frozen=True)
 class Separability:
-    """How well a linear classifier tells A from B by rows that it was not fitted on.
+    """How well a linear classifier tells A from B by rows that it was not fitted on."""
 
-    Attributes:
-        auc: chance that it ranks a category of A above one of B; 0.5 is guessing.
-        random_auc: mean of the same for random labels.
-        p: share of random labels that are told apart at least as well.
-    """
-
-    auc: float
-    random_auc: float
-    p: float
+    auc: float  # chance that it ranks a category of A above one of B; 0.5 is guessing
+    random_auc: float  # mean of the same for random labels
+    p: float  # share of random labels that are told apart at least as well
 
 
 def separability(
-    rows: Rows, in_a: Members, deals: int = 200, repeats: int = 5, seed: int = 0
+    rows: Rows, in_a: Members, repeats: int = 5, seed: int = 0, permuted: int = 200
 ) -> Separability:
-    """Try to tell A, (C,) bool, from B by their rows (C, D), against `deals` random labellings.
+    """Tell A, (C,) bool, from B by their rows (C, D), against `permuted` random labellings.
 
     The categories are divided into folds anew in each of `repeats`.
     """
     generator = np.random.default_rng(seed)
     auc = _mean_auc(rows, in_a, repeats, generator)
-    dealt = [_mean_auc(rows, generator.permutation(in_a), 1, generator) for _ in range(deals)]
-    p = (1 + sum(other >= auc for other in dealt)) / (1 + deals)
-    return Separability(auc, float(np.mean(dealt)), p)
+    random = [_mean_auc(rows, generator.permutation(in_a), 1, generator) for _ in range(permuted)]
+    p = (1 + sum(other >= auc for other in random)) / (1 + permuted)
+    return Separability(auc, float(np.mean(random)), p)
 
 
 def held_out_scores(rows: Rows, in_a: Members, generator: np.random.Generator) -> Rows:
@@ -314,10 +305,7 @@ def weight_numbers(row: RowResults, split: Split, world: World, what: str = "cls
 def summary_table(rows: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """`weight_numbers` of several rows as text: mean and standard deviation over seeds."""
     lines = {
-        title: {
-            COLUMNS[name]: mean_std(frame[name].tolist(), 2) if len(frame) else "not run"
-            for name in COLUMNS
-        }
+        title: [mean_std(frame[n].tolist(), 2) if len(frame) else "not run" for n in COLUMNS]
         for title, frame in rows.items()
     }
     return pd.DataFrame.from_dict(lines, orient="index", columns=list(COLUMNS.values()))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,12 +27,8 @@ def before_after(
     without both values are left out. The `named` largest gains and losses have their name written.
     "not run" where no line of any panel has both values.
     """
-    shown = {}
-    for title, frame in panels.items():
-        missing = sorted({before, after} - set(frame.columns))
-        if missing:
-            raise ValueError(f"{title!r} has no column {missing}; it has {list(frame.columns)}")
-        shown[title] = frame[[before, after]].astype(float).dropna()
+    columns = [before, after]
+    shown = {title: frame[columns].astype(float).dropna() for title, frame in panels.items()}
     if all(frame.empty for frame in shown.values()):
         return "not run"
     figure = BookFigure(PAGE_WIDTH, 0.55 * PAGE_WIDTH * 2 / max(len(shown), 2))
@@ -71,19 +66,12 @@ MARGIN = 0.7  # half a side of what is shown, in sides of the object's box
 
 @dataclass(frozen=True)
 class Crop:
-    """What is shown of a scene in one panel.
+    """What is shown of a scene in one panel."""
 
-    Attributes:
-        image: (3, H, W) float in 0..1 or uint8.
-        box: xyxy in pixels; the panel shows a square around it.
-        masks: (H, W) bool each, in the colours of their places; none for bare pixels.
-        text: below the panel, such as an overlap with the truth.
-    """
-
-    image: Tensor
-    box: Sequence[float]
-    masks: Sequence[NDArray[np.bool_]] = ()
-    text: str = ""
+    image: Tensor  # (3, H, W) float in 0..1 or uint8
+    box: Sequence[float]  # xyxy in pixels; the panel shows a square around it
+    masks: Sequence[NDArray[np.bool_]] = ()  # (H, W) each, in the colours of their places
+    text: str = ""  # below the panel, such as an overlap with the truth
 
 
 def crop_grid(
@@ -101,9 +89,7 @@ def crop_grid(
     side = PAGE_WIDTH / columns
     below = 0.14 if any(crop.text for row in rows for crop in row) else 0
     figure = BookFigure(PAGE_WIDTH, (side + below) * len(rows) + 0.25)
-    figure.set_layout_engine(
-        ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    )
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for r, row in enumerate(rows):
         for c, crop in enumerate(row):

@@ -150,17 +150,12 @@ def category_bars(
         axes.axvline(len(a) - 0.5, color=INK, linewidth=0.8)
         axes.set_xticks(range(len(order)), [names[c] for c in order], rotation=90, fontsize=6.5)
         axes.set_title(title, fontsize=9)
-        _sides(axes, len(a), len(order))
+        for place, side in ((len(a) / 2 - 0.5, "A"), ((len(a) + len(order)) / 2 - 0.5, "B")):
+            axes.text(place, 0.97, side, transform=axes.get_xaxis_transform(), ha="center",
+                      va="top", fontsize=9, color=INK)  # fmt: skip
     panels[0].set_ylabel(y_label, fontsize=8)
     panels[0].set_ylim(0, 1.15 * max([*(max(bars) for bars in values.values()), 1e-12]))
     return figure
-
-
-def _sides(axes: Axes, first: int, count: int) -> None:
-    """Write A and B over their bars."""
-    for place, side in ((first / 2 - 0.5, "A"), ((first + count) / 2 - 0.5, "B")):
-        axes.text(place, 0.97, side, transform=axes.get_xaxis_transform(), ha="center", va="top",
-                  fontsize=9, color=INK)  # fmt: skip
 
 
 def _array(rows: Tensor) -> Floats:
@@ -178,17 +173,11 @@ def _demand_rows(names: Sequence[str], *rows: Tensor) -> None:
 
 @dataclass(frozen=True)
 class MaskParts:
-    """The masks of N boxes, and the two parts of each before their sum.
+    """The masks of N boxes, and the two parts of each before their sum."""
 
-    Attributes:
-        detections: the masks as `predict` draws them.
-        fcn: (N, M, M) float32 logits of the convolutional part, on the grid of the box.
-        mlp: (N, M, M) float32 logits of the fully connected part; zeros without that branch.
-    """
-
-    detections: Detections
-    fcn: Tensor
-    mlp: Tensor
+    detections: Detections  # the masks as `predict` draws them
+    fcn: Tensor  # (N, M, M) logits of the convolutional part, on the grid of the box
+    mlp: Tensor  # (N, M, M) logits of the fully connected part; zeros without that branch
 
 
 @torch.no_grad()
@@ -196,14 +185,9 @@ def parts_in_boxes(model: MaskRCNN, image: Tensor, boxes: Tensor, categories: Te
     """Both parts of the masks that `model`, in evaluation mode, draws into given boxes.
 
     Learning to Segment Every Thing, section 3.4: the fully connected part should give the gist of
-    an object and the convolutional one its detail. A box may be given several times under
-    different categories: so one sees what the category alone changes.
-
-    Args:
-        model: its detector is not used; scores are all 1.
-        image: (3, H, W) float32 in 0..1.
-        boxes: (N, 4) xyxy in pixels of the image.
-        categories: (N,) int64 in 0..C-1.
+    an object and the convolutional one its detail. `image` is (3, H, W) float32 in 0..1, `boxes`
+    (N, 4) xyxy in its pixels, `categories` (N,) int64 in 0..C-1; a box may be given several times
+    under different categories, to see what the category alone changes. Scores are all 1.
 
     Raises:
         ValueError: the model is in training mode.
@@ -222,24 +206,14 @@ COLUMNS = ("the region", "ground truth", "FCN: detail", "MLP: gist", "sum above 
 
 
 def parts_figure(
-    image: Tensor,
-    boxes: Tensor,
-    fcn: Tensor,
-    mlp: Tensor,
-    truth: Tensor,
+    image: Tensor, boxes: Tensor, fcn: Tensor, mlp: Tensor, truth: Tensor,
     row_titles: Sequence[str] = (),
-) -> Figure:
+) -> Figure:  # fmt: skip
     """A line a region: its pixels, its true mask, both parts, and their sum as a mask.
 
-    Each part has a colour scale of its own, symmetric about 0, whose end is written below it.
-
-    Args:
-        image: (3, H, W) float in 0..1 or uint8.
-        boxes: (N, 4) xyxy in pixels, one at least.
-        fcn: (N, M, M) logits of the convolutional part.
-        mlp: (N, M, M) logits of the fully connected part.
-        truth: (N, H, W) bool, the true mask of each region's object.
-        row_titles: N of them, or none.
+    `image` (3, H, W) as `overlay` takes it, `boxes` (N, 4) xyxy in pixels, one at least, `fcn` and
+    `mlp` (N, M, M) logits, `truth` (N, H, W) bool, N row titles or none. Each part has a colour
+    scale of its own, symmetric about 0, whose end is written below it.
     """
     count = len(boxes)
     if count == 0 or not len(fcn) == len(mlp) == len(truth) == count:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
@@ -31,21 +31,13 @@ from wsislib.viz.palette import INK, colour, line, marker
 
 @dataclass(frozen=True)
 class LargeWorld:
-    """The world of the runs and what training and test scenes hold of its categories.
-
-    Attributes:
-        world: its categories and their factors.
-        val: test scenes.
-        a: categories with masks.
-        distance: (C,) in how many factors each differs from the nearest of A.
-        expected: (C,) boxes of each that training saw, expected from its frequency.
-    """
+    """The world of the runs and what training and test scenes hold of its C categories."""
 
     world: World
-    val: Dataset
-    a: tuple[int, ...]
-    distance: np.ndarray
-    expected: np.ndarray
+    val: Dataset  # test scenes
+    a: tuple[int, ...]  # categories with masks
+    distance: np.ndarray  # (C,) in how many factors each differs from the nearest of A
+    expected: np.ndarray  # (C,) boxes of each that training saw, expected from its frequency
 
 
 def large_world(config: PartialDataConfig, steps: int | None = None) -> LargeWorld:
@@ -129,41 +121,33 @@ def _series(
     row: RowResults, heads: Mapping[str, str], measure: str, places: Mapping[str, float]
 ) -> list[Series]:
     series = []
+    runs = list(row.metrics_by_seed.values())
     for head, title in heads.items():
-        values: dict[float, list[float]] = {}
-        for name, x in places.items():
-            path = f"{head}.groups.{name}.{measure}"
-            numbers = [metric_value(run, path) for run in row.metrics_by_seed.values()]
-            if known := [number for number in numbers if number is not None]:
-                values[x] = known
-        if values:
-            means = [float(np.mean(v)) for v in values.values()]
-            spread = [float(np.std(v, ddof=1)) if len(v) > 1 else 0.0 for v in values.values()]
-            series.append(Series(title, list(values), means, spread))
+        by_place = {
+            x: [metric_value(run, f"{head}.groups.{name}.{measure}") for run in runs]
+            for name, x in places.items()
+        }
+        values = pd.DataFrame(by_place, dtype=float).dropna(axis="columns", how="all")  # (runs, x)
+        if values.size:
+            spread = values.std().fillna(0.0).tolist()  # one seed has no spread
+            series.append(
+                Series(title, [x for x in by_place if x in values], values.mean().tolist(), spread)
+            )
     return series
 
 
 NAME_HEIGHT = 0.13  # inches for a line of text above a row
-_TRUTH = "#FFFFFF"
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One object, cut out of its image.
+    """One object, cut out of its image."""
 
-    Attributes:
-        name: of its category.
-        pixels: (h, w, 3) float in 0..1.
-        truth: (h, w) bool.
-        masks: one (h, w) bool a model, in the order of the titles.
-        overlaps: IoU of each mask with the truth, 0..1.
-    """
-
-    name: str
-    pixels: NDArray[np.float32]
-    truth: NDArray[np.bool_]
-    masks: tuple[NDArray[np.bool_], ...]
-    overlaps: tuple[float, ...]
+    name: str  # of its category
+    pixels: NDArray[np.float32]  # (h, w, 3) in 0..1
+    truth: NDArray[np.bool_]  # (h, w)
+    masks: tuple[NDArray[np.bool_], ...]  # (h, w) a model, in the order of the titles
+    overlaps: tuple[float, ...]  # IoU of each mask with the truth, 0..1
 
 
 def cut(
@@ -181,27 +165,16 @@ def cut(
 
 
 def gallery_figure(tiles: Sequence[Tile], titles: Sequence[str], across: int = 3) -> Figure:
-    """The tiles in rows: for each the bare object and its mask by every model.
+    """The tiles in rows: for each the bare object and its mask by the model of each title.
 
-    The truth is a white line; a mask is what is left in colour. Under it stands its IoU with the
-    truth, in percent.
-
-    Raises:
-        ValueError: no tile, or one with another number of masks than there are titles.
+    The ground truth is a white line; a mask is what is left in colour. Under it stands its IoU with
+    the ground truth, in percent.
     """
-    if not tiles:
-        raise ValueError("no tile to draw; give at least one")
-    for tile in tiles:
-        if not len(tile.masks) == len(tile.overlaps) == len(titles):
-            raise ValueError(
-                f"tile {tile.name!r}: {len(tile.masks)} masks and {len(tile.overlaps)} overlaps "
-                f"for {len(titles)} titles; give one each"
-            )
     panels = 1 + len(titles)
     rows = -(-len(tiles) // across)
     side = PAGE_WIDTH / (across * panels + 0.3 * (across - 1))
     figure = BookFigure(PAGE_WIDTH, rows * (side + 1.9 * NAME_HEIGHT) + NAME_HEIGHT)
-    figure.set_layout_engine(ConstrainedLayoutEngine(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0))
+    figure.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     ratios = ([1.0] * panels + [0.3]) * across
     grid = figure.subplots(rows, len(ratios) - 1, squeeze=False, width_ratios=ratios[:-1])
     for axes in grid.flat:
@@ -215,36 +188,25 @@ def gallery_figure(tiles: Sequence[Tile], titles: Sequence[str], across: int = 3
 
 def _draw(axes: Sequence[Axes], tile: Tile, titles: Sequence[str]) -> None:
     """One tile into its panels; `titles` above those of the first row."""
-    axes[0].imshow(tile.pixels, interpolation="nearest")
-    axes[0].set_title(_lines(tile.name), fontsize=4.5, color=INK, loc="left", pad=2)
-    _outline(axes[0], tile.truth)
-    for place, mask in enumerate(tile.masks):
-        panel = axes[place + 1]
-        panel.imshow(fade(tile.pixels, mask), interpolation="nearest")
-        _outline(panel, tile.truth)
-        panel.text(
-            0.5, -0.02, f"{100 * tile.overlaps[place]:.0f}", transform=panel.transAxes,
-            ha="center", va="top", fontsize=5, color=INK,
-        )  # fmt: skip
-        if titles:
-            panel.set_title(titles[place], fontsize=5.5, color=INK, pad=2)
+    name = tile.name.replace(", ", "\n", 1)
+    axes[0].set_title(name, fontsize=4.5, color=INK, loc="left", pad=2)
+    pictures = [tile.pixels, *(fade(tile.pixels, mask) for mask in tile.masks)]
+    for axis, picture in zip(axes, pictures, strict=True):
+        axis.imshow(picture, interpolation="nearest")
+        if tile.truth.any():
+            truth = tile.truth.astype(np.float32)
+            axis.contour(truth, levels=[0.5], colors=["#FFFFFF"], linewidths=0.7)
+    for axis, overlap in zip(axes[1:], tile.overlaps, strict=True):
+        axis.text(0.5, -0.02, f"{100 * overlap:.0f}", transform=axis.transAxes,
+                  ha="center", va="top", fontsize=5, color=INK)  # fmt: skip
+    for axis, title in zip(axes[1:], titles, strict=False):  # titles of the first row alone
+        axis.set_title(title, fontsize=5.5, color=INK, pad=2)
 
 
 def fade(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """`pixels` (h, w, 3) in 0..1 with all that is outside `mask` (h, w) in dark grey."""
     grey = 0.4 * pixels.mean(axis=2, keepdims=True).repeat(3, axis=2)
     return np.where(mask[..., None], pixels, grey).astype(np.float32)
-
-
-def _lines(name: str) -> str:
-    """A name on two lines where it has a comma."""
-    first, comma, rest = name.partition(", ")
-    return f"{first}\n{rest}" if comma else first
-
-
-def _outline(axes: Axes, mask: NDArray[np.bool_]) -> None:
-    if mask.any():
-        axes.contour(mask.astype(np.float32), levels=[0.5], colors=[_TRUTH], linewidths=0.7)
 
 
 def benchmark_rows(name: str) -> tuple[list[dict[str, Any]], str]:
@@ -261,34 +223,22 @@ def benchmark_rows(name: str) -> tuple[list[dict[str, Any]], str]:
     return content["rows"], f"{place}, torch {machine['libraries']['torch']}, {content['date']}"
 
 
-_PANELS = (("seconds_ratio", "time"), ("peak_ratio", "peak memory"))
-
-
 def cost_figure(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Time and memory against the number of categories, as multiples of the smallest size.
 
     `rows` have `subject`, `categories`, `seconds_ratio` and `peak_ratio`, as
-    benchmarks/bench_categories.py records them.
-
-    Raises:
-        ValueError: nothing to draw, or a row that lacks something.
+    benchmarks/bench_categories.py records them; one at least.
     """
-    if not rows:
-        raise ValueError("no row to draw; give a benchmark's rows")
-    required = ("subject", "categories", *(name for name, _ in _PANELS))
-    for row in rows:
-        missing = [name for name in required if name not in row]
-        if missing:
-            raise ValueError(f"row {row.get('subject')!r} lacks {', '.join(missing)}")
-    subjects = list(dict.fromkeys(row["subject"] for row in rows))
-    sizes = sorted({row["categories"] for row in rows})
+    frame = pd.DataFrame(rows).sort_values("categories")
+    sizes = frame["categories"].unique().tolist()
     figure = BookFigure(PAGE_WIDTH, 3.6)
-    panels = figure.subplots(1, len(_PANELS), sharey=True)
-    for axes, (column, title) in zip(panels, _PANELS, strict=True):
-        for index, subject in enumerate(subjects):
-            at = {row["categories"]: row[column] for row in rows if row["subject"] == subject}
+    panels = figure.subplots(1, 2, sharey=True)
+    names = {"seconds_ratio": "time", "peak_ratio": "peak memory"}
+    for axes, (column, title) in zip(panels, names.items(), strict=True):
+        for index, subject in enumerate(dict.fromkeys(row["subject"] for row in rows)):
+            own = frame[frame["subject"] == subject]
             axes.plot(
-                sorted(at), [at[size] for size in sorted(at)], line(index),
+                own["categories"], own[column], line(index),
                 color=colour(index), marker=marker(index), markersize=4, label=subject,
             )  # fmt: skip
         plain_axes(axes).set(xscale="log", yscale="log")

@@ -34,14 +34,18 @@ def bought_mix(config: WeakLabelConfig) -> Mix:
     raise ValueError(f"how many images {config.data!r} has is known only once they are read")
 
 
+def _counts_and_cost(config: WeakLabelConfig) -> tuple[dict[str, int], float]:
+    mix = bought_mix(config)
+    counts = {name: mix.count(LabelKind(k)) for k, name in enumerate(KINDS)}
+    return counts, cost(mix, Prices(mask=config.mask_price))
+
+
 def mix_table(study: StudyResults, table: str) -> pd.DataFrame:
     """A line a row: how many images of each kind it has, and what they cost."""
     lines = {}
     for row in study.table(table).table.rows.values():
-        config = study[table, row.name].config
-        mix = bought_mix(config)
-        counts = {name: mix.count(LabelKind(k)) for k, name in enumerate(KINDS)}
-        lines[row.title] = {**counts, "cost": cost(mix, Prices(mask=config.mask_price))}
+        counts, paid = _counts_and_cost(study[table, row.name].config)
+        lines[row.title] = {**counts, "cost": paid}
     frame = pd.DataFrame.from_dict(lines, orient="index")
     return frame.astype(dict.fromkeys(KINDS, int)).rename_axis("row")
 
@@ -58,12 +62,10 @@ def cost_points(study: StudyResults, table: str, metric: str = "AP") -> pd.DataF
         if not cell.values:
             continue
         config = study[table, row.name].config
-        mix = bought_mix(config)
-        counts = [mix.count(LabelKind(k)) for k in range(len(KINDS))]
-        kinds = " + ".join(name for name, count in zip(KINDS, counts, strict=True) if count)
+        counts, paid = _counts_and_cost(config)
+        kinds = " + ".join(name for name, count in counts.items() if count)
         kinds += ", by kind" if getattr(config, "prompt_tokens", "") == "by-kind" else ""
-        paid = cost(mix, Prices(mask=config.mask_price))
-        lines.append((row.name, kinds, paid, sum(counts), cell.mean, cell.std))
+        lines.append((row.name, kinds, paid, sum(counts.values()), cell.mean, cell.std))
     return pd.DataFrame(lines, columns=["row", "name", "cost", "images", "ap", "std"])
 
 

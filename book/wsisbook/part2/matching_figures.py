@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from wsisbook.part0.drawing import draw_box, show_picture
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure
 from wsislib.viz.overlay import tinted
 from wsislib.viz.palette import INK, PALE, colour, rgb, text_colour
@@ -23,37 +24,22 @@ Pair = tuple[int, int]  # query, instance
 
 @dataclass(frozen=True)
 class Choice:
-    """One matched pair and the candidates that it chose from.
+    """One matched pair and the candidates that it chose from."""
 
-    Attributes:
-        image: (H, W, 3).
-        instance: number.
-        prompt: xy of a point or xyxy of a box.
-        query: (H, W) bool, its mask.
-        candidates: (K, H, W) bool.
-        costs: K weighted mask costs.
-        reasons: K reasons to be left out, empty for those that are let through.
-        chosen: which was nearest of those.
-    """
-
-    image: Picture
+    image: Picture  # (H, W, 3)
     instance: int
-    prompt: Sequence[float]
-    query: Masks
-    candidates: Masks
-    costs: Sequence[float]
-    reasons: Sequence[str]
-    chosen: int
+    prompt: Sequence[float]  # xy of a point or xyxy of a box
+    query: Masks  # (H, W), the query's mask
+    candidates: Masks  # (K, H, W)
+    costs: Sequence[float]  # K weighted mask costs
+    reasons: Sequence[str]  # K reasons to be left out, empty for those that are let through
+    chosen: int  # which was nearest of those
 
 
 def queries_figure(
-    image: Picture,
-    prompts: Sequence[Sequence[float]],
-    masks: Masks,
-    titles: Sequence[str],
-    pairs: Sequence[Pair],
-    columns: int = 6,
-) -> Figure:
+    image: Picture, prompts: Sequence[Sequence[float]], masks: Masks,
+    titles: Sequence[str], pairs: Sequence[Pair], columns: int = 6,
+) -> Figure:  # fmt: skip
     """The label, then every query's prediction; a matched query has its instance's colour.
 
     `image` (H, W, 3), N `prompts` xy or xyxy, `masks` (Q, H, W), Q `titles`; `pairs` are matched.
@@ -62,7 +48,7 @@ def queries_figure(
     side = PAGE_WIDTH / columns
     figure = BookFigure(PAGE_WIDTH, (side + 0.2) * rows)
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    _picture(axes[0], image)
+    show_picture(axes[0], image)
     axes[0].set_title("the label", fontsize=7, pad=2)
     for number, prompt in enumerate(prompts):
         _prompt(axes[0], prompt, number)
@@ -71,10 +57,10 @@ def queries_figure(
         weight = "normal"
         if query in matched:
             shade, weight = _tone(matched[query]), "bold"
-            _picture(ax, tinted(image, mask[None], shade))
+            show_picture(ax, tinted(image, mask[None], shade))
             _frame(ax, colour(shade))
         else:
-            _picture(ax, _grey(image, mask))
+            show_picture(ax, _grey(image, mask))
         ax.set_title(f"{query}: {title}", fontsize=6.5, pad=2, fontweight=weight)
     for ax in axes[1 + len(masks) :]:
         ax.set_visible(False)
@@ -121,11 +107,11 @@ def choices_figure(choices: Sequence[Choice]) -> Figure:
     grid = figure.subplots(len(choices), columns, squeeze=False)
     for row, choice in zip(grid, choices, strict=True):
         tone = _tone(choice.instance)
-        _picture(row[0], tinted(choice.image, choice.query[None], tone))
+        show_picture(row[0], tinted(choice.image, choice.query[None], tone))
         _prompt(row[0], choice.prompt, choice.instance)
         row[0].set_title(f"the query for {choice.instance}", fontsize=7, pad=2)
         for place, ax in enumerate(row[1:]):
-            _picture(ax, tinted(choice.image, choice.candidates[[place]], tone))
+            show_picture(ax, tinted(choice.image, choice.candidates[[place]], tone))
             title = f"cost {choice.costs[place]:.2f}"
             if choice.reasons[place]:
                 ax.plot([0, 1], [0, 1], transform=ax.transAxes, color=PALE, linewidth=1.2)
@@ -149,13 +135,6 @@ def _grey(image: Picture, mask: Masks) -> Picture:
     return np.clip(shown, 0, 255).astype(np.uint8)
 
 
-def _picture(ax: Axes, picture: Picture) -> None:
-    height, width = picture.shape[:2]
-    ax.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
-
-
 def _frame(ax: Axes, tone: str) -> None:
     ax.spines[:].set_visible(True)
     ax.spines[:].set_color(tone)
@@ -165,14 +144,9 @@ def _frame(ax: Axes, tone: str) -> None:
 def _prompt(ax: Axes, prompt: Sequence[float], number: int) -> None:
     """A numbered point or box in its instance's colour."""
     tone = colour(_tone(number))
-    x, y = float(prompt[0]), float(prompt[1])
     if len(prompt) == 4:
-        wide, high = float(prompt[2]) - x, float(prompt[3]) - y
-        for shade, thick in (("white", 2.4), (tone, 1.4)):
-            ax.add_patch(
-                Rectangle((x, y), wide, high, fill=False, edgecolor=shade, linewidth=thick)
-            )
+        draw_box(ax, prompt, "white", 2.4)
+        draw_box(ax, prompt, tone, 1.4)
     spot = {"boxstyle": "circle,pad=0.15", "facecolor": tone, "edgecolor": "white", "lw": 0.6}
-    ax.text(
-        x, y, str(number), fontsize=6, ha="center", va="center", color=text_colour(tone), bbox=spot
-    )
+    ax.text(prompt[0], prompt[1], str(number), fontsize=6, ha="center", va="center",
+            color=text_colour(tone), bbox=spot)  # fmt: skip

@@ -36,15 +36,10 @@ TERMS = {
 
 @dataclass(frozen=True)
 class MatchTrace:
-    """The matching of one image with N instances, of K candidates each, by L layers of Q queries.
-
-    Attributes:
-        student: whose matching it is.
-        batch: the image alone, predicted, labelled and matched.
-    """
+    """The matching of one image: N instances of K candidates each, L layers of Q queries."""
 
     student: WISH
-    batch: MatchedBatch
+    batch: MatchedBatch  # the image alone, predicted, labelled and matched
 
     @property
     def sample(self) -> Sample:
@@ -56,16 +51,6 @@ class MatchTrace:
         """The teacher's candidates."""
         assert self.sample.label.candidates is not None
         return self.sample.label.candidates
-
-    @property
-    def predictions(self) -> Predictions:
-        """What the queries predict."""
-        return self.batch.predictions
-
-    @property
-    def targets(self) -> WishTargets:
-        """What they are matched to."""
-        return self.batch.targets
 
     @property
     def costs(self) -> MatchCosts:
@@ -97,14 +82,14 @@ class MatchTrace:
         free = PARTS[part] if part is not None else ()
         weights = self.student.segmenter.cost_weights
         weights = {name: 0.0 if name in free else w for name, w in weights.items()}
-        nearest = nearest_candidate(self.costs.by_candidate, self.targets.allowed)
-        return hungarian_match(self.costs.terms, weights, self.targets, nearest)
+        nearest = nearest_candidate(self.costs.by_candidate, self.batch.targets.allowed)
+        return hungarian_match(self.costs.terms, weights, self.batch.targets, nearest)
 
     def masks(self) -> Tensor:
         """(Q, H, W) bool: the queries' masks after the last layer, at the image's size."""
         height, width = self.sample.image.shape[-2:]
         logits = torch.nn.functional.interpolate(
-            self.predictions.masks(), self.predictions.padding.canvas, mode="bilinear"
+            self.batch.predictions.masks(), self.batch.predictions.padding.canvas, mode="bilinear"
         )
         return logits[0, :, :height, :width] > 0
 
@@ -157,13 +142,9 @@ def pair_table(trace: MatchTrace, seed: int = 0) -> pd.DataFrame:
 
 def _last_layer(batch: MatchedBatch) -> tuple[Predictions, WishTargets, Matches]:
     """Predictions, targets and matches of the last layer alone."""
-    all_layers = batch.predictions
-    predictions = replace(
-        all_layers,
-        states=all_layers.states[-1:],
-        classes=all_layers.classes[-1:],
-        embeddings=all_layers.embeddings[-1:],
-    )
+    layers = ("states", "classes", "embeddings")
+    last = {name: getattr(batch.predictions, name)[-1:] for name in layers}
+    predictions = replace(batch.predictions, **last)
     query, candidate = batch.matches.query[-1:], batch.matches.candidate[-1:]
     return predictions, batch.targets, replace(batch.matches, query=query, candidate=candidate)
 
@@ -175,15 +156,10 @@ def scenes_for(student: WISH, seed: int, count: int) -> WorldDataset:
 
 
 def scene_with(scenes: WorldDataset, objects: int) -> Sample:
-    """The first of the scenes whose number of objects is nearest to `objects`.
-
-    Raises:
-        ValueError: no scene holds an object.
-    """
-    counts = [len(scenes[index].label) for index in range(len(scenes))]
-    if not any(counts):
-        raise ValueError(f"none of {len(counts)} scenes holds an object; draw more")
-    return scenes[min(range(len(counts)), key=lambda index: abs(counts[index] - objects))]
+    """The first of the scenes whose number of objects is nearest to `objects`."""
+    return min(
+        (scenes[index] for index in range(len(scenes))), key=lambda s: abs(len(s.label) - objects)
+    )
 
 
 def pixels(sample: Sample) -> NDArray[np.uint8]:
@@ -206,7 +182,7 @@ def prompts_given(sample: Sample) -> list[list[float]]:
 
 def query_titles(trace: MatchTrace, names: Sequence[str]) -> list[str]:
     """Each query's most probable category after the last layer, and its probability."""
-    probabilities = trace.predictions.classes[-1, 0].softmax(-1)[:, :-1]  # (Q, C)
+    probabilities = trace.batch.predictions.classes[-1, 0].softmax(-1)[:, :-1]  # (Q, C)
     best = zip(*(values.tolist() for values in probabilities.max(-1)), strict=True)
     return [f"{names[category]} {probability:.2f}" for probability, category in best]
 
@@ -225,7 +201,7 @@ def parts_and_sum(trace: MatchTrace) -> dict[str, NDArray[np.float64]]:
 
 def instance_names(trace: MatchTrace, names: Sequence[str]) -> list[str]:
     """Number and category of every instance."""
-    categories = trace.targets.categories.tolist()
+    categories = trace.batch.targets.categories.tolist()
     return [f"{number} {names[category]}" for number, category in enumerate(categories)]
 
 
@@ -284,24 +260,16 @@ def choices_by_gate(
 
 @dataclass(frozen=True)
 class Survey:
-    """Of all instances of some scenes, after the last layer.
+    """Of all instances of some scenes, after the last layer."""
 
-    Attributes:
-        spread: a line a term: standard deviation of its weighted cost over an instance's queries,
-            on average.
-        left_out: a line for the whole cost and for each part taken out: the share of instances
-            with `another query`, the mean `IoU of the query's mask` with the true one, and how
-            often its most probable `category is right`.
-        choice: mean IoU with the true mask of the candidate that is nearest to the query's mask,
-            of the one with the highest score and of the best.
-        gate: shares of candidates let through, and of pairs for whom the nearest was not.
-        instances: how many.
-    """
-
+    # A line a term: mean standard deviation of its weighted cost over an instance's queries.
     spread: pd.DataFrame
+    # A line for the whole cost and for each part taken out: the share of instances with `another
+    # query`, the mean `IoU of the query's mask` with the true one, and how often its most probable
+    # `category is right`.
     left_out: pd.DataFrame
-    choice: pd.DataFrame
-    gate: pd.DataFrame
+    choice: pd.DataFrame  # mean IoU with the true mask: nearest to the query's mask, scored, best
+    gate: pd.DataFrame  # shares of candidates let through, and of pairs whose nearest was not
     instances: int
 
 
@@ -343,8 +311,8 @@ def _matched(trace: MatchTrace, query: Tensor, iou: Tensor) -> Tensor:
     """(M, 3) of instances with a `query`: not the matcher's own, its IoU, its category right."""
     instances = (query >= 0).nonzero().flatten()
     rows = query[instances]
-    predicted = trace.predictions.classes[-1, 0, :, :-1].argmax(-1)  # (Q,)
-    right = predicted[rows] == trace.targets.categories[instances]
+    predicted = trace.batch.predictions.classes[-1, 0, :, :-1].argmax(-1)  # (Q,)
+    right = predicted[rows] == trace.batch.targets.categories[instances]
     other = rows != trace.batch.matches.query[-1][instances]
     return torch.stack([other.float(), iou[rows, instances], right.float()], 1)
 
@@ -353,7 +321,7 @@ def _chosen(trace: MatchTrace, masks: Tensor) -> Tensor:
     """(M, 5) of matched instances: IoU nearest, scored, best; share let through; nearest not."""
     query = trace.batch.matches.query[-1]
     instances = torch.arange(len(query))
-    candidates, allowed = trace.candidates, trace.targets.allowed
+    candidates, allowed = trace.candidates, trace.batch.targets.allowed
     assert allowed is not None
     iou = pairwise_mask_iou(candidates.masks.flatten(2), masks.flatten(1).unsqueeze(1))[..., 0]
     nearest = nearest_candidate(trace.costs.by_candidate, None)[-1]  # gate or not, (Q, N)

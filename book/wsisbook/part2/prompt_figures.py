@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import hsv_to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from wsisbook.part0.drawing import draw_box, draw_point
 from wsislib.viz.figure import PAGE_WIDTH, BookFigure, plain_axes
 from wsislib.viz.palette import INK, PALE, colour, line, marker
 
@@ -85,7 +85,7 @@ def maps_figure(
         for ax, (name, values) in zip(axes, row.items(), strict=True):
             ax.imshow(values, cmap=SEQUENTIAL, vmin=0, extent=(0, side, side, 0))
             for x, y in marks[title]:
-                ax.plot(x, y, "o", color="white", markeredgecolor=INK, markersize=3.5)
+                draw_point(ax, x, y, 3.5)
             _bare(ax, name)
             ax.set_xlabel(f"0 to {values.max():.2g}", fontsize=6.5, labelpad=2)
         axes[0].set_ylabel(title, fontsize=7.5)
@@ -99,7 +99,7 @@ def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) ->
     top = max(float(values.max()) for values in maps)
     for ax, values, box in zip(grid, maps, boxes, strict=True):
         ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=top, extent=(0, side, side, 0))
-        _box(ax, box, "white")
+        draw_box(ax, box, "white", 1.3)
         _bare(ax, f"{box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} px")
     return figure
 
@@ -117,10 +117,10 @@ def shapes_figure(
     length = np.asarray(sides, dtype=float)
     for ax, (title, values), (width, height) in zip(grid, panels.items(), boxes, strict=True):
         ax.pcolormesh(length, length, values, cmap=SEQUENTIAL, vmin=0, shading="nearest")
-        both = np.minimum.outer(length, [height])[:, 0][:, None] * np.minimum(length, width)
+        both = np.minimum.outer(length, height)[:, None] * np.minimum(length, width)  # (S, S)
         iou = both / (length[:, None] * length + width * height - both)
         ax.contour(length, length, iou, levels=[0.5], colors="white", linewidths=1.2)
-        ax.plot(width, height, "o", color="white", markeredgecolor=INK, markersize=4)
+        draw_point(ax, width, height, 4)
         ax.set_title(title, fontsize=7.5)
         ax.set_xlabel(f"width (px)\n0 to {values.max():.2g}", fontsize=7)
         ax.tick_params(labelsize=7)
@@ -137,10 +137,11 @@ def pairs_figure(rows: Mapping[str, Sequence[tuple[Box, Box, str]]]) -> Figure:
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes, (title, row) in zip(grid, rows.items(), strict=True):
         for ax, (one, other, text) in zip(axes, row, strict=True):
-            x, y, half = _window(one, other)
+            x0, y0, x1, y1 = (*map(min, one[:2], other[:2]), *map(max, one[2:], other[2:]))
+            x, y, half = (x0 + x1) / 2, (y0 + y1) / 2, 0.7 * max(x1 - x0, y1 - y0)
             ax.set(xlim=(x - half, x + half), ylim=(y + half, y - half), aspect="equal")
-            _box(ax, one, colour(5))
-            _box(ax, other, colour(2), "--")
+            draw_box(ax, one, colour(5), 1.3)
+            draw_box(ax, other, colour(2), 1.3, "--")
             _bare(ax, "", frame=True)
             ax.set_title(text, fontsize=6.5, pad=3)
         axes[0].set_ylabel(title, fontsize=8)
@@ -167,20 +168,6 @@ def scale_figure(values: Mapping[str, Mapping[str, float]], stress: int, label: 
     grid[0].set_yticks(rows, names, fontsize=7)
     grid[0].invert_yaxis()
     return figure
-
-
-def _window(one: Box, other: Box) -> tuple[float, float, float]:
-    """Middle xy and half the side of a square around two boxes."""
-    x0, y0 = min(one[0], other[0]), min(one[1], other[1])
-    x1, y1 = max(one[2], other[2]), max(one[3], other[3])
-    return (x0 + x1) / 2, (y0 + y1) / 2, 0.7 * max(x1 - x0, y1 - y0)
-
-
-def _box(ax: Axes, box: Box, tone: str, style: str = "-") -> None:
-    x0, y0, x1, y1 = (float(value) for value in box)
-    ax.add_patch(
-        Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=tone, linewidth=1.3, ls=style)
-    )
 
 
 def _bare(ax: Axes, title: str, frame: bool = False) -> None:

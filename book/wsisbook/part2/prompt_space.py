@@ -54,19 +54,12 @@ def position_part(teacher: Teacher, points: Tensor, size: Size) -> Tensor:
 
 @dataclass(frozen=True)
 class Space:
-    """Tokens of a grid of points, and of the same places as corners of boxes.
+    """Tokens of a grid of points, and of the same places as corners of boxes."""
 
-    Attributes:
-        kinds: (3 N, 2) the two directions in which points, first and second corners differ most.
-        points: (N, 2) the same of points alone.
-        places: (N, 2) xy in pixels of those points.
-        shares: (D,) of the variance of points' tokens by direction, largest first.
-    """
-
-    kinds: Floats
-    points: Floats
-    places: Floats
-    shares: Floats
+    kinds: Floats  # (3 N, 2) main directions of points, then of first and of second corners
+    points: Floats  # (N, 2) main directions of points alone
+    places: Floats  # (N, 2) xy in pixels of those points
+    shares: Floats  # (D,) of the variance of points' tokens by direction, largest first
 
 
 def space_of(teacher: Teacher, size: Size, step: int = 4) -> Space:
@@ -208,13 +201,10 @@ def cost_table(
     """What a wrong pair costs, by term, if the student was perfect.
 
     The scenes have masks; those with one object alone have no wrong pair. Prompts are compared in
-    each way of `options`, weighted with `weights["prompt"]`; `seed` draws the points.
-
-    Returns:
-        A row for each term and option, columns (label, number) for the labels "points" and
-        "boxes": `more`, what a wrong pair costs more than the right one on average; `least`, the
-        10 % quantile of the same; `spread`, the standard deviation over all pairs of a scene, on
-        average.
+    each way of `options`, weighted with `weights["prompt"]`; `seed` draws the points. Columns are
+    (label, number) for the labels "points" and "boxes": `more`, what a wrong pair costs more than
+    the right one on average; `least`, the 10 % quantile of the same; `spread`, the standard
+    deviation over all pairs of a scene, on average.
     """
     generator = torch.Generator().manual_seed(seed)
     costs: dict[tuple[str, str], list[Tensor]] = {}

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -29,38 +28,22 @@ from wsislib.viz.palette import INK, OKABE_ITO, rgb
 
 @dataclass(frozen=True)
 class PeakTrace:
-    """P peaks of one scene and what became of them.
+    """P peaks of one scene and what became of them."""
 
-    Attributes:
-        maps: (C, h, w) float32 activation maps.
-        probabilities: (C,) of each category's tag.
-        heights: category in the scene -> (h, w) in 0..1, its map above 0 by its own maximum.
-        peaks: in the order of categories, the strongest first.
-        points: (P, 2) xy in pixels.
-        candidates: the teacher's, P entries.
-        into: (P,) for each peak the one that it was merged into; itself where it was kept, -1 where
-            its mask is empty.
-        hits: (P,) bool, whether it lies on an object of its category.
-    """
-
-    maps: Tensor
-    probabilities: Tensor
-    heights: Mapping[int, Tensor]
-    peaks: Peaks
-    points: Tensor
-    candidates: Candidates
-    into: Tensor
-    hits: Tensor
+    maps: Tensor  # (C, h, w) activation maps
+    probabilities: Tensor  # (C,) of each category's tag
+    heights: Mapping[int, Tensor]  # category in the scene -> (h, w) in 0..1, by its own maximum
+    peaks: Peaks  # in the order of categories, the strongest first
+    points: Tensor  # (P, 2) xy in pixels
+    candidates: Candidates  # the teacher's, P entries
+    masks: Tensor  # (P, H, W) bool, of each peak the candidate with the highest predicted IoU
+    into: Tensor  # (P,) the peak that each was merged into: itself if kept, -1 if its mask is empty
+    hits: Tensor  # (P,) bool, whether it lies on an object of its category
 
     @property
     def kept(self) -> Tensor:
         """(P,) bool: which became pseudo points."""
         return self.into == torch.arange(len(self.into))
-
-    @property
-    def masks(self) -> Tensor:
-        """(P, H, W) bool: of each peak the candidate with the highest predicted IoU."""
-        return best_masks(self.candidates)
 
     def frame(self, categories: Sequence[Category]) -> pd.DataFrame:
         """A line a peak."""
@@ -90,6 +73,7 @@ def trace_peaks(model: WISH, sample: Sample) -> PeakTrace:
     points = cams.places(0, peaks.cells, (int(sample.image.shape[1]), int(sample.image.shape[2])))
     (answer,) = model.teacher.candidates([sample.image], [Prompts(points=points)])
     candidates = Candidates(answer.masks, answer.scores.clamp(0.0, 1.0))
+    masks = candidates.masks[torch.arange(len(points)), candidates.quality.argmax(1)]
     kept = mask_nms(points, peaks.categories, lambda _: candidates, model.peaks.overlap)
     same = (points[:, None] == kept.points).all(-1)
     stays = (same & (peaks.categories[:, None] == kept.categories)).any(1)  # (P,)
@@ -102,15 +86,10 @@ def trace_peaks(model: WISH, sample: Sample) -> PeakTrace:
         peaks,
         points,
         candidates,
-        _merged_into(best_masks(candidates), peaks.categories, stays),
+        masks,
+        _merged_into(masks, peaks.categories, stays),
         on.any(1),
     )
-
-
-def best_masks(candidates: Candidates) -> Tensor:
-    """(P, H, W) bool: of each entry the candidate with the highest predicted IoU."""
-    best = candidates.quality.argmax(1)
-    return candidates.masks[torch.arange(len(best)), best]
 
 
 def _merged_into(masks: Tensor, categories: Tensor, stays: Tensor) -> Tensor:
@@ -169,23 +148,14 @@ FADED = 0.45  # how much of the image's colour is left below a map
 
 @dataclass(frozen=True)
 class Heat:
-    """One image and what lies over it; what is None or empty is not drawn.
+    """One image and what lies over it; what is None or empty is not drawn."""
 
-    Attributes:
-        image: (3, H, W), float in 0..1 or uint8.
-        heights: (h, w) in 0..1, spread over the whole image.
-        outlines: (K, H, W) bool, drawn as lines.
-        points: (P, 2) xy in pixels: dots.
-        crosses: (P, 2) xy in pixels: crosses.
-        title: above the panel.
-    """
-
-    image: Tensor
-    heights: NDArray[np.float32] | None = None
-    outlines: NDArray[np.bool_] | None = None
-    points: NDArray[np.float32] | None = None
-    crosses: NDArray[np.float32] | None = None
-    title: str = ""
+    image: Tensor  # (3, H, W), float in 0..1 or uint8
+    heights: NDArray[np.float32] | None = None  # (h, w) in 0..1, spread over the whole image
+    outlines: NDArray[np.bool_] | None = None  # (K, H, W), drawn as lines
+    points: NDArray[np.float32] | None = None  # (P, 2) xy in pixels: dots
+    crosses: NDArray[np.float32] | None = None  # (P, 2) xy in pixels: crosses
+    title: str = ""  # above the panel
 
 
 def heat_grid(
@@ -205,16 +175,14 @@ def heat_grid(
     side = PAGE_WIDTH / columns
     height = side * first.image.shape[1] / first.image.shape[2] + 0.2
     figure = BookFigure(PAGE_WIDTH, height * len(rows))
-    figure.set_layout_engine(
-        ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    )
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for axes in grid.flat:
         axes.set_axis_off()
     for r, row in enumerate(rows):
         for axes, panel in zip(grid[r], row, strict=False):
             if panel is not None:
-                draw_heat(axes, panel)
+                _draw_heat(axes, panel)
         if row_titles:
             grid[r, 0].text(
                 -0.04, 0.5, row_titles[r], transform=grid[r, 0].transAxes, rotation=90,
@@ -223,17 +191,15 @@ def heat_grid(
     return figure
 
 
-def draw_heat(axes: Axes, panel: Heat) -> Axes:
-    """Draw one panel into axes, whose coordinates become pixels of the image."""
+def _draw_heat(axes: Axes, panel: Heat) -> None:
     pixels = image_array(panel.image)
     height, width = pixels.shape[:2]
     if panel.heights is not None:
         pixels = warmed(pixels, panel.heights)
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
     axes.set(xlim=(0, width), ylim=(height, 0))
-    if panel.outlines is not None:
-        for mask in panel.outlines:
-            draw_contour(axes, mask, COLD)
+    for mask in () if panel.outlines is None else panel.outlines:
+        draw_contour(axes, mask, COLD)
     for places, mark, tone, edge in (
         (panel.crosses, "X", INK, "white"),
         (panel.points, "o", "white", INK),
@@ -242,7 +208,6 @@ def draw_heat(axes: Axes, panel: Heat) -> Axes:
             x, y = np.asarray(places).T
             axes.scatter(x, y, s=26, c=tone, marker=mark, edgecolors=edge, linewidths=0.9, zorder=3)
     axes.set_title(panel.title, fontsize=7, pad=2)
-    return axes
 
 
 def warmed(pixels: NDArray[np.float32], heights: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -12,10 +12,11 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wsisbook.part0.drawing import draw_box, draw_point, show_picture
+from wsisbook.part2.matching_trace import pixels
 from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
@@ -49,24 +50,20 @@ def quality_table(quality: Mapping[str, Any]) -> pd.DataFrame:
 
 def meanings_table(quality: Mapping[str, Any]) -> pd.DataFrame:
     """Points by how many masks they may mean: what the candidates cover, how alike they are."""
-    rows = {
-        count: {
-            "points": values["points"],
-            "IoU of the best candidate for each meaning": values["covered"],
-            "IoU of the candidates with one another": values["alike"],
-        }
-        for count, values in quality["meanings"].items()
+    titles = {
+        "points": "points",
+        "covered": "IoU of the best candidate for each meaning",
+        "alike": "IoU of the candidates with one another",
     }
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("masks a point may mean")
+    frame = pd.DataFrame.from_dict(quality["meanings"], orient="index")[list(titles)]
+    return frame.rename(columns=titles).rename_axis("masks a point may mean")
 
 
 def heads_table(quality: Mapping[str, Any]) -> pd.DataFrame:
     """Each candidate's IoU with the nearest mask that was possible, and how often it won."""
-    rows = [
-        {"candidate": i + 1, "IoU": head["iou"], "chosen by score": head["chosen"]}
-        for i, head in enumerate(quality["heads"])
-    ]
-    return pd.DataFrame(rows).set_index("candidate")
+    titles = {"iou": "IoU", "chosen": "chosen by score"}
+    frame = pd.DataFrame(quality["heads"])[list(titles)].rename(columns=titles)
+    return frame.set_index(pd.RangeIndex(1, len(frame) + 1, name="candidate"))
 
 
 def recipe_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
@@ -76,21 +73,13 @@ def recipe_table(recipe: Mapping[str, Any]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Answer:
-    """One prompt on one image and what came back.
+    """One prompt on one image and what came back."""
 
-    Attributes:
-        image: (H, W, 3) uint8 RGB.
-        masks: (C, H, W) bool, the candidates.
-        scores: (C,) predicted IoU.
-        prompt: xy of a point, or xyxy of a box, in pixels.
-        iou: of each candidate with the mask that was meant, where it is known.
-    """
-
-    image: NDArray[np.uint8]
-    masks: NDArray[np.bool_]
-    scores: Sequence[float]
-    prompt: Sequence[float]
-    iou: Sequence[float] | None = None
+    image: NDArray[np.uint8]  # (H, W, 3) RGB
+    masks: NDArray[np.bool_]  # (C, H, W), the candidates
+    scores: Sequence[float]  # C predicted IoU
+    prompt: Sequence[float]  # xy of a point, or xyxy of a box, in pixels
+    iou: Sequence[float] | None = None  # of each with the mask that was meant, where it is known
 
 
 def ask_box(teacher: Teacher, sample: Sample, entry: int) -> Answer:
@@ -113,9 +102,8 @@ def _ask(teacher: Teacher, sample: Sample, prompt: Prompts, truths: Tensor) -> A
     iou = pairwise_mask_iou(answer.masks[0].flatten(1), truths.flatten(1)).amax(1)  # (C,)
     given = prompt.boxes if prompt.points is None else prompt.points
     assert given is not None
-    picture = (sample.image * 255).round().byte().permute(1, 2, 0).numpy()
-    scores = answer.scores[0].tolist()
-    return Answer(picture, answer.masks[0].numpy(), scores, given[0].tolist(), iou.tolist())
+    masks, scores = answer.masks[0].numpy(), answer.scores[0].tolist()
+    return Answer(pixels(sample), masks, scores, given[0].tolist(), iou.tolist())
 
 
 def points_that_mean(scenes: LevelScenes, meanings: int, count: int) -> list[tuple[Sample, int]]:
@@ -160,10 +148,10 @@ def candidates_figure(answers: Sequence[Answer]) -> Figure:
     figure = BookFigure(PAGE_WIDTH, (side + 0.18) * len(answers))
     axes = figure.subplots(len(answers), columns, squeeze=False)
     for row, answer in zip(axes, answers, strict=True):
-        _show(row[0], answer.image, answer.prompt)
+        _prompted(row[0], answer.image, answer.prompt)
         best = int(np.argmax(answer.scores))
         for place, ax in enumerate(row[1:]):
-            _show(ax, tinted(answer.image, answer.masks[[place]], place), answer.prompt)
+            _prompted(ax, tinted(answer.image, answer.masks[[place]], place), answer.prompt)
             title = f"score {answer.scores[place]:.2f}"
             if answer.iou is not None:
                 title += f", IoU {answer.iou[place]:.2f}"
@@ -186,16 +174,10 @@ def loss_figure(curve: Sequence[Mapping[str, float]], names: Mapping[str, str]) 
     return figure
 
 
-def _show(ax: Axes, picture: NDArray[np.uint8], prompt: Sequence[float]) -> None:
-    height, width = picture.shape[:2]
-    ax.imshow(picture, interpolation="nearest", extent=(0, width, height, 0))
-    ax.set(xticks=[], yticks=[])
-    ax.spines[:].set_visible(False)
+def _prompted(ax: Axes, picture: NDArray[np.uint8], prompt: Sequence[float]) -> None:
+    show_picture(ax, picture)
     if len(prompt) == 2:
-        ax.plot(*prompt, "o", color="white", markeredgecolor=INK, markersize=5)
-        return
-    x0, y0, x1, y1 = prompt
-    for shade, thick in ((INK, 2.2), ("white", 1.1)):
-        ax.add_patch(
-            Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, edgecolor=shade, linewidth=thick)
-        )
+        draw_point(ax, *prompt)
+    else:
+        draw_box(ax, prompt, INK, 2.2)
+        draw_box(ax, prompt, "white", 1.1)

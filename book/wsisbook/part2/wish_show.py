@@ -18,11 +18,11 @@ from wsisbook.experiments.training import train_config
 from wsisbook.experiments.watched_wish import MOMENTS, Snapshot, load_student, read_moments
 from wsisbook.experiments.wish import build_wish_model, loss_weights, teacher_of, weak_data
 from wsisbook.experiments.wish_settings import WishConfig
+from wsisbook.part2.matching_trace import labelled_by
 from wsisbook.part2.prompt_space import tokens_of
 from wsisbook.reading import RowResults
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.engine.train import fit
-from wsislib.labels.weaken import weaken
 from wsislib.losses.prompts import PromptDistance
 from wsislib.models.sam.prompts import prompts_of
 from wsislib.models.sam.sam import Teacher
@@ -47,12 +47,12 @@ def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
     Columns: `row`, `step`, `hits`, `found`, `points`, `objects` (the last two an image), `AP` and
     `AP50`. Rows that were not run are not there.
     """
-    lines: list[dict[str, Any]] = []
-    for title, row in rows.items():
-        metrics = row.metrics(seed) or {}
-        for step, found in metrics.get("moments", {}).items():
-            if step != "last":
-                lines.append({"row": title, "step": int(step), **found["cam"], **found["segm"]})
+    lines: list[dict[str, Any]] = [
+        {"row": title, "step": int(step), **found["cam"], **found["segm"]}
+        for title, row in rows.items()
+        for step, found in (row.metrics(seed) or {}).get("moments", {}).items()
+        if step != "last"
+    ]
     columns = ["row", "step", "hits", "found", "points", "objects", "AP", "AP50"]
     return pd.DataFrame(lines, columns=columns)
 
@@ -60,22 +60,19 @@ def moment_frame(rows: Mapping[str, RowResults], seed: int = 0) -> pd.DataFrame:
 def one_of_each(data: Dataset, first: int = 0, seed: int = 0) -> list[Sample]:
     """Four images in a row, labelled by a tag, points, boxes and masks."""
     generator = torch.Generator().manual_seed(seed)
-    samples = [data[first + place] for place in range(len(LabelKind))]
-    return [
-        replace(sample, label=weaken(sample.label, kind, generator))
-        for sample, kind in zip(samples, LabelKind, strict=True)
-    ]
+    return [labelled_by(data[first + k], kind, generator) for k, kind in enumerate(LabelKind)]
 
 
 def batch_table(batch: Iterable[Sample]) -> pd.DataFrame:
     """Every tensor that a batch holds, a line an image: the shape of each field, or nothing."""
-    lines = []
-    for sample in batch:
-        line = {"image": sample.image_id, "label": KIND_NAMES[sample.label.kind]}
-        for name in ("categories", "points", "boxes", "masks", "candidates"):
-            line[name] = _shape(getattr(sample.label, name))
-        lines.append(line)
-    return pd.DataFrame(lines).set_index("image")
+    fields = ("categories", "points", "boxes", "masks", "candidates")
+    lines = {
+        sample.image_id: [KIND_NAMES[sample.label.kind]]
+        + [_shape(getattr(sample.label, name)) for name in fields]
+        for sample in batch
+    }
+    frame = pd.DataFrame.from_dict(lines, orient="index", columns=["label", *fields])
+    return frame.rename_axis("image")
 
 
 def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
@@ -106,10 +103,8 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
 
 def kind_columns(history: pd.DataFrame, statistic: str) -> dict[str, pd.Series]:
     """Kind of label -> a logged statistic of it by step, for the kinds that have it."""
-    by_step, columns = (
-        history.set_index("step"),
-        {n: f"{n}.{statistic}" for n in KIND_NAMES.values()},
-    )
+    by_step = history.set_index("step")
+    columns = {name: f"{name}.{statistic}" for name in KIND_NAMES.values()}
     return {name: by_step[c].dropna() for name, c in columns.items() if c in history}
 
 
@@ -121,12 +116,9 @@ def _shape(field: Any) -> str:
 
 
 def constant_baseline(
-    teacher: Teacher,
-    weak: Dataset,
-    distance: PromptDistance,
-    tokens: Tokens = "mean",
+    teacher: Teacher, weak: Dataset, distance: PromptDistance, tokens: Tokens = "mean",
     count: int = 200,
-) -> float:
+) -> float:  # fmt: skip
     """Mean distance of prompts from one constant prediction for all of them.
 
     The constant is the mean of all tokens, which for KL from prediction to target is the best there

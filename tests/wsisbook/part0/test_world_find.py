@@ -33,5 +33,5 @@ def test_one_of_the_two_is_of_the_wanted_categories() -> None:
 
 
 def test_pairs_that_overlap_less_are_left_out() -> None:
-    near = {r.index for r in shared_regions(WORLD, 3, 40, EVERY, least=0.6)}
-    assert near < {r.index for r in shared_regions(WORLD, 3, 40, EVERY, least=0.3)}
+    near = {r.index for r in shared_regions(WORLD, 3, 40, EVERY, min_iou=0.6)}
+    assert near < {r.index for r in shared_regions(WORLD, 3, 40, EVERY, min_iou=0.3)}

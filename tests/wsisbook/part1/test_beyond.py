@@ -142,11 +142,11 @@ def rows(shift: float = 0.0, seed: int = 0) -> np.ndarray:
 
 
 def test_groups_of_one_kind_are_not_told_apart_and_shifted_ones_are() -> None:
-    alike = [separability(rows(seed=s), IN_A, deals=20, seed=s) for s in range(6)]
+    alike = [separability(rows(seed=s), IN_A, permuted=20, seed=s) for s in range(6)]
     assert abs(np.mean([found.auc for found in alike]) - 0.5) < 0.12  # 0.04 a deviation
     assert abs(np.mean([found.random_auc for found in alike]) - 0.5) < 0.03
     assert min(found.p for found in alike) > 0.02
-    other = separability(rows(shift=20.0), IN_A, deals=40)
+    other = separability(rows(shift=20.0), IN_A, permuted=40)
     assert other.auc > 0.95 and other.p == pytest.approx(1 / 41)
 
 

@@ -90,10 +90,10 @@ def test_titles_and_names(opened: MatchTrace) -> None:
     names = ["a", "b", "c", "d", "e"]
     titles = query_titles(opened, names)
     assert len(titles) == 16
-    chances = opened.predictions.classes[-1, 0].softmax(-1)[:, :-1]
+    chances = opened.batch.predictions.classes[-1, 0].softmax(-1)[:, :-1]
     assert titles[3] == f"{names[int(chances[3].argmax())]} {chances[3].max():.2f}"
     shown = instance_names(opened, names)
-    assert shown[1] == f"1 {names[int(opened.targets.categories[1])]}"
+    assert shown[1] == f"1 {names[int(opened.batch.targets.categories[1])]}"
     parts = parts_and_sum(opened)
     assert list(parts)[:2] == ["class, 2 x", "prompt, 5 x"]
     *three, total = parts.values()

@@ -76,7 +76,7 @@ def test_the_loss_of_pairs_is_their_cost(student: WISH, opened: MatchTrace) -> N
 def test_masks_come_at_the_size_of_the_image(opened: MatchTrace) -> None:
     masks = opened.masks()
     assert masks.shape == (16, 96, 96) and masks.dtype == torch.bool
-    coarse = opened.predictions.masks()[0] > 0  # (Q, 48, 48)
+    coarse = opened.batch.predictions.masks()[0] > 0  # (Q, 48, 48)
     assert (masks[:, ::2, ::2] == coarse).float().mean() > 0.9
 
 

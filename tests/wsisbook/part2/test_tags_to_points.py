@@ -8,7 +8,7 @@ import torch
 
 from tests.numeric import close
 from wsisbook.experiments.wish_insight import cam_quality
-from wsisbook.part2.panels import panels
+from wsisbook.part0.panels import panels
 from wsisbook.part2.tags_to_points import (
     FADED,
     STRONGEST,

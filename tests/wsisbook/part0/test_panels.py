@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsisbook.part1.scatter import ScatterPanel, scatter_panels
+from wsisbook.part0.panels import ScatterPanel, scatter_panels
 from wsislib.viz.figure import png_bytes
 
 
