@@ -93,7 +93,11 @@ def resolve(study: Study, key: RunKey) -> Run:
     study.scale(key.scale)
     table.check_scale(key.scale)
     name = row.experiment or table.experiment
-    kind = experiment(name, study.experiments)
+    where = f"{study.file.name}: tables.{table.name}.rows.{row.name}"
+    try:
+        kind = experiment(name, study.experiments)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     # Later ones win.
     settings = {
         **table.settings,
@@ -101,8 +105,7 @@ def resolve(study: Study, key: RunKey) -> Run:
         **row.change,
         **row.scales.get(key.scale, {}),
     }
-    where = f"{study.file.name}: tables.{table.name}.rows.{row.name} at scale {key.scale}"
-    config = config_from(kind.config, settings, where)
+    config = config_from(kind.config, settings, f"{where} at scale {key.scale}")
     needs = {
         label: RunKey(key.scale, need.table, need.row, key.seed if need.seed is None else need.seed)
         for label, need in row.needs.items()
