@@ -101,9 +101,12 @@ def wrong_command(words: list[str]) -> str:
     if name not in STUDY_COMMANDS or not named or named[0].isupper():  # TABLE stands for any
         return ""
     try:
-        table = load_study_once().table(named[0])
-        if name in ("run", "dry-run") and len(named) > 1:
-            table.row(named[1])
+        if name in ("run", "dry-run"):  # a table and at most one row
+            table, *rows = named
+            for row in rows:
+                load_study_once().table(table).row(row)
+        for table in named[:1] if name in ("run", "dry-run") else named:
+            load_study_once().table(table)
     except ValueError as error:
         return str(error)
     return ""
@@ -144,4 +147,4 @@ def test_what_is_gone_is_found() -> None:
     assert not wrong_command(["run", "detectors", "shared", "--seed", "0"])
     assert "command" in wrong_command(["learn", "all"])
     assert "shared" in wrong_command(["run", "detectors", "sharde"])
-    assert "detectors" in wrong_command(["plan", "detektors"])
+    assert "detectors" in wrong_command(["plan", "maskx-heads", "detektors"])
