@@ -118,11 +118,12 @@ dist: $(STAMP)
 	$(BIN)/python -m build --no-isolation --outdir dist . > build/dist/build.log
 	@for archive in dist/*.whl dist/*.tar.gz; do \
 		echo "-- trying $$archive"; \
-		rm -rf build/dist/venv build/dist/tried && mkdir -p build/dist/tried && \
+		rm -rf build/dist/venv && tried=$$(mktemp -d) && \
 		$(PYTHON) -m venv build/dist/venv && \
 		build/dist/venv/bin/python -I -m pip install --disable-pip-version-check --quiet \
 			--constraint constraints.txt "$$archive" && \
-		(cd build/dist/tried && env -u PYTHONPATH bash "$(CURDIR)/tests/smoke_installed.sh" ../venv/bin) || exit 1; \
+		(cd "$$tried" && env -u PYTHONPATH bash "$(CURDIR)/tests/smoke_installed.sh" \
+			"$(CURDIR)/build/dist/venv/bin") && rm -rf "$$tried" || exit 1; \
 	done
 	rm -rf build/dist/venv
 	@ls -l dist

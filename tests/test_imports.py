@@ -234,7 +234,8 @@ def test_imports_point_the_right_way(path: Path) -> None:
     )
     for wanted in sorted(imports_of(path) - set(PACKAGES)):
         assert any(within(wanted, prefix) for prefix in ALLOWED[room]), (
-            f"{name} imports {wanted}; {room} may import {', '.join(ALLOWED[room]) or 'nothing'}"
+            f"{name} imports {wanted}; {room} may import {', '.join(ALLOWED[room]) or 'nothing'} "
+            "(ALLOWED in tests/test_imports.py)"
         )
 
 

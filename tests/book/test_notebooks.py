@@ -55,7 +55,8 @@ def test_the_contents_page_and_the_files_agree() -> None:
     for chapter in set(chapters()) - GENERATED:
         assert any((BOOK / f"{chapter}{end}").is_file() for end in (".md", ".ipynb")), chapter
     listed = {str(BOOK / chapter) for chapter in chapters()}
-    assert [str(n) for n in notebooks() if str(n.with_suffix("")) not in listed] == []
+    unlisted = [str(n) for n in notebooks() if str(n.with_suffix("")) not in listed]
+    assert unlisted == [], "add them to book/_toc.yml"
 
 
 @each

@@ -1,4 +1,7 @@
-"""Every model family at a tiny size, with a batch that it learns from."""
+"""Every model family at a tiny size, with a batch that it learns from.
+
+A new one also needs a line of `MOST_WAITS` in `test_device_mistakes.py`.
+"""
 
 from __future__ import annotations
 

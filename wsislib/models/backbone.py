@@ -1,7 +1,10 @@
 """Backbones with a feature pyramid: a small one for the lab, torchvision's ResNets for the paper.
 
-Every backbone here maps (B, 3, H, W) to an ordered dict of maps, finest first, all of
-`out_channels` channels; `strides` are how much coarser than the image each map is.
+Every backbone maps (B, 3, H, W) to an ordered dict of maps "0", "1", ..., finest first, each half
+the size of the one before. Mask R-CNN takes one with a pyramid: all maps of `out_channels`
+channels, and `strides`, how much coarser than the image each map is. Mask2Former takes one without
+(`SmallResNet`, the `body` of `resnet_fpn`); its builder gives the maps' channels to the pixel
+decoder and the coarsest stride to `Preprocess`.
 """
 
 from __future__ import annotations

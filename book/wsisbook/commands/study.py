@@ -226,6 +226,8 @@ def tables(names: Tables = (), /, scale: Scale = "lab") -> int:
     results = Results(study, open_store(scale, study.root), scale)
     for name in table_names(study, scale, names):
         print(results.table(name), end="\n\n")
+        for problem in results.unknown_metrics(name):
+            print(problem, file=sys.stderr)
     for file in write_tables(results, names):
         print(f"wrote {file}")
     return DONE

@@ -118,7 +118,7 @@ class MaskRcnnConfig(PartialDataConfig):
     # Which categories have masks in training; "none" is for the detector, "grabcut" GrabCut's
     # masks of all boxes, made once (by `workers` processes).
     masks: Literal["A", "all", "none", "grabcut"] = "A"
-    builder: Builder = "mask_rcnn_lab"  # see wsislib.models
+    builder: Builder = "mask_rcnn_lab"  # see wsislib.models.maskrcnn.builders
     mask_head: Literal["class-agnostic", "class-specific"] = "class-agnostic"
     pretrained: bool = True  # for the large builders
     # Begin with the weights of the run that it `needs` as `detector`: the lab's ImageNet.

@@ -39,7 +39,16 @@ def train_model(
     loss_weights: dict[str, float] | None = None,
     **options: Any,
 ) -> FitResult:
-    """`fit` with the settings of the context; `options` are its `augment` and `after_step`."""
+    """`fit` with the settings of the context; `options` are its `augment` and `after_step`.
+
+    Raises:
+        ValueError: the settings ask for no step.
+    """
+    if context.config.steps == 0:
+        raise ValueError(
+            "steps is 0, its default, so nothing would be trained: set 'steps' for this scale "
+            "under `scales` of the table in book/study.yml or a file it includes"
+        )
     settings = train_config(context.config, context.seed)
     if loss_weights is not None:
         settings = replace(settings, loss_weights=loss_weights)

@@ -65,7 +65,8 @@ def find_notebooks(book: Path, names: Iterable[str] = ()) -> list[Path]:
         wanted = name.removesuffix(".ipynb").removeprefix("book/")
         found = [f for full, f in known.items() if wanted in (full, f.stem)]
         if not found:
-            called = [*known, *(full.rpartition("/")[2] for full in known)]
+            # A name without a folder is compared with file names, one with a folder with paths.
+            called = known if "/" in wanted else {f.stem for f in every}
             raise ValueError(f"no notebook {name!r} in {book.name}/{did_you_mean(wanted, called)}")
         chosen += found
     return chosen or every

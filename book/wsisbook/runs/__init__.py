@@ -1,1 +1,1 @@
-"""From a declared row to a recorded run: study files, settings, the store, batches."""
+"""From a declared row to a recorded run: study files, settings, the store."""

@@ -70,11 +70,14 @@ def resolve(study: Study, key: RunKey) -> Run:
     study.scale(key.scale)
     table.check_scale(key.scale)
     name = row.experiment or table.experiment
-    kind = experiment(name, study.experiments)
+    where = f"{study.file.name}: tables.{table.name}.rows.{row.name}"
+    try:
+        kind = experiment(name, study.experiments)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
     at_scale = table.scales[key.scale], row.scales.get(key.scale, {})
     settings = {**table.settings, **at_scale[0], **row.change, **at_scale[1]}  # later ones win
-    where = f"{study.file.name}: tables.{table.name}.rows.{row.name} at scale {key.scale}"
-    config = config_from(kind.config, settings, where)
+    config = config_from(kind.config, settings, f"{where} at scale {key.scale}")
     needs = {
         label: RunKey(key.scale, need.table, need.row, key.seed if need.seed is None else need.seed)
         for label, need in row.needs.items()

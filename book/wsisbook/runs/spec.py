@@ -12,8 +12,8 @@
         notebook: part0_basics/masks_are_worth
         columns:
           AP_B: {metric: segm.B.AP, title: AP on B, published: AP}
-        settings: {...}           # what all rows share
-        scales: {lab: {...}}      # what a scale changes; only these scales can be run
+        settings: {...}           # of the experiment, what all rows share
+        scales: {smoke: {...}, lab: {...}}  # what a scale changes; only these can be run
         seeds: {paper: [0]}       # other seeds than the scale's
         rows:
           agnostic-a:
@@ -38,7 +38,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,7 +129,13 @@ def _row(name: str, body: dict[str, Any], where: str, scales: Iterable[str]) -> 
     }
     if body.get("view") is not None:
         body["view"] = from_mapping(View, body["view"], f"{where}.view")
-    return from_mapping(Row, body, where, scales=scales, also=("for",), name=name)
+    known = {"for", *(entry.name for entry in fields(Row))} - {"name"}
+    if stray := [key for key in body if key not in known]:
+        text = did_you_mean(stray[0], known)
+        raise ValueError(
+            f"{where}: unknown key {stray[0]!r}{text}; settings of the experiment go under 'change'"
+        )
+    return from_mapping(Row, body, where, scales=scales, name=name)
 
 
 def _expand(pattern: str, body: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -1,1 +1,1 @@
-"""From recorded runs to tables, claims and verdicts, and what notebooks read."""
+"""From recorded runs to tables, claims, verdicts and their figures."""

@@ -84,6 +84,15 @@ def difference_text(differences: Sequence[float]) -> str:
     return f"{mean_std(differences, sign='+')} ({n} seed{'s' if n > 1 else ''})"
 
 
+def has_metric(metrics: Any, path: str) -> bool:
+    """Whether metrics.json has the dotted path, with a number or with null."""
+    for name in path.split("."):
+        if not isinstance(metrics, dict) or name not in metrics:
+            return False
+        metrics = metrics[name]
+    return True
+
+
 def metric_value(metrics: Any, path: str) -> float | None:
     """The number at a dotted path of metrics.json; None where there is none."""
     for name in path.split("."):

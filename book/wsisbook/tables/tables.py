@@ -15,7 +15,7 @@ from wsisbook.runs.declared import Column, Row, RunKey, Study
 from wsisbook.runs.resolve import runs_of_row
 from wsisbook.runs.state import RunState, run_state
 from wsisbook.runs.store import RunStore
-from wsisbook.tables.cells import Cell, CellState, metric_value
+from wsisbook.tables.cells import Cell, CellState, has_metric, metric_value
 from wsisbook.tables.published import PublishedValue, find_published, load_published
 from wsisbook.tables.table_result import TableResult
 from wsislib.atomic import atomic_write
@@ -77,12 +77,33 @@ class Results:
             self._tables[name] = TableResult(table, self.scale, cells, self.store)
         return self._tables[name]
 
+    def unknown_metrics(self, name: str) -> list[str]:
+        """A line for each column whose `metric` no finished run of the table `name` has.
+
+        A metric that is there without a number, such as AP of large objects where none is, counts
+        as known.
+        """
+        lines = []
+        table = self.study.table(name)
+        for column in table.columns:
+            found = []
+            for row in table.rows.values():
+                path = _path(row, column)
+                runs = [self.run(k) for k in runs_of_row(self.study, name, row.name, self.scale)]
+                found += [has_metric(run.metrics, path) for run in runs if run.metrics is not None]
+            if found and not any(found):
+                lines.append(
+                    f"table {name!r}: column {column.name!r} asks for the metric "
+                    f"{column.metric!r}, which no run has; the metrics.json of a run shows "
+                    "those that there are"
+                )
+        return lines
+
     def _cell(
         self, row: Row, column: Column, runs: list[RunResult], published: PublishedValue | None
     ) -> Cell:
         """Runs that stand if there are any, else older ones."""
-        prefix = f"{row.view.prefix}." if row.view and row.view.prefix else ""
-        path = prefix + column.metric
+        path = _path(row, column)
         values = [(run, metric_value(run.metrics, path)) for run in runs]
         for stands in (True, False):
             chosen = [(r, v) for r, v in values if r.stands == stands and v is not None]
@@ -119,6 +140,11 @@ class Results:
         if paper not in self._papers:
             self._papers[paper] = load_published(paper, self.study.root / "papers")
         return find_published(paper, self._papers[paper], where, f"row {row.name!r}")
+
+
+def _path(row: Row, column: Column) -> str:
+    """Where metrics.json has the number of a cell."""
+    return (f"{row.view.prefix}." if row.view and row.view.prefix else "") + column.metric
 
 
 def table_names(study: Study, scale: str, names: Iterable[str] = ()) -> list[str]:

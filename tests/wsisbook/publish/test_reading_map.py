@@ -13,6 +13,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def test_the_map_leads_through_every_file_of_the_core_once() -> None:
     named = [file for evening in read_map(ROOT) for file, _, _ in evening["files"]]
     assert len(named) == len(set(named))
+    missing = set(core_files(ROOT)) - set(named)
+    assert not missing, f"add to book/reading_map.yml: {', '.join(sorted(missing))}"
     assert set(named) - {"wsislib/data/sample.py"} == set(core_files(ROOT))
 
 

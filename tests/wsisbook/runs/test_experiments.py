@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from wsisbook.runs.config import RunConfig
 from wsisbook.runs.experiments import Context, Experiment, experiment
@@ -23,3 +24,10 @@ def test_code_that_is_not_there_is_named(tmp_path: Path) -> None:
         experiment("listed", {"listed": "pathlib:Path"})
     with pytest.raises(ValueError, match="wsisbook:GONE: cannot load it"):
         experiment("wsisbook:GONE", {})
+
+
+def test_training_without_steps_says_where_to_set_them(tmp_path: Path) -> None:
+    from wsisbook.experiments.training import train_model
+
+    with pytest.raises(ValueError, match="steps is 0, its default.*set 'steps' for this scale"):
+        train_model(Context(RunConfig(), 0, tmp_path), nn.Identity(), [])

@@ -239,6 +239,16 @@ def test_a_metric_that_is_no_number_is_none(path: str) -> None:
     assert metric_value({"segm": {"B": {"AP": None}}, "flag": True, "nothing": None}, path) is None
 
 
+def test_a_misspelt_metric_is_named(study_root: Path, change_study: Callable) -> None:
+    fill(("low",), (0,))
+    study = load_study()
+    assert Results(study, open_store("lab", study.root), "lab").unknown_metrics("tiny") == []
+    change_study("{metric: segm.B.AP, title: AP on B", "{metric: segm.B.APP, title: AP on B")
+    study = load_study()
+    (line,) = Results(study, open_store("lab", study.root), "lab").unknown_metrics("tiny")
+    assert "column 'AP_B' asks for the metric 'segm.B.APP', which no run has" in line
+
+
 def test_an_undefined_value_counts_as_not_run() -> None:
     cell = Cell("row", Column("AP", "AP", "AP"), (), (), 3, "not run")
     assert cell.text == "not run" and math.isnan(cell.mean) and math.isnan(cell.std)

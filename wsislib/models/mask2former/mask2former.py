@@ -46,7 +46,9 @@ class Mask2Former(nn.Module):
 
     Args:
         framing: normalises, resizes and pads.
-        backbone: (B, 3, H, W) -> ordered dict of maps, finest first.
+        backbone: (B, 3, H, W) -> ordered dict of maps, finest first. What averages over a whole
+            map, such as squeeze-and-excitation or group norm, would see the padding
+            (`padding.py`): it must leave that out or not be there.
         pixel_decoder: maps and padding -> `Pixels`.
         query_decoder: pixels and padding -> `Predictions`.
         sampling: points of the mask losses; its count is the matcher's too.

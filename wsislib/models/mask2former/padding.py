@@ -73,7 +73,9 @@ class Padding:
         """Within, every layer of `module` that reads neighbours reads zeros past the images.
 
         That is what its own zero padding would give at the border of each image alone. Max pooling
-        pads with minus infinity, so it must follow a ReLU, as it does in every ResNet.
+        pads with minus infinity, so it must follow a ReLU, as it does in every ResNet. Other
+        layers that mix cells (average pooling, squeeze-and-excitation, group norm) are not looked
+        after; see `PaddedGroupNorm`.
         """
         if not self.matters:
             yield
