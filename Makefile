@@ -111,21 +111,20 @@ reproduce: $(STAMP)
 bench: $(STAMP)
 	@for script in $$(grep -l '__main__' benchmarks/*.py); do echo "== $$script"; $(BIN)/python $$script; done
 
-# A release: both archives, each installed into an empty environment and tried in an empty folder.
+# A release: both archives, each installed into an empty environment and tried, outside this folder.
 # Upload what lies in dist/ once this has ended well.
 dist: $(STAMP)
 	rm -rf dist build/dist && mkdir -p build/dist
 	$(BIN)/python -m build --no-isolation --outdir dist . > build/dist/build.log
 	@for archive in dist/*.whl dist/*.tar.gz; do \
 		echo "-- trying $$archive"; \
-		rm -rf build/dist/venv && tried=$$(mktemp -d) && \
-		$(PYTHON) -m venv build/dist/venv && \
-		build/dist/venv/bin/python -I -m pip install --disable-pip-version-check --quiet \
+		away=$$(mktemp -d) && mkdir "$$away/tried" && $(PYTHON) -m venv "$$away/venv" && \
+		"$$away/venv/bin/python" -I -m pip install --disable-pip-version-check --quiet \
 			--constraint constraints.txt "$$archive" && \
-		(cd "$$tried" && env -u PYTHONPATH bash "$(CURDIR)/tests/smoke_installed.sh" \
-			"$(CURDIR)/build/dist/venv/bin") && rm -rf "$$tried" || exit 1; \
+		(cd "$$away/tried" && env -u PYTHONPATH bash "$(CURDIR)/tests/smoke_installed.sh" \
+			"$$away/venv/bin") || exit 1; \
+		rm -rf "$$away"; \
 	done
-	rm -rf build/dist/venv
 	@ls -l dist
 
 gpu-wheels: $(STAMP)
