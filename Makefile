@@ -54,7 +54,7 @@ $(STAMP): pyproject.toml constraints.txt
 			exit 1; }; fi
 	@echo "Installing the library and its tested companions (about 5 GB with PyTorch, once)"
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet \
-		--editable '.[book,dev,batch]' --constraint constraints.txt
+		--editable '.[book,dev,batch,photos]' --constraint constraints.txt
 	$(BIN)/python -m ipykernel install --sys-prefix --name python3 --display-name "Python (wsis)"
 	@touch $@
 
@@ -134,7 +134,7 @@ gpu-wheels: $(STAMP)
 constraints: $(STAMP)
 	mkdir -p build
 	$(BIN)/python -m pip install --quiet --dry-run --ignore-installed \
-		--report build/resolution.json '.[book,dev,batch]'
+		--report build/resolution.json '.[book,dev,batch,photos]'
 	$(BIN)/python -c 'import json; \
 		names = ((i["metadata"]["name"], i["metadata"]["version"]) \
 			for i in json.load(open("build/resolution.json"))["install"]); \

@@ -27,6 +27,7 @@ ALLOWED = {
     "wsislib.models": (
         "wsislib.models.assets",
         "wsislib.models.backbone",
+        "wsislib.models.efficientnet_lite",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
@@ -34,12 +35,14 @@ ALLOWED = {
     "wsislib.models.maskrcnn": (
         "wsislib.models.maskrcnn",
         "wsislib.models.backbone",
+        "wsislib.models.efficientnet_lite",
         "wsislib.losses",
         "wsislib.data.sample",
     ),
     "wsislib.models.mask2former": (
         "wsislib.models.mask2former",
         "wsislib.models.backbone",
+        "wsislib.models.efficientnet_lite",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",
@@ -47,8 +50,10 @@ ALLOWED = {
     ),
     "wsislib.models.sam": (
         "wsislib.models.sam",
+        "wsislib.data.windows",
         "wsislib.models.assets",
         "wsislib.models.backbone",
+        "wsislib.models.efficientnet_lite",
         "wsislib.losses",
         "wsislib.data.sample",
     ),
@@ -57,6 +62,7 @@ ALLOWED = {
         "wsislib.models.mask2former",
         "wsislib.models.sam",
         "wsislib.models.backbone",
+        "wsislib.models.efficientnet_lite",
         "wsislib.losses",
         "wsislib.matching",
         "wsislib.data.sample",

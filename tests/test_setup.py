@@ -13,7 +13,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-SETUP_EXTRAS = {"book", "dev", "batch"}
+SETUP_EXTRAS = {"book", "dev", "batch", "photos"}
 
 
 def pins() -> dict[str, Version]:

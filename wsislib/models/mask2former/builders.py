@@ -6,6 +6,7 @@ import torch
 
 from wsislib.losses.points import PointSampling
 from wsislib.models.backbone import IMAGENET_MEAN, IMAGENET_STD, SmallResNet, resnet_fpn
+from wsislib.models.efficientnet_lite import LITE_MEAN, LITE_STD, LiteName, efficientnet_lite
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.mask2former.pixel_decoder import DeformablePixelDecoder, FPNDecoder
 from wsislib.models.mask2former.preprocess import Preprocess
@@ -30,7 +31,9 @@ def mask2former_lab(category_count: int, seed: int = 0) -> Mask2Former:
 def mask2former_small(
     category_count: int, seed: int = 0, image_side: tuple[int, int] = (240, 320)
 ) -> Mask2Former:
-    """A Mask2Former for photographs on a machine without a GPU: the lab's with one more level.
+    """The lab's Mask2Former with one more level, for photographs, from random weights.
+
+    `mask2former_lite` starts from ImageNet and is the better choice where its weights are there.
 
     Args:
         category_count: C, "no object" not counted.
@@ -39,6 +42,44 @@ def mask2former_small(
     """
     framing = Preprocess(IMAGENET_MEAN, IMAGENET_STD, 32, image_side, "always")
     return _small(category_count, seed, framing, (32, 64, 96, 128, 192), queries=40, points=4096)
+
+
+def mask2former_lite(
+    category_count: int,
+    seed: int = 0,
+    image_side: tuple[int, int] = (240, 320),
+    fetch: bool = True,
+    name: LiteName = "lite0",
+    frozen_stages: int = 2,
+) -> Mask2Former:
+    """A Mask2Former for photographs on a machine without a GPU, from ImageNet.
+
+    The lab's decoder on EfficientNet-Lite: mask features at stride 4, queries attend to strides 8,
+    16 and 32. Training images come from large-scale jitter; `image_side` is for prediction.
+
+    Args:
+        category_count: C, "no object" not counted.
+        seed: of the initial weights that are not ImageNet's.
+        image_side: shortest side wanted and longest side allowed, pixels.
+        fetch: False builds it without ImageNet's weights, for a checkpoint to fill.
+        name: lite0, lite1 or lite2.
+        frozen_stages: of the backbone, stem included; as in detectors, the first learn nothing.
+
+    Raises:
+        ValueError: the package with the weights is not installed.
+    """
+    framing = Preprocess(LITE_MEAN, LITE_STD, 32, image_side, "predicting")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = efficientnet_lite(name, 4, frozen_stages, fetch)
+        return Mask2Former(
+            framing,
+            backbone,
+            FPNDecoder(backbone.channels, 96, 96),
+            QueryDecoder(category_count, 40, 96, 96, layers=3, heads=8, hidden=512),
+            PointSampling(2048),
+            COST_WEIGHTS,
+        )
 
 
 def mask2former_r50(

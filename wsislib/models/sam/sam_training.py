@@ -8,7 +8,7 @@ prompts, and many prompts share one image embedding.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from segment_anything.modeling import MaskDecoder, Sam
@@ -16,7 +16,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsislib.data.sample import Sample
+from wsislib.data.sample import Label, Sample
 from wsislib.losses.candidates import assigned_cost, expected_iou, iou_table, pair_costs
 from wsislib.models.sam.drawn_prompts import DrawnPrompts, PromptRule, draw_prompts
 
@@ -24,19 +24,41 @@ from wsislib.models.sam.drawn_prompts import DrawnPrompts, PromptRule, draw_prom
 LEVEL_WEIGHT = (1.0, 2.0, 1.0)
 
 
+def level_weights(label: Label) -> Tensor:
+    """(K,) weights of entries whose category is their level, as `LevelScenes` gives them."""
+    assert label.boxes is not None
+    return label.boxes.new_tensor(LEVEL_WEIGHT)[label.categories]
+
+
+def side_weights(label: Label) -> Tensor:
+    """(K,) weights of objects of a photograph: the square root of the mask's area.
+
+    A crowd of tiny masks would else fill a photograph's prompts, and they say little of outlines.
+    """
+    assert label.masks is not None
+    return label.masks.flatten(1).sum(1).clamp(min=1).float().sqrt()
+
+
 class SamTraining(nn.Module):
-    """A SAM with the `losses` half of the model protocol; an entry's category is its level.
+    """A SAM with the `losses` half of the model protocol.
 
     Attributes:
         sam: what is trained.
         rule: how prompts are drawn.
+        weights: how often each entry of a label is drawn, (K,) float above 0.
     """
 
-    def __init__(self, sam: Sam, rule: PromptRule | None = None) -> None:
+    def __init__(
+        self,
+        sam: Sam,
+        rule: PromptRule | None = None,
+        weights: Callable[[Label], Tensor] = level_weights,
+    ) -> None:
         """Train `sam` in place."""
         super().__init__()
         self.sam = sam
         self.rule = rule or PromptRule()
+        self.weights = weights
         sam.image_encoder.to(memory_format=torch.channels_last)  # a third faster on a CPU
 
     def losses(self, batch: Sequence[Sample]) -> dict[str, Tensor]:
@@ -62,7 +84,7 @@ class SamTraining(nn.Module):
         low, scores = every_second(low.float(), row, column).flatten(2), scores.float()
         order, pairs = _points_first(drawn), list(zip(samples, drawn, strict=True))
         truths = torch.cat([_truths(s, d, row, column) for s, d in pairs])[order]  # (P, 3, S)
-        weight = torch.cat([_weights(s, d) for s, d in pairs])[order]  # (P, 3)
+        weight = torch.cat([self.weights(s.label)[d.truths] for s, d in pairs])[order]  # (P, 3)
         valid = torch.cat([d.valid for d in drawn])[order]
         candidates = low[:, 1:]
         with torch.no_grad():
@@ -77,8 +99,8 @@ class SamTraining(nn.Module):
         # On the CPU, where the generator is: the same prompts whatever the device.
         label = sample.label.to("cpu")
         assert label.masks is not None and label.boxes is not None
-        weight = label.boxes.new_tensor(LEVEL_WEIGHT)[label.categories]
-        drawn = draw_prompts(label.masks, label.boxes, weight, self.rule, generator)
+        weights = self.weights(label)
+        drawn = draw_prompts(label.masks, label.boxes, weights, self.rule, generator)
         return drawn.to(sample.image.device)
 
     def _embed(self, samples: Sequence[Sample]) -> Tensor:
@@ -165,12 +187,6 @@ def _truths(sample: Sample, drawn: DrawnPrompts, row: int, column: int) -> Tenso
     assert sample.label.masks is not None
     masks = sample.label.masks[:, row::2, column::2].flatten(1).float()  # (M, S)
     return masks[drawn.truths]
-
-
-def _weights(sample: Sample, drawn: DrawnPrompts) -> Tensor:
-    """(N, 3): how often each truth would have been the drawn one."""
-    level = sample.label.categories[drawn.truths]
-    return drawn.boxes.new_tensor(LEVEL_WEIGHT)[level]
 
 
 def _points_first(drawn: Sequence[DrawnPrompts]) -> Tensor:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import torch
 
 from wsislib.losses.prompts import PromptDistance
+from wsislib.models.efficientnet_lite import EfficientNetLite, LiteName
 from wsislib.models.mask2former.builders import (
     COST_WEIGHTS,
     LOSS_WEIGHTS,
     mask2former_lab,
+    mask2former_lite,
     mask2former_r50,
     mask2former_small,
 )
@@ -99,6 +101,28 @@ def wish_small(
     """WISH for photographs on a machine without a GPU, on `mask2former_small`; else `wish_lab`."""
     segmenter = mask2former_small(category_count, seed, image_side)
     return _wish(segmenter, 128, -2, category_count, teacher, parts, cam_warmup, self_start, seed)
+
+
+def wish_lite(
+    category_count: int,
+    teacher: Teacher,
+    parts: WishParts | None = None,
+    cam_warmup: int = 150,
+    self_start: int | None = 750,
+    seed: int = 0,
+    image_side: tuple[int, int] = (240, 320),
+    fetch: bool = True,
+    name: LiteName = "lite0",
+    frozen_stages: int = 2,
+) -> WISH:
+    """WISH on `mask2former_lite`, from ImageNet; arguments as of it and of `wish_lab`.
+
+    Activation maps are at stride 16: objects of photographs cover many of its cells.
+    """
+    segmenter = mask2former_lite(category_count, seed, image_side, fetch, name, frozen_stages)
+    assert isinstance(segmenter.backbone, EfficientNetLite)
+    width = segmenter.backbone.channels[-2]
+    return _wish(segmenter, width, -2, category_count, teacher, parts, cam_warmup, self_start, seed)
 
 
 def wish_r50(
