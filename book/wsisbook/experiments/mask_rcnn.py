@@ -76,7 +76,8 @@ def train_and_judge(
     """Train `model` on `labelled` and judge it on `val`, as the context's settings say."""
     fitted = training.train_model(context, model, labelled)
     results = training.predict_set(context, model, val)
-    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
+    sides = {**training.sides_of(split), **training.frequent_side(context.config, val)}
+    metrics = training.average_precisions(val.ground_truth(), results, sides)
     return training.record(
         context, fitted, labelled, val, metrics, {"split": asdict(split)},
         examples=training.examples_of(results, val.image_ids),
@@ -100,6 +101,9 @@ def build_mask_rcnn(config: MaskRcnnConfig, category_count: int, seed: int) -> M
     """The Mask R-CNN that the settings name, with initial weights from the run's seed."""
     if config.builder == "mask_rcnn_lab":
         return builders.mask_rcnn_lab(category_count, config.mask_head, seed)
+    if config.builder == "mask_rcnn_lite":
+        side = (config.photo_side, config.photo_side)
+        return builders.mask_rcnn_lite(category_count, config.mask_head, seed, side)
     build = getattr(builders, config.builder)
     return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
 

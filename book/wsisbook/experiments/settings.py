@@ -32,7 +32,7 @@ LIST_LENGTHS = {"trainaug": 10_582, "val": 1_449}  # of VOC, for plans made with
 GENOME_FILES = ("objects.json", "image_data.json", "VG_100K", "VG_100K_2")
 SPLIT_KINDS: tuple[Literal["class-agnostic", "transfer"], ...] = ("class-agnostic", "transfer")
 
-Builder = Literal["mask_rcnn_lab", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"]
+Builder = Literal["mask_rcnn_lab", "mask_rcnn_lite", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"]
 TransferInputs = Literal["cls", "box", "cls+box", "random", "embedding"]
 Activation = Literal["leaky-relu", "relu", "none"]
 
@@ -62,6 +62,10 @@ class PartialDataConfig(RunConfig):
     train_images: str = ""
     val_annotations: str = ""
     val_images: str = ""
+    # Longest side of a photograph as the small builders ("lite") take it, pixels.
+    photo_side: int = 160
+    # Names of categories whose AP is also given on its own, as `segm.frequent` and `bbox.frequent`.
+    frequent: tuple[str, ...] = ()
     # PASCAL VOC 2012, see `wsislib/data/photographs/voc.py`
     voc: str = ""
     train_list: str = "trainaug"
@@ -136,9 +140,9 @@ class MaskXConfig(EmbeddingConfig):
     """Settings of a Mask^X R-CNN."""
 
     masks: Literal["A", "all"] = "A"  # which categories have masks in training
-    builder: Literal["maskx_rcnn_lab", "maskx_rcnn_r50_fpn", "maskx_rcnn_r101_fpn"] = (
-        "maskx_rcnn_lab"
-    )
+    builder: Literal[
+        "maskx_rcnn_lab", "maskx_rcnn_lite", "maskx_rcnn_r50_fpn", "maskx_rcnn_r101_fpn"
+    ] = "maskx_rcnn_lab"
     pretrained: bool = True  # for the large builders
     # Weight transfer
     inputs: TransferInputs = "cls+box"

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.runs.config import RunConfig
 from wsisbook.runs.experiments import Context, Outcome
 from wsislib.atomic import read_json
@@ -148,6 +149,20 @@ def coco_stats(
 def sides_of(split: Split) -> dict[str, Sequence[int]]:
     """The sides of a split as `average_precisions` takes them."""
     return {"A": split.a, "B": split.b}
+
+
+def frequent_side(config: PartialDataConfig, dataset: Dataset) -> dict[str, Sequence[int]]:
+    """The side "frequent" of `average_precisions`, where the settings name its categories.
+
+    Raises:
+        ValueError: the data set has no category of that name.
+    """
+    names = [category.name for category in dataset.categories]
+    for name in config.frequent:
+        if name not in names:
+            raise ValueError(f"frequent: the data have no category {name!r}; {', '.join(names)}")
+    chosen = [names.index(name) for name in config.frequent]
+    return {"frequent": chosen} if chosen else {}
 
 
 def mask_iou(first: Tensor, second: Tensor) -> Tensor:

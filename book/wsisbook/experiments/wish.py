@@ -50,7 +50,6 @@ from wsislib.models.wish.wish import WISH
 from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset
 
-JITTER_RANGE = (0.1, 2.0)
 INSIGHT_IMAGES = 200  # training images that teacher and activation maps are judged on
 
 
@@ -78,6 +77,7 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     )
     results = training.predict_set(context, model, val)
     sides = training.sides_of(chosen_split(config, count)) if config.b_labels else {}
+    sides = {**sides, **training.frequent_side(config, val)}
     metrics = training.average_precisions(val.ground_truth(), results, sides)
     data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
     if teacher is not None:
@@ -130,8 +130,8 @@ def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> T
                 "under `needs`"
             )
         return sam_weights.load_tiny_sam(needs["teacher"] / "checkpoints")
-    tiny = config.teacher == "tiny"
-    return sam_weights.load_sam("tiny" if tiny else data_folder() / config.teacher)
+    packaged = config.teacher in ("tiny", "photo")
+    return sam_weights.load_sam(config.teacher if packaged else data_folder() / config.teacher)
 
 
 def taught_data(weak: WeakDataset, teacher: Teacher, progress: bool = True) -> Dataset:
@@ -159,22 +159,24 @@ def build_wish_model(
         fetch: False leaves out the backbone's start weights, which a checkpoint will fill; its
             form stays (a backbone from ImageNet has frozen norms).
     """
-    large: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     if config.builder == "r50":
-        large = {"pretrained": config.pretrained, "fetch": fetch}
+        more = {"pretrained": config.pretrained, "fetch": fetch}
+    elif config.builder == "lite0":
+        more = {"image_side": (config.photo_side, config.photo_side), "fetch": fetch}
+    name = {"lite0": "lite"}.get(config.builder, config.builder)
     model: WISH | Mask2Former
     if config.method == "wish":
         assert teacher is not None
-        build_wish = builders_wish.wish_r50 if large else builders_wish.wish_lab
+        build_wish = getattr(builders_wish, f"wish_{name}")
         start = None if config.self_start == NEVER else config.self_start
         parts = wish_parts(config)
-        model = build_wish(category_count, teacher, parts, config.cam_warmup, start, seed, **large)
+        model = build_wish(category_count, teacher, parts, config.cam_warmup, start, seed, **more)
         segmenter = model.segmenter
     else:
-        build = (
-            builders_mask2former.mask2former_r50 if large else builders_mask2former.mask2former_lab
+        segmenter = model = getattr(builders_mask2former, f"mask2former_{name}")(
+            category_count, seed, **more
         )
-        segmenter = model = build(category_count, seed, **large)
     if config.tag_pretraining and fetch:
         segmenter.backbone.load_state_dict(lab_backbone_weights())
     return model
@@ -210,7 +212,9 @@ def jitter(config: WishConfig) -> Augment | None:
     """The augmentation that the settings name, beside the mirror."""
     if config.jitter == 0:
         return None
-    return lambda sample, draws: large_scale_jitter(sample, config.jitter, *JITTER_RANGE, draws)
+    return lambda sample, draws: large_scale_jitter(
+        sample, config.jitter, *config.jitter_range, draws
+    )
 
 
 def _insight(

@@ -94,17 +94,18 @@ class WishConfig(WeakLabelConfig):
     # "pseudo-masks" is Mask2Former with the teacher's best-scoring candidates as masks (points,
     # boxes or masks); "mask2former" learns from masks alone.
     method: Literal["wish", "pseudo-masks", "mask2former"] = "wish"
-    builder: Literal["lab", "r50"] = "lab"
+    builder: Literal["lab", "lite0", "r50"] = "lab"
     pretrained: bool = True  # ImageNet's weights, for "r50"
     # Start the lab's backbone from the package's weights, which have seen image tags of another
     # world.
     tag_pretraining: bool = False
-    # "tiny"; "needed", the one of the run that the row needs as `teacher`; or the path of a SAM
-    # checkpoint, relative to the data folder.
+    # "tiny" or "photo", which ship with the package; "needed", the one of the run that the row
+    # needs as `teacher`; or the path of a SAM checkpoint, relative to the data folder.
     teacher: str = "tiny"
-    # Large-scale jitter of training images to windows of so many pixels, scaled by 0.1 to 2.0 as
-    # Mask2Former's authors do; 0 is none.
+    # Large-scale jitter of training images to windows of so many pixels, 0 is none; and how images
+    # are scaled for it, where the default is that of Mask2Former's authors.
     jitter: int = 0
+    jitter_range: tuple[float, float] = (0.1, 2.0)
     # Prompts, see `losses/prompts.py` and `models/wish/prompt_head.py`
     prompt_weight: float = 5.0  # of cost and loss
     prompt_distance: Literal["kl", "reverse-kl", "l2", "cosine"] = "kl"
@@ -140,6 +141,13 @@ class WishConfig(WeakLabelConfig):
             raise ValueError("cam_warmup is 0 or more, self_start too or -1 for never")
         if self.jitter < 0:
             raise ValueError(f"jitter is {self.jitter}; it is a number of pixels, or 0 for none")
+        if not 0 < self.jitter_range[0] <= self.jitter_range[1]:
+            raise ValueError(f"jitter_range is {list(self.jitter_range)}; use 0 < from <= to")
+        if self.builder == "lite0" and self.jitter != self.photo_side:
+            raise ValueError(
+                f"builder 'lite0' resizes images in prediction alone, so in training `jitter` must "
+                f"bring them to photo_side: set jitter to {self.photo_side}, not {self.jitter}"
+            )
         if self.tag_pretraining and self.builder != "lab":
             raise ValueError("tag_pretraining is for builder 'lab'; 'r50' has `pretrained`")
 
@@ -207,7 +215,9 @@ class TinySamConfig(RunConfig):
 
 def wish_files(config: WishConfig) -> tuple[str, ...]:
     """The files of the data, and the teacher's checkpoint where one is read."""
-    checkpoint = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
+    checkpoint = (
+        config.teacher not in ("tiny", "photo", "needed") and config.method != "mask2former"
+    )
     return (*data_files(config), config.teacher) if checkpoint else data_files(config)
 
 
