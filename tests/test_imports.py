@@ -51,6 +51,7 @@ ALLOWED = {
     "wsislib.models.sam": (
         "wsislib.models.sam",
         "wsislib.data.windows",
+        "wsislib.data.transforms",
         "wsislib.models.assets",
         "wsislib.models.backbone",
         "wsislib.models.efficientnet_lite",

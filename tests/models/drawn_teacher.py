@@ -17,7 +17,7 @@ class DrawnTeacher(Teacher):
         sizes = tuple((image.shape[-2], image.shape[-1]) for image in images)
         return Embedded(torch.zeros(len(images), 1, 1, 1), sizes, sizes)
 
-    def candidates(self, images, prompts):
+    def candidates(self, images, prompts, closer=True):
         images = images if isinstance(images, Embedded) else self.embed(images)
         return [self._discs(size, one) for size, one in zip(images.sizes, prompts, strict=True)]
 

@@ -7,6 +7,7 @@ SAM's own padding is.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -36,6 +37,17 @@ class SquareWindow:
         if x0 < x1 and y0 < y1:
             inside = maps[:, y0:y1, x0:x1]
             canvas[:, y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left] = inside
+        return canvas
+
+    def paste(self, maps: Tensor, size: Sequence[int], fill: float) -> Tensor:
+        """(C, size, size) -> (C, H, W) of an image of `size` (H, W), `fill` past the window."""
+        height, width = size
+        canvas = maps.new_full((maps.shape[0], height, width), fill)
+        x0, y0 = max(self.left, 0), max(self.top, 0)
+        x1, y1 = min(self.left + self.size, width), min(self.top + self.size, height)
+        if x0 < x1 and y0 < y1:
+            inside = maps[:, y0 - self.top : y1 - self.top, x0 - self.left : x1 - self.left]
+            canvas[:, y0:y1, x0:x1] = inside
         return canvas
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 import wsislib
 
 TINY_SAM = "tiny_sam"
+PHOTO_SAM = "photo_sam"
 LAB_BACKBONE = "lab_backbone"
 
 

@@ -9,11 +9,11 @@ from tyro.conf import Positional, arg
 
 from wsislib.cli import DONE
 
-Name = Literal["tiny-sam", "lab-backbone"]
+Name = Literal["tiny-sam", "lab-backbone", "photo-sam"]
 
 
 def train_weights(
-    name: Positional[Name], /, *, out: Path | None = None,
+    name: Positional[Name], /, *, out: Path | None = None, data: Path | None = None,
     scale: Literal["lab", "smoke"] = "lab", device: str = "auto",
 ) -> int:  # fmt: skip
     """Train weights by their recipe, evaluate them and write them with a manifest.
@@ -22,14 +22,22 @@ def train_weights(
     `wsis teacher install`.
 
     Args:
-        name: tiny-sam, the embedded teacher; lab-backbone, the start of lab models (and of the
-            tiny SAM: train and install it first).
+        name: photo-sam, the teacher for photographs; tiny-sam, the lab's; lab-backbone, the start
+            of lab models (and of the tiny SAM: train and install it first).
         out: folder for checkpoints and weights; build/teacher/<name> if not given.
+        data: of photo-sam: the folder of `sam-photos`; sam-photos in the data folder (WSIS_DATA,
+            else data) if not given.
         scale: lab follows the recipe; smoke goes through the same steps in seconds.
         device: auto, cpu, cuda or mps.
     """
     folder = out or _folder(name, scale)
-    if name == "tiny-sam":
+    if name == "photo-sam":
+        from wsisbook.recipes.photo_sam_recipe import PhotoSamRecipe, train_photo_sam
+        from wsisbook.runs.paths import data_folder
+
+        photo = PhotoSamRecipe() if scale == "lab" else PhotoSamRecipe.smoke()
+        path = train_photo_sam(photo, data or data_folder() / "sam-photos", folder, device)
+    elif name == "tiny-sam":
         from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, train_tiny_sam
 
         sam = TinySamRecipe() if scale == "lab" else TinySamRecipe.smoke()
@@ -47,7 +55,7 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
     """Put trained weights and their manifest into the package.
 
     Args:
-        name: tiny-sam or lab-backbone.
+        name: photo-sam, tiny-sam or lab-backbone.
         out: the folder that they were trained in; build/teacher/<name> if not given.
     """
     from wsisbook.recipes.package_weights import install_weights
@@ -58,15 +66,19 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
 
 def measure(
     teacher: Positional[Annotated[str, arg(metavar="TEACHER")]] = "tiny",
-    /, *, scenes: int = 100, device: str = "auto",
+    /, *, data: Path | None = None, scenes: int = 100, device: str = "auto",
 ) -> int:  # fmt: skip
-    """Evaluate a teacher on held-out scenes: IoU of its candidates for boxes and for points.
+    """Evaluate a teacher: IoU of its candidates for boxes and for points with true masks.
 
     Args:
-        teacher: tiny, or the path of a published SAM checkpoint.
+        teacher: photo, tiny, or the path of a published SAM checkpoint.
+        data: a COCO file of photographs with masks, `images` beside it; the filled box and
+            GrabCut are then measured as well. Scenes of the lab's two worlds if not given.
         scenes: how many, in each of two worlds.
         device: auto, cpu, cuda or mps.
     """
+    if data is not None:
+        return _measure_photographs(teacher, data, device)
     from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, measure_on_held_out
     from wsislib.engine.device import pick_device
     from wsislib.models.sam.sam_weights import load_sam
@@ -78,6 +90,22 @@ def measure(
             for level, row in quality[kind].items():
                 numbers = f"{row['best']:11.3f} {row['chosen']:17.3f} {row['masks']:9d}"
                 print(f"  {kind} of {level}".ljust(18) + numbers)
+    return DONE
+
+
+def _measure_photographs(teacher: str, data: Path, device: str) -> int:
+    from wsisbook.recipes.photo_quality import measure_on_photographs
+    from wsisbook.recipes.photo_sam_recipe import photographs
+    from wsislib.engine.device import pick_device
+    from wsislib.models.sam.sam_weights import load_sam
+
+    chosen = load_sam(teacher).to(pick_device(device))
+    quality = measure_on_photographs(chosen, photographs(data), baselines=True, progress=True)
+    print("".ljust(22) + "best of three   chosen by score   masks")
+    for kind, sizes in quality.items():
+        for size, row in sizes.items():
+            numbers = f"{row['best']:13.3f} {row['chosen']:17.3f} {row['masks']:7d}"
+            print(f"{kind}, {size}".ljust(22) + numbers)
     return DONE
 
 

@@ -166,13 +166,16 @@ def build_wish_model(
         more = {"image_side": (config.photo_side, config.photo_side), "fetch": fetch}
     name = {"lite0": "lite"}.get(config.builder, config.builder)
     model: WISH | Mask2Former
+    segmenter: Mask2Former
     if config.method == "wish":
         assert teacher is not None
         build_wish = getattr(builders_wish, f"wish_{name}")
         start = None if config.self_start == NEVER else config.self_start
         parts = wish_parts(config)
-        model = build_wish(category_count, teacher, parts, config.cam_warmup, start, seed, **more)
-        segmenter = model.segmenter
+        wish: WISH = build_wish(
+            category_count, teacher, parts, config.cam_warmup, start, seed, **more
+        )
+        model, segmenter = wish, wish.segmenter
     else:
         segmenter = model = getattr(builders_mask2former, f"mask2former_{name}")(
             category_count, seed, **more

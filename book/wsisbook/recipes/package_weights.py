@@ -16,10 +16,16 @@ from wsislib.data.world.spec import WORLD_VERSION
 from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import describe_device
 from wsislib.engine.train import FitResult, fit
-from wsislib.engine.weights import read_meta, read_tensors, save_weights, sidecar
-from wsislib.models.assets import LAB_BACKBONE, TINY_SAM, assets_folder
+from wsislib.engine.weights import (
+    read_meta,
+    read_tensors,
+    save_weights,
+    sidecar,
+    write_tensors,
+)
+from wsislib.models.assets import LAB_BACKBONE, PHOTO_SAM, TINY_SAM, assets_folder
 
-NAMES = (TINY_SAM, LAB_BACKBONE)
+NAMES = (TINY_SAM, LAB_BACKBONE, PHOTO_SAM)
 _POINTS = 40  # of the training curve that a manifest keeps
 
 
@@ -76,24 +82,32 @@ def train_by_recipe(
     return {
         "recipe": asdict(recipe),
         "scenes_sha256": scenes.fingerprint(),
-        **_training_curve(fitted),
+        "world_version": WORLD_VERSION,
+        **training_curve(fitted),
     }
 
 
 def write_package_weights(
-    folder: Path, name: str, model: nn.Module, facts: Mapping[str, Any]
+    folder: Path, name: str, model: nn.Module, facts: Mapping[str, Any], half: bool = False
 ) -> Path:
-    """Write `model` as `folder`/`name`.safetensors, and its manifest, which holds `facts`."""
+    """Write `model` as `folder`/`name`.safetensors, and its manifest, which holds `facts`.
+
+    `half` rounds the weights to float16, half the size; whoever loads them computes in float32.
+    """
     path = folder / f"{name}.safetensors"
     device = torch.device(next(model.parameters()).device)
     manifest = {
         "name": name,
         "parameters": sum(p.numel() for p in model.parameters()),
         **facts,
-        "world_version": WORLD_VERSION,
         "trained_on": describe_device(device),
     }
-    save_weights(path, model, manifest)
+    if half:
+        tensors = model.state_dict()
+        short = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
+        write_tensors(path, short, manifest)
+    else:
+        save_weights(path, model, manifest)
     return path
 
 
@@ -118,7 +132,7 @@ def install_weights(folder: Path, name: str, target: Path | None = None) -> Path
     return goal
 
 
-def _training_curve(fitted: FitResult) -> dict[str, Any]:
+def training_curve(fitted: FitResult) -> dict[str, Any]:
     """How long the training took, and at most `_POINTS` rows of its history."""
     rows = fitted.history
     every = max(1, -(-len(rows) // _POINTS))

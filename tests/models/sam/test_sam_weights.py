@@ -52,7 +52,7 @@ def test_a_missing_file_says_where_to_get_it(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError) as caught:
         load_sam(path)
     message = str(caught.value)
-    for fact in (str(path), CHECKPOINTS[name].url, CHECKPOINTS[name].sha256, "'tiny'"):
+    for fact in (str(path), CHECKPOINTS[name].url, CHECKPOINTS[name].sha256, "'photo'"):
         assert fact in message
     assert "\n" not in message
 
@@ -98,7 +98,9 @@ def test_nothing_but_tensors_is_unpickled(tmp_path: Path, monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("name", ["tinny", "sam2_hiera_l.pt", "weights.pth"])
 def test_an_unknown_teacher(name: str) -> None:
-    with pytest.raises(ValueError, match=f"{name}: not a teacher that is known; say 'tiny' or"):
+    with pytest.raises(
+        ValueError, match=f"{name}: not a teacher that is known; say 'photo' or 'tiny'"
+    ):
         load_sam(name)
 
 

@@ -135,7 +135,10 @@ class Teacher:
 
     @torch.no_grad()
     def candidates(
-        self, images: Sequence[Tensor] | Embedded, prompts: Sequence[Prompts]
+        self,
+        images: Sequence[Tensor] | Embedded,
+        prompts: Sequence[Prompts],
+        closer: bool = True,
     ) -> list[MaskCandidates]:
         """Three candidate masks and their predicted IoU for every prompt, for each of B images.
 
@@ -144,6 +147,7 @@ class Teacher:
         Args:
             images: B images (3, H, W) float32 in 0..1, or what `embed` made of them.
             prompts: one set for each image, in pixels of the image as given.
+            closer: whether a teacher that can look closer at each object does, see `close_up`.
         """
         embedded = images if isinstance(images, Embedded) else self.embed(images)
         assert len(embedded) == len(prompts), "one set of prompts for each image"

@@ -1,4 +1,4 @@
-"""Which SAM: the tiny one of the package, or one of the three published ones from a file.
+"""Which SAM: one of the two of the package, or one of the three published ones from a file.
 
 Checkpoints of Kirillov et al. (2023) as the README of `segment_anything` links them. It does not
 print their SHA-256; the digests below are those that many public projects check the files against.
@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from wsislib.models.assets import TINY_SAM, read_asset
+from wsislib.models.assets import PHOTO_SAM, TINY_SAM, read_asset
 from wsislib.models.sam.sam import Teacher
 
 if TYPE_CHECKING:
     from segment_anything.modeling import Sam
+
+    from wsislib.models.sam.close_up import CloseUpTeacher
 
 _SITE = "https://dl.fbaipublicfiles.com/segment_anything"
 _BLOCK = 1 << 22  # bytes that are hashed at a time
@@ -66,9 +68,9 @@ def load_sam(name_or_path: str | Path = "tiny", model: str | None = None) -> Tea
     """A frozen SAM, on the CPU.
 
     Args:
-        name_or_path: "tiny" for the one that ships with the package; or the path of a published
-            checkpoint, whose name must begin as the publisher's does (`sam_vit_b`, `sam_vit_l`,
-            `sam_vit_h`) unless `model` is given.
+        name_or_path: "tiny" (the lab's) or "photo" (photographs), which ship with the package; or
+            the path of a published checkpoint, whose name must begin as the publisher's does
+            (`sam_vit_b`, `sam_vit_l`, `sam_vit_h`) unless `model` is given.
         model: vit_b, vit_l or vit_h: which checkpoint the file is, whatever its name.
 
     Raises:
@@ -78,6 +80,8 @@ def load_sam(name_or_path: str | Path = "tiny", model: str | None = None) -> Tea
     require_package()
     if str(name_or_path) == "tiny":
         return load_tiny_sam()
+    if str(name_or_path) == "photo":
+        return load_photo_sam()
     path = Path(name_or_path)
     known = _which(path) if model is None else CHECKPOINTS[f"sam_{model}"]
     require_sound(path, known)
@@ -97,7 +101,7 @@ def require_sound(path: Path, known: Checkpoint) -> None:
     """Raise ValueError where the file at `path` is not, byte for byte, the published one."""
     whence = f"get {known.file} from {known.url} (SHA-256 {known.sha256})"
     if not path.is_file():
-        raise ValueError(f"{path}: no such file; {whence}, or use the teacher 'tiny'")
+        raise ValueError(f"{path}: no such file; {whence}, or use the teacher 'photo'")
     size = path.stat().st_size
     if size != known.size:
         raise ValueError(f"{path}: {size:,} bytes instead of {known.size:,}; {whence} again")
@@ -116,8 +120,8 @@ def _which(path: Path) -> Checkpoint:
             return known
     files = ", ".join(f"{known.file} ({known.url})" for known in CHECKPOINTS.values())
     raise ValueError(
-        f"{path}: not a teacher that is known; say 'tiny' or give the path of {files}, under a "
-        "name that begins with sam_vit_b, sam_vit_l or sam_vit_h"
+        f"{path}: not a teacher that is known; say 'photo' or 'tiny', or give the path of "
+        f"{files}, under a name that begins with sam_vit_b, sam_vit_l or sam_vit_h"
     )
 
 
@@ -150,3 +154,31 @@ def load_tiny_sam(folder: Path | None = None) -> Teacher:
     sam = tiny_sam(width=tensors["prompt_encoder.no_mask_embed.weight"].shape[1])
     sam.load_state_dict(tensors)
     return Teacher(sam, "tiny", manifest["sha256"])
+
+
+def load_photo_sam(folder: Path | None = None) -> CloseUpTeacher:
+    """The photo SAM, on the CPU; it looks closer at each object, see `close_up`.
+
+    Args:
+        folder: that `train_photo_sam` wrote its weights to; None is the package's own.
+
+    Raises:
+        ValueError: `segment-anything` is not installed, or a file is missing, altered or of another
+            network.
+    """
+    require_package()
+    from wsislib.models.sam.close_up import CloseUpTeacher
+    from wsislib.models.sam.photo_sam import photo_sam
+
+    tensors, manifest = read_asset(PHOTO_SAM, folder)
+    try:
+        width = tensors["prompt_encoder.no_mask_embed.weight"].shape[1]
+        side = manifest["recipe"]["side"]
+        sam = photo_sam(width=width, side=side, fetch=False)
+        sam.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(
+            f"{PHOTO_SAM}.safetensors: holds no weights of a photo SAM ({error}); install "
+            "wsis-book again"
+        ) from error
+    return CloseUpTeacher(sam, "photo", manifest["sha256"])

@@ -191,7 +191,8 @@ def _pseudo_points(
         return None
 
     def ask(points: Tensor) -> Candidates:
-        return _ask(teacher, image, Prompts(points=points))
+        # From the whole image: a closer look at each point in every step would double its cost.
+        return _ask(teacher, image, Prompts(points=points), closer=False)
 
     kept = mask_nms(points, categories, ask, rule.overlap)
     return Label(LabelKind.POINT, kept.categories, kept.points, candidates=kept.candidates)
@@ -222,9 +223,9 @@ def _candidates_of(label: Label, image: Embedded, teacher: Teacher) -> Candidate
     )
 
 
-def _ask(teacher: Teacher, image: Embedded, prompts: Prompts) -> Candidates:
+def _ask(teacher: Teacher, image: Embedded, prompts: Prompts, closer: bool = True) -> Candidates:
     """The teacher's candidates for prompts on one image, as labels carry them."""
-    (answer,) = teacher.candidates(image, [prompts])
+    (answer,) = teacher.candidates(image, [prompts], closer)
     # SAM's predicted IoU is a regression and may leave 0..1; labels, and caches of them, do not.
     return Candidates(answer.masks, answer.scores.clamp(0.0, 1.0))
 
