@@ -69,9 +69,11 @@ def run_sam_decoder(context: Context) -> Outcome:
             files["history.csv"] = context.folder / "history.csv"
         results = training.predict_set(context, predictor, val)
         costs["inference"] = _costs(predictor, wish, val, device)
+    sides = training.frequent_side(config, val)
+    metrics = training.average_precisions(val.ground_truth(), results, sides)
     fingerprints = {"train": train_data.fingerprint(), "val": val.fingerprint()}
     return Outcome(
-        metrics={**training.average_precisions(val.ground_truth(), results, {}), **costs},
+        metrics={**metrics, **costs},
         data={**fingerprints, "teacher": teacher.fingerprint},
         device=describe_device(device),
         examples=training.examples_of(results, val.image_ids),
