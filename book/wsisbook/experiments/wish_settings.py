@@ -20,6 +20,7 @@ from wsisbook.runs.experiments import Experiment
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, mix_for_budget, parse_mix
 from wsislib.labels.prices import MASK_PRICE, Prices
+from wsislib.models.teacher_names import PACKAGED_TEACHERS
 from wsislib.strict import did_you_mean
 
 KINDS = ("tags", "points", "boxes", "masks")  # from cheapest to dearest
@@ -99,8 +100,8 @@ class WishConfig(WeakLabelConfig):
     # Start the lab's backbone from the package's weights, which have seen image tags of another
     # world.
     tag_pretraining: bool = False
-    # "tiny"; "needed", the one of the run that the row needs as `teacher`; or the path of a SAM
-    # checkpoint, relative to the data folder.
+    # "tiny" or another of the package; "needed", the one of the run that the row needs as
+    # `teacher`; or the path of a SAM checkpoint, relative to the data folder.
     teacher: str = "tiny"
     # Large-scale jitter of training images to windows of so many pixels, scaled by 0.1 to 2.0 as
     # Mask2Former's authors do; 0 is none.
@@ -207,7 +208,8 @@ class TinySamConfig(RunConfig):
 
 def wish_files(config: WishConfig) -> tuple[str, ...]:
     """The files of the data, and the teacher's checkpoint where one is read."""
-    checkpoint = config.teacher not in ("tiny", "needed") and config.method != "mask2former"
+    without_file = (*PACKAGED_TEACHERS, "needed")
+    checkpoint = config.teacher not in without_file and config.method != "mask2former"
     return (*data_files(config), config.teacher) if checkpoint else data_files(config)
 
 

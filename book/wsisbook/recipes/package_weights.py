@@ -17,9 +17,15 @@ from wsislib.engine.config import TrainConfig
 from wsislib.engine.device import describe_device
 from wsislib.engine.train import FitResult, fit
 from wsislib.engine.weights import read_meta, read_tensors, save_weights, sidecar
-from wsislib.models.assets import LAB_BACKBONE, TINY_SAM, assets_folder
+from wsislib.models.assets import (
+    LAB_BACKBONE,
+    START_MASK2FORMER,
+    START_MASK_RCNN,
+    TINY_SAM,
+    assets_folder,
+)
 
-NAMES = (TINY_SAM, LAB_BACKBONE)
+NAMES = (TINY_SAM, LAB_BACKBONE, START_MASK2FORMER, START_MASK_RCNN)
 _POINTS = 40  # of the training curve that a manifest keeps
 
 
@@ -76,7 +82,7 @@ def train_by_recipe(
     return {
         "recipe": asdict(recipe),
         "scenes_sha256": scenes.fingerprint(),
-        **_training_curve(fitted),
+        **training_curve(fitted),
     }
 
 
@@ -118,7 +124,7 @@ def install_weights(folder: Path, name: str, target: Path | None = None) -> Path
     return goal
 
 
-def _training_curve(fitted: FitResult) -> dict[str, Any]:
+def training_curve(fitted: FitResult) -> dict[str, Any]:
     """How long the training took, and at most `_POINTS` rows of its history."""
     rows = fitted.history
     every = max(1, -(-len(rows) // _POINTS))
