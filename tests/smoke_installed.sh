@@ -13,7 +13,8 @@ case "$where" in
 esac
 "$bin/wsis" data make scenes --count 6 --size 64
 "$bin/wsis" data check scenes/annotations.json
-"$bin/wsis" train scenes/annotations.json --out model --steps 2 --batch-size 2 --device cpu
+"$bin/wsis" train scenes/annotations.json --out model --steps 2 --batch-size 2 --device cpu \
+    --start scratch # the packages of ImageNet weights are an extra
 "$bin/wsis" predict model scenes/images --out found
 test -s found/results.json
 "$bin/wsis" status > status.txt 2>&1 && { echo "a study was found where none is" >&2; exit 1; }

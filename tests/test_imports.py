@@ -92,6 +92,7 @@ ALLOWED = {
         "wsislib.data",
         "wsislib.labels",
         "wsislib.models.sam",
+        "wsislib.models.teacher_names",
         "wsislib.viz.palette",
         "wsislib.atomic",
     ),

@@ -41,7 +41,9 @@ def test_an_error_stays_on_the_page(page):
 
 def test_a_sam_is_loaded_where_one_is_named(tmp_path):
     folder = make_folder(tmp_path / "images")
-    assert label(folder, tmp_path / "l.json", ["rose"], sam="tiny").view["sam"]
+    for named in ("tiny", True):
+        assert label(folder, tmp_path / "l.json", ["rose"], sam=named).view["sam"]
+    assert not label(folder, tmp_path / "l.json", ["rose"], sam=False).view["sam"]
     with pytest.raises(ValueError, match=r"not a teacher that is known"):
         label(folder, tmp_path / "l.json", ["rose"], sam="big.pth")
 

@@ -14,7 +14,7 @@ from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import commands as photos
-from wsislib.photos.data import read_mixed
+from wsislib.photos.data import holds_tags, read_mixed
 from wsislib.photos.recipe import load_model, read_recipe
 from wsislib.photos.training import TrainOptions, build_wish, wish_config
 
@@ -100,6 +100,18 @@ def test_labels_are_weakened_as_asked(folder, labels, kinds):
         assert sample.label.masks is None or sample.label.kind == LabelKind.MASK
 
 
+def test_tags_are_seen_wherever_they_stand(folder, tmp_path):
+    read = [read_mixed(folder / "annotations.json", None, w, 0, None) for w in ("boxes", MIX)]
+    assert [holds_tags(data) for data in read] == [False, True]
+    document = json.loads((folder / "annotations.json").read_text())
+    annotation = document["annotations"][-1]
+    del annotation["segmentation"], annotation["bbox"]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    images = folder / "images"
+    assert holds_tags(read_mixed(tmp_path / "a.json", images, "file", 0, None))
+    assert not holds_tags(read_mixed(folder / "annotations.json", None, "file", 0, None))
+
+
 def test_the_first_images_are_those_with_instances(folder):
     data = read_mixed(folder / "annotations.json", None, "boxes", 0, 2)
     assert len(data) == 2 and all(len(data[place].label) for place in range(2))
@@ -153,11 +165,16 @@ def test_the_published_size_trains_as_its_authors_do(folder, tmp_path):
     options = TrainOptions(
         "wish", "file", "tiny", "small", "class-agnostic", False, None, 100, 16, None, 0, 50
     )
-    paper = wish_config(replace(small, size="r50"), options)
+    paper = wish_config(replace(small, size="r50"), options, tags=True)
     assert (paper.learning_rate, paper.clip_norm, paper.decay_norms) == (1e-4, 0.01, False)
     assert paper.lr_factors == {"segmenter.backbone.": 0.1}
-    assert wish_config(small, options).learning_rate == 5e-4
-    assert wish_config(small, replace(options, learning_rate=0.1)).learning_rate == 0.1
+    with_tags, without = (wish_config(small, options, tags) for tags in (True, False))
+    assert (without.learning_rate, without.clip_norm, without.weight_decay) == (5e-4, 1.0, 0.05)
+    assert without.lr_factors == {"segmenter.backbone.": 0.3}
+    assert with_tags.lr_factors == {"segmenter.backbone.": 0.3, "cam_head.": 40.0}
+    assert wish_config(replace(small, pretrained=False), options, True).lr_factors == {}
+    faster = replace(options, learning_rate=0.1)
+    assert wish_config(small, faster, tags=False).learning_rate == 0.1
     wish = build_wish(small, sam_weights.load_sam("tiny"), 100)
     assert (wish.cam_warmup, wish.self_start) == (10, 50)
 

@@ -18,6 +18,7 @@ from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.messages import geometry_of, outline_of, seconds_of, shown, with_time
 from wsislib.data.images import read_image, resolve_image
 from wsislib.data.photographs.coco_labels import clip_box, numbers
+from wsislib.models.teacher_names import DEFAULT_TEACHER
 from wsislib.viz.palette import colour
 
 ACTIONS = (
@@ -130,7 +131,8 @@ class Desk:
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         if self.assistant is None:
-            raise ValueError("no SAM was given to this page; label(..., sam='tiny') has one")
+            way = f"label(..., sam={DEFAULT_TEACHER!r}) has one"
+            raise ValueError(f"no SAM was given to this page; {way}")
         work, point, box = self._work(), message.get("point"), message.get("box")
         assert self._pixels is not None  # else there is no work
         if (point is None) == (box is None):

@@ -1,7 +1,7 @@
 """The labelling page in a notebook.
 
     from wsislib.annotate.page import label
-    label("garden/images", "garden/train.json", ["rose", "thistle"], sam="tiny")
+    label("garden/images", "garden/train.json", ["rose", "thistle"], sam=True)
 
 Needs `anywidget` (part of `pip install wsis-book[book]`).
 """
@@ -18,6 +18,7 @@ import traitlets
 from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
+from wsislib.models.teacher_names import DEFAULT_TEACHER
 
 _PAGE = Path(__file__).parent / "page"
 
@@ -46,7 +47,7 @@ class LabelPage(anywidget.AnyWidget):
 
 
 def label(
-    images: str | Path, file: str | Path, names: Sequence[str] = (), *, sam: str | Path = ""
+    images: str | Path, file: str | Path, names: Sequence[str] = (), *, sam: str | Path | bool = ""
 ) -> LabelPage:
     """Label the images of a folder; the file is written after every change.
 
@@ -54,14 +55,16 @@ def label(
         images: the folder.
         file: COCO JSON, which need not exist; what it has is gone on with.
         names: of categories; those that the file lacks are added.
-        sam: "tiny", or the path of a published checkpoint, to be offered masks for a click or a
-            box; empty for none.
+        sam: to be offered masks for a click or a box: True for the usual SAM of the package, one
+            of its SAMs by name ("tiny"), or the path of a published checkpoint; empty for none.
 
     Raises:
         ValueError: see `LabelFile` and `load_sam`.
     """
     assistant, labels = None, LabelFile(file, images, names)
-    if str(sam):
+    if sam is True:
+        sam = DEFAULT_TEACHER
+    if sam and str(sam):
         from wsislib.models.sam.sam_weights import load_sam
 
         assistant = SamAssistant(load_sam(sam))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from wsislib.cli import DONE
+from wsislib.models.teacher_names import DEFAULT_TEACHER, WORLD_TEACHER
 
 SamModel = Literal["vit_b", "vit_l", "vit_h"]
 
@@ -43,7 +44,8 @@ def teach(
         world: instead of a file, this many scenes of the procedural world (box or point).
         categories: of the world.
         size: of the world's scenes, pixels.
-        sam: a published SAM checkpoint; the tiny SAM of the package where not given.
+        sam: a published SAM checkpoint, or a SAM of the package by name (tiny); the package's
+            where not given.
         sam_model: which SAM that is; from the file's name where not given.
         shard: i/n does the i-th of n shares, for jobs on a cluster.
         device: auto, cpu, cuda or mps.
@@ -64,7 +66,8 @@ def teach(
     if world is not None and (kind == "file" or world < 1):
         raise ValueError("--world wants 1 scene at least, and --kind point or box")
     chosen = pick_device(device)
-    teacher = load_sam("tiny" if sam is None else sam, sam_model)
+    usual = DEFAULT_TEACHER if world is None else WORLD_TEACHER
+    teacher = load_sam(usual if sam is None else sam, sam_model)
     if world is None:
         assert annotations is not None
         dataset: Dataset = read_weak(annotations, images, kind, seed)

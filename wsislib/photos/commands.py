@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wsislib.models.teacher_names import DEFAULT_TEACHER
 from wsislib.photos.recipe import MaskHead, ModelName, Size, load_model, read_recipe
+from wsislib.photos.starts import StartChoice
 
 if TYPE_CHECKING:
     from wsislib.data.images import ImageFolder
@@ -20,9 +22,10 @@ def train(
     first: int | None = None,
     model: ModelName = "mask-rcnn",
     labels: str = "file",
-    teacher: str = "tiny",
+    teacher: str = DEFAULT_TEACHER,
     size: Size = "small",
     mask_head: MaskHead = "class-agnostic",
+    start: StartChoice = "auto",
     from_scratch: bool = False,
     image_side: tuple[int, int] | None = None,
     steps: int = 3000,
@@ -46,15 +49,19 @@ def train(
         model: mask-rcnn or wish.
         labels: of WISH: file takes labels as they are; tags, points, boxes or masks weakens all of
             them; "40 tags + 8 boxes" draws a mix and leaves the other images out.
-        teacher: of WISH: tiny, or the path of a published SAM checkpoint.
+        teacher: of WISH: one of the package by name (tiny), or the path of a published SAM
+            checkpoint.
         size: small trains without a GPU; r50 and r101 are the published ones (WISH: r50).
         mask_head: of a Mask R-CNN: one mask for all categories, or one each.
-        from_scratch: r50 and r101 start from random weights instead of ImageNet's.
+        start: ours (weights of the package that have seen masks of other photographs; small),
+            imagenet, coco (torchvision's Mask R-CNN; r50) or scratch (random weights). auto is ours
+            where there are some, else imagenet.
+        from_scratch: the same as --start scratch.
         image_side: shortest side wanted and longest allowed, in pixels.
         steps: training steps in all.
         batch_size: images a step.
         learning_rate: after warm-up; it falls to nothing along a cosine. 0.02 where not given; of
-            WISH 0.0005, and 0.0001 for r50.
+            WISH 0.0005, and 0.0001 for r50; of a small Mask R-CNN that is not from scratch 0.0003.
         seed: of weights, order and augmentation.
         checkpoint_every: steps between checkpoints.
         device: auto, cpu, cuda or mps.
@@ -65,12 +72,17 @@ def train(
 
     options = TrainOptions(
         model, labels, teacher, size, mask_head, from_scratch, image_side, steps, batch_size,
-        learning_rate, seed, checkpoint_every,
+        learning_rate, seed, checkpoint_every, start,
     )  # fmt: skip
     training = prepare(annotations, images, first, options, out, device)
     chosen, categories = pick_device(device), len(training.recipe.categories)
-    print(f"{len(training.dataset)} images, {categories} categories, {describe_device(chosen)}")
-    fitted = fit(training.model, training.dataset, training.config, out, device=chosen)
+    begin = f"start: {training.recipe.start}"
+    images_read = f"{len(training.dataset)} images, {categories} categories"
+    print(f"{images_read}, {begin}, {describe_device(chosen)}")
+    fitted = fit(
+        training.model, training.dataset, training.config, out,
+        device=chosen, augment=training.augment,
+    )  # fmt: skip
     print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
     return 0
 

@@ -104,6 +104,15 @@ def _require_strong_enough(dataset: CocoDataset, kinds: list[LabelKind | None]) 
         )
 
 
+def holds_tags(dataset: Dataset) -> bool:
+    """Whether labels of a data set that `read_mixed` gave hold tags."""
+    if isinstance(dataset, WeakDataset):
+        return LabelKind.TAG in dataset.entry_kinds
+    assert isinstance(dataset, CocoDataset)
+    instances = (entry for place in range(len(dataset)) for entry in dataset.instances(place))
+    return any(annotation_kind(entry) == LabelKind.TAG for entry in instances)
+
+
 def require_same_categories(
     dataset: Dataset, known: tuple[Category, ...], annotations: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wsislib.atomic import read_json, write_json
+from wsislib.photos.starts import Start, load_start
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,16 +26,19 @@ class Recipe:
 
     size: Size  # "small" trains without a GPU; "r50" and "r101" are the published ones
     mask_head: MaskHead  # one mask map for all categories, or one each
-    pretrained: bool  # whether the backbone starts from ImageNet weights (not the small one)
+    pretrained: bool  # whether its form is the one with a trained, frozen-norm backbone
     image_side: tuple[int, int]  # shortest side wanted and longest side allowed, pixels
     seed: int  # of initial weights and training
     categories: tuple[tuple[int, str], ...]  # (id in the file, name), in the model's order
     data: str  # fingerprint of the data set that it was trained on
     model: ModelName = "mask-rcnn"
     # Of WISH: how the labels were weakened (see `data.read_mixed`), and which SAM was its teacher
-    # ("tiny" or a fingerprint).
+    # (one of the package by name, others by fingerprint).
     labels: str = "file"
     teacher: str = ""
+    # What the weights were before training; before there was a choice ImageNet's if pretrained.
+    start: Start = "scratch"
+    start_sha256: str = ""  # of our own start weights
 
     def known(self) -> tuple[Category, ...]:
         """The categories that the model knows, in its order."""
@@ -45,21 +49,32 @@ class Recipe:
     def build(self, *, weights_follow: bool = False) -> nn.Module:
         """Build the model; of "wish" the Mask2Former inside, which is all that predicts.
 
-        With `weights_follow` trained weights will be loaded, so ImageNet's are not fetched.
+        With `weights_follow` trained weights will be loaded, so those of the start are neither
+        read nor fetched. Else a ValueError where these are not there, damaged or another network's.
         """
+        network = self._network(fetch=self.start == "imagenet" and not weights_follow)
+        if not weights_follow:
+            load_start(network, self.start, self.model, self.mask_head)
+        return network
+
+    def _network(self, fetch: bool) -> nn.Module:
         from wsislib.models.mask2former import builders as mask2former
         from wsislib.models.maskrcnn import builders as maskrcnn
 
         count, seed, side = len(self.categories), self.seed, self.image_side
-        fetch = not weights_follow
         if self.model == "wish":
-            if self.size == "small":
-                return mask2former.mask2former_small(count, seed, side)
-            return mask2former.mask2former_r50(count, seed, self.pretrained, side, fetch)
-        if self.size == "small":
-            return maskrcnn.mask_rcnn_small(count, self.mask_head, seed, image_side=side)
-        build = {"r50": maskrcnn.mask_rcnn_r50_fpn, "r101": maskrcnn.mask_rcnn_r101_fpn}[self.size]
-        return build(count, self.mask_head, seed, self.pretrained, side, fetch)
+            if self.size != "small":
+                return mask2former.mask2former_r50(count, seed, self.pretrained, side, fetch)
+            if self.pretrained:
+                return mask2former.mask2former_lite(count, seed, side, fetch)
+            return mask2former.mask2former_small(count, seed, side)
+        if self.size != "small":
+            builders = {"r50": maskrcnn.mask_rcnn_r50_fpn, "r101": maskrcnn.mask_rcnn_r101_fpn}
+            build = builders[self.size]
+            return build(count, self.mask_head, seed, self.pretrained, side, fetch)
+        if self.pretrained:
+            return maskrcnn.mask_rcnn_lite(count, self.mask_head, seed, side, fetch, jittered=True)
+        return maskrcnn.mask_rcnn_small(count, self.mask_head, seed, image_side=side)
 
     def save(self, folder: Path) -> None:
         """Write `folder`/recipe.json; raises ValueError where one is there that differs."""
@@ -68,7 +83,8 @@ class Recipe:
             write_json(path, asdict(self))
             return
         other = read_recipe(folder)
-        for field in fields(self):
+        # What an option names before what follows from it.
+        for field in sorted(fields(self), key=lambda field: field.name == "pretrained"):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
             if mine != theirs:
                 raise ValueError(
@@ -91,6 +107,7 @@ def read_recipe(folder: Path) -> Recipe:
     needed = {field.name for field in fields(Recipe) if field.default is MISSING}
     if odd := sorted((needed - keys) | (keys - known)):
         raise ValueError(f"{path}: not a recipe of this version; missing or unknown: {odd}")
+    values.setdefault("start", "imagenet" if values["pretrained"] else "scratch")
     values["image_side"] = tuple(values["image_side"])
     values["categories"] = tuple((int(id), str(name)) for id, name in values["categories"])
     return Recipe(**values)

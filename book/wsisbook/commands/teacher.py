@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from wsislib.cli import DONE
 
-Name = Literal["tiny-sam", "lab-backbone", "photo-sam"]
+Name = Literal["photo-sam", "tiny-sam", "lab-backbone", "start-mask2former", "start-mask-rcnn"]
 
 
 def train_weights(
@@ -23,7 +23,9 @@ def train_weights(
 
     Args:
         name: photo-sam, the teacher for photographs; tiny-sam, the lab's; lab-backbone, the start
-            of lab models (and of the tiny SAM: train and install it first).
+            of lab models (and of the tiny SAM: train and install it first); start-mask2former and
+            start-mask-rcnn, what `wsis train --start ours` begins with (from sam-photos, a folder
+            of WSIS_DATA).
         out: folder for checkpoints and weights; build/teacher/<name> if not given.
         data: of photo-sam: the folder of `sam-photos`; sam-photos in the data folder (WSIS_DATA,
             else data) if not given.
@@ -42,6 +44,15 @@ def train_weights(
 
         sam = TinySamRecipe() if scale == "lab" else TinySamRecipe.smoke()
         path = train_tiny_sam(sam, folder, device)
+    elif name != "lab-backbone":
+        from wsisbook.recipes.start_weights import PHOTOGRAPHS, StartRecipe, train_start
+        from wsisbook.runs.paths import data_folder
+
+        model: Literal["wish", "mask-rcnn"]
+        model = "wish" if name == "start-mask2former" else "mask-rcnn"
+        recipe = StartRecipe(model=model) if scale == "lab" else StartRecipe.smoke(model)
+        fetch = scale == "lab"
+        path = train_start(recipe, data_folder() / PHOTOGRAPHS, folder, device, fetch=fetch)
     else:
         from wsisbook.recipes.lab_backbone_recipe import LabBackboneRecipe, train_lab_backbone
 
@@ -55,7 +66,7 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
     """Put trained weights and their manifest into the package.
 
     Args:
-        name: photo-sam, tiny-sam or lab-backbone.
+        name: as `wsis teacher train` was given it.
         out: the folder that they were trained in; build/teacher/<name> if not given.
     """
     from wsisbook.recipes.package_weights import install_weights

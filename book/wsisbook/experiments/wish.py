@@ -43,6 +43,7 @@ from wsislib.models.mask2former import builders as builders_mask2former
 from wsislib.models.mask2former.mask2former import Mask2Former
 from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
+from wsislib.models.teacher_names import PACKAGED_TEACHERS
 from wsislib.models.wish import builders as builders_wish
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.pseudo_points import PeakRule
@@ -130,7 +131,7 @@ def teacher_of(config: WishConfig, needs: Mapping[str, Path] | None = None) -> T
                 "under `needs`"
             )
         return sam_weights.load_tiny_sam(needs["teacher"] / "checkpoints")
-    packaged = config.teacher in ("tiny", "photo")
+    packaged = config.teacher in PACKAGED_TEACHERS
     return sam_weights.load_sam(config.teacher if packaged else data_folder() / config.teacher)
 
 

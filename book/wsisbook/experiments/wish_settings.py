@@ -20,6 +20,7 @@ from wsisbook.runs.experiments import Experiment
 from wsislib.data.sample import LabelKind
 from wsislib.labels.budget import Mix, mix_for_budget, parse_mix
 from wsislib.labels.prices import MASK_PRICE, Prices
+from wsislib.models.teacher_names import PACKAGED_TEACHERS
 from wsislib.strict import did_you_mean
 
 KINDS = ("tags", "points", "boxes", "masks")  # from cheapest to dearest
@@ -215,9 +216,8 @@ class TinySamConfig(RunConfig):
 
 def wish_files(config: WishConfig) -> tuple[str, ...]:
     """The files of the data, and the teacher's checkpoint where one is read."""
-    checkpoint = (
-        config.teacher not in ("tiny", "photo", "needed") and config.method != "mask2former"
-    )
+    without_file = (*PACKAGED_TEACHERS, "needed")
+    checkpoint = config.teacher not in without_file and config.method != "mask2former"
     return (*data_files(config), config.teacher) if checkpoint else data_files(config)
 
 

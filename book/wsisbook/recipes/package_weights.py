@@ -23,9 +23,16 @@ from wsislib.engine.weights import (
     sidecar,
     write_tensors,
 )
-from wsislib.models.assets import LAB_BACKBONE, PHOTO_SAM, TINY_SAM, assets_folder
+from wsislib.models.assets import (
+    LAB_BACKBONE,
+    PHOTO_SAM,
+    START_MASK2FORMER,
+    START_MASK_RCNN,
+    TINY_SAM,
+    assets_folder,
+)
 
-NAMES = (TINY_SAM, LAB_BACKBONE, PHOTO_SAM)
+NAMES = (TINY_SAM, LAB_BACKBONE, PHOTO_SAM, START_MASK2FORMER, START_MASK_RCNN)
 _POINTS = 40  # of the training curve that a manifest keeps
 
 
@@ -105,7 +112,7 @@ def write_package_weights(
     if half:
         tensors = model.state_dict()
         short = {k: v.half() if v.is_floating_point() else v for k, v in tensors.items()}
-        write_tensors(path, short, manifest)
+        write_tensors(path, short, {**manifest, "dtype": "float16"})
     else:
         save_weights(path, model, manifest)
     return path

@@ -39,7 +39,7 @@ from wsislib.models.efficientnet_lite import (
     LiteName,
     efficientnet_lite,
 )
-from wsislib.models.maskrcnn.detector import Float32RPNHead
+from wsislib.models.maskrcnn.detector import Float32RPNHead, PredictingTransform
 from wsislib.models.maskrcnn.mask_branch import MaskBranch, MaskPredictor
 from wsislib.models.maskrcnn.mask_mlp import MaskMLP
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
@@ -162,6 +162,7 @@ def mask_rcnn_lite(
     fetch: bool = True,
     name: LiteName = "lite0",
     frozen_stages: int = 2,
+    jittered: bool = False,
 ) -> MaskRCNN:
     """A Mask R-CNN for photographs on a machine without a GPU, from ImageNet.
 
@@ -173,6 +174,8 @@ def mask_rcnn_lite(
         fetch: False builds it without ImageNet's weights, for a checkpoint to fill.
         name: lite0, lite1 or lite2.
         frozen_stages: of the backbone, stem included.
+        jittered: training images come from large-scale jitter and keep their size; else they are
+            brought to `image_side` as in prediction.
 
     Raises:
         ValueError: the package with the weights is not installed.
@@ -191,7 +194,8 @@ def mask_rcnn_lite(
         roi = _box_heads(box_pool, TwoMLPHead(96 * 7 * 7, 256), 256, category_count, 64)
         predictor = MaskPredictor(96, category_count, mask_head == "class-agnostic")
         mask = MaskBranch(mask_pool, 96, 96, predictor)
-        transform = GeneralizedRCNNTransform(*image_side, LITE_MEAN, LITE_STD, size_divisible=32)
+        framing = PredictingTransform if jittered else GeneralizedRCNNTransform
+        transform = framing(*image_side, LITE_MEAN, LITE_STD, size_divisible=32)
         return MaskRCNN(transform, backbone, rpn, [*levels, "pool"], roi, mask)
 
 

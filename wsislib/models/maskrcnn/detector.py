@@ -40,6 +40,18 @@ class Float32RPNHead(RPNHead):
         return [t.float() for t in logits], [t.float() for t in deltas]
 
 
+class PredictingTransform(GeneralizedRCNNTransform):
+    """torchvision's transform that brings images to its size only when predicting.
+
+    Training images keep the size that large-scale jitter gave them: resized again, they would all
+    be as large as before.
+    """
+
+    def resize(self, image: Tensor, target: Target | None = None) -> tuple[Tensor, Target | None]:
+        """(3, h, w) and its target, as they are in training."""
+        return (image, target) if self.training else super().resize(image, target)
+
+
 @dataclass(frozen=True)
 class SampledRegions:
     """The regions of a training batch of B images, background included.
