@@ -244,7 +244,7 @@ def test_a_claim_has_a_verdict_of_its_own_on_photographs(
 @pytest.mark.parametrize(
     ("photo", "complaint"),
     [
-        ("{table: pictured}", r"high-above-low: photo: lacks \['metric'\]"),
+        ("{table: pictured}", r"high-above-low': photo: lacks \['metric'\]"),
         ("{table: pictured, metric: AP, within: 2}", "photo: unknown key 'within'"),
         ("{table: pictured, metric: AP, chain: [low]}", "photo: chain is .*two or more"),
     ],
