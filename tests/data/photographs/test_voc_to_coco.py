@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from tests.miniatures import voc
 from wsislib.atomic import read_json
 from wsislib.commands.data import check, voc2coco
+from wsislib.data.images import probe_image
 from wsislib.data.photographs import voc_to_coco
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.voc import VocDataset
@@ -42,19 +42,18 @@ def test_photographs_and_masks_are_scaled_alike(
     train = read_json(out / "train.json")
     for image in train["images"] + read_json(out / "val.json")["images"]:
         assert (image["width"], image["height"]) == (32, 27)  # of 36 x 30
-        assert Image.open(out / "images" / image["file_name"]).size == (32, 27)
+        facts = probe_image(out / "images" / image["file_name"])
+        assert (facts.width, facts.height) == (32, 27)
     assert check(out / "train.json") == 0 and check(out / "val.json") == 0
     small = CocoDataset(out / "train.json", out / "images")
     assert [c.name for c in small.categories] == [c.name for c in dataset.categories]
     assert small.image_ids[0] == dataset.image_ids[0]
     sample, whole = small[0], dataset[0]
     assert (sample.label.categories == whole.label.categories).all()
-    share = sample.label.masks.flatten(1).float().mean(1) / whole.label.masks.flatten(
-        1
-    ).float().mean(1)
-    assert share.tolist() == pytest.approx([1, 1], abs=0.1)
+    shares = [label.masks.flatten(1).float().mean(1) for label in (sample.label, whole.label)]
+    assert (shares[0] / shares[1]).tolist() == pytest.approx([1, 1], abs=0.1)
     boxes = whole.label.boxes * 32 / 36
-    assert np.abs(sample.label.boxes - boxes).max() <= 1
+    assert float((sample.label.boxes - boxes).abs().max()) <= 1
 
 
 def test_masks_that_touch_do_not_overlap() -> None:

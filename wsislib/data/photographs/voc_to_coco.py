@@ -3,8 +3,9 @@
     OUT/images/2007_000032.jpg ...
     OUT/train.json  OUT/val.json
 
-A photograph belongs to val if the MD5 of its file name, read as a number, is divisible by 5: a fifth
-of them, and the same ones whichever others are converted. The VOC 2012 lists are not used for that.
+A photograph is for validation if the MD5 of its file name, read as a number, is divisible by 5.
+That is a fifth of them, and the same ones whichever others are converted; VOC's own lists have no
+say in it.
 """
 
 from __future__ import annotations
