@@ -14,7 +14,7 @@ from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.plan.step_times import read_step_times
 from wsisbook.publish.reading_map import MAP, write_reading_map
-from wsisbook.runs.declared import Study
+from wsisbook.runs.declared import PHOTO, Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.state import notebook_frame, status_frame
 from wsisbook.runs.stopwatch import duration
@@ -31,7 +31,6 @@ from wsisbook.tables.tables import Results
 from wsislib.atomic import atomic_write
 
 PAPER_PAGE = "part1_transfer/paper_costs.inc"
-PHOTO = "photo"  # the scale whose verdicts stand beside those of the book's own scale
 GPUS = 8  # the authors'
 
 
