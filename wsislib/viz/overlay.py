@@ -154,9 +154,7 @@ def _draw_names(
 ) -> None:
     unit = axes.get_ylim()[0] / 100  # the y axis points down, from the height to 0
     places = _places(shown, unit)
-    inches = (
-        axes.get_window_extent().height / axes.figure.dpi
-    )  # about: no layout yet
+    inches = axes.get_window_extent().height / axes.figure.dpi  # about: no layout yet
     letter = TEXT_SIZE / 72 / inches * 100 * unit  # the height of a letter in the image's pixels
     for entry, category in enumerate(shown.categories.tolist()):
         words = _name(names, category)
