@@ -81,9 +81,9 @@ def photo_figure(
     titles += [row.title for row, _ in found]
     style = Style(alpha=0.45 if scenes.photographs else 0.8, min_score=sure)
     figure = pictures.pictures(lines, scenes.categories, titles=titles, style=style)
-    if said := _absent(scenes):
-        figure.set_figheight(figure.get_figheight() + 0.25)
-        figure.supxlabel(said, fontsize=7)
+    figure.set_figheight(figure.get_figheight() + 0.25)
+    said = f"Found with a score of {sure:g} or more, seed {seed}. {_absent(scenes)}"
+    figure.supxlabel(said.strip(), fontsize=7)
     return figure
 
 

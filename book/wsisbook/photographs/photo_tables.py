@@ -73,17 +73,20 @@ class PhotoTables:
     def __repr__(self) -> str:
         return "\n\n".join(f"{_declared(r)}\n{r!r}" for r in self.tables) or _NO_TABLE
 
-    def comparison(self) -> Note:
+    def comparison(self) -> Note | None:
         """What the runs say on photographs, and where they say another thing at the page's scale.
 
         Claims with both verdicts; then, of the rows that two tables of this page share, whether
         their order by each table's first column is the same. Nothing is said of rows with fewer
-        than three seeds.
+        than three seeds. None where the page has no such table.
         """
         if not self.names:
-            return Note(_NO_TABLE)
-        lines = [line for result in self.tables for line in self._compared(result)]
-        return Note("\n".join(lines))
+            return None
+        start = (
+            f"What the runs say at the scale {self.beside.scale} and on photographs. A row with "
+            f"fewer than {PHOTO_SEEDS} seeds has no verdict there.\n"
+        )
+        return Note("\n".join([start, *(x for r in self.tables for x in self._compared(r))]))
 
     def _compared(self, result: TableResult) -> list[str]:
         title = f"*{result.table.title}*"
@@ -129,7 +132,7 @@ class PhotoTables:
                 kind = "alike" if there == here else "there" if there else "here"
                 counts[kind] += 1
         text = (
-            f"of {sum(counts.values())} pairs of rows, {counts['alike']} stand alike, "
+            f"of the pairs of rows, {counts['alike']} stand alike, "
             f"{counts['turned']} the other way round; {counts['there']} differ by more than noise "
             f"at the scale {scale} alone, {counts['here']} on photographs alone."
         )
@@ -142,19 +145,19 @@ class PhotoTables:
         images: Iterable[int] = range(4),
         seed: int = 0,
         sure: float = SURE,
-    ) -> Figure | Note:
+    ) -> Figure | Note | None:
         """One line an image: the ground truth, and what rows found with a score of `sure` or more.
 
         Silhouettes coloured by category; over the photograph where the data folder has it, else on
         plain ground. Without `table` it is the page's first that was run, without `rows` its first
         four that were. `images` count the validation images that a run keeps results of. A Note
-        where no run is committed.
+        where no run is committed, None where the page has no such table.
         """
         for name in [table] if table else self.names:
             found = self._examples(name, rows, seed)
             if found:
                 return photo_figure(self.photo.store.root, found, list(images), seed, sure)
-        return Note(_NO_TABLE if not self.names else "No run on photographs is committed yet.")
+        return Note("No run to draw from is committed yet.") if self.names else None
 
     def _examples(self, table: str, rows: Iterable[str], seed: int) -> list[tuple[Any, list]]:
         names = list(rows) or list(self.photo.study.table(table).rows)

@@ -121,7 +121,9 @@ def _photo_digest(study: Study, notebook: Path) -> str:
     if PHOTO not in study.scales or ".photographs(" not in _code(notebook):
         return ""
     tables = [name for name, table in study.tables.items() if PHOTO in table.scales]
-    return _results_digest(study, open_store(PHOTO, study.root), PHOTO, tables)
+    store = open_store(PHOTO, study.root)
+    beside = _files_digest(store.root.glob("*.json"))  # the ground truth in pictures
+    return digest([_results_digest(study, store, PHOTO, tables), beside])
 
 
 def _results_digest(study: Study, store: RunStore, scale: str, tables: Iterable[str]) -> str:
