@@ -143,7 +143,19 @@ ALLOWED = {
         "wsislib.atomic",
         "wsislib.strict",
     ),
-    "wsisbook.reading": ("wsisbook.tables", "wsisbook.experiments", "wsisbook.runs", "wsislib"),
+    "wsisbook.photographs": (
+        "wsisbook.photographs",
+        "wsisbook.tables",
+        "wsisbook.runs",
+        "wsislib",
+    ),
+    "wsisbook.reading": (
+        "wsisbook.photographs",
+        "wsisbook.tables",
+        "wsisbook.experiments",
+        "wsisbook.runs",
+        "wsislib",
+    ),
     "wsisbook.plan": (
         "wsisbook.plan",
         "wsisbook.tables",
@@ -183,6 +195,7 @@ ALLOWED = {
     ),
     "wsisbook.commands": (
         "wsisbook.commands",
+        "wsisbook.photographs",
         "wsisbook.publish",
         "wsisbook.batch",
         "wsisbook.plan",

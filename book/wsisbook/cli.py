@@ -17,6 +17,7 @@ COMMANDS: cli.Commands = {
     "tables": ("wsisbook.commands.study", "tables", "write and show the tables of finished runs"),
     "notebooks": ("wsisbook.commands.book", "notebooks", "execute the book's notebooks"),
     "pages": ("wsisbook.commands.book", "pages", "generate the book's claims and status pages"),
+    "truth": ("wsisbook.commands.book", "truth", "ground truth of the photographs in figures"),
     "teacher train": (
         "wsisbook.commands.teacher",
         "train_weights",

@@ -6,6 +6,10 @@
     study.table("maskx-transfer-input")
     study["maskx-heads", "few"].history(seed)
 
+Tables of photographs, which exist at the scale `photo` alone, are shown at every scale:
+
+    study.photographs("part2_wish/table_1")
+
 Study, runs and tables are read once; open the study again to see what was run since.
 """
 
@@ -23,7 +27,8 @@ from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
 from wsisbook.experiments.partial_data import chosen_split, data_sets
-from wsisbook.runs.declared import RunKey
+from wsisbook.photographs.photo_tables import PhotoTables
+from wsisbook.runs.declared import PHOTO, RunKey
 from wsisbook.runs.environment import code_version, library_versions, machine_text
 from wsisbook.runs.resolve import resolve, source_key
 from wsisbook.runs.spec import load_study
@@ -153,6 +158,19 @@ class StudyResults(Results):
         """A row of a table by its name; ValueError for an unknown one names the nearest."""
         return RowResults(self, *place)
 
+    def at(self, scale: str) -> StudyResults:
+        """The same study at another scale."""
+        return StudyResults(self.study, open_store(scale, self.study.root), scale)
+
+    def photographs(self, page: str) -> PhotoTables:
+        """The tables of photographs that belong to a page, such as "part2_wish/table_1".
+
+        Shown at the end of a cell: every such table that the study has, with the numbers of the
+        committed runs.
+        """
+        photo = self.at(PHOTO)
+        return PhotoTables(page, photo, self, lambda table, row: photo[table, row])
+
     def provenance(self, table: str) -> pd.DataFrame:
         """Where the numbers of a table come from, one line a run."""
         return self.table(table).provenance
@@ -215,7 +233,7 @@ class StudyResults(Results):
 
 
 def open_study(scale: str = "lab") -> StudyResults:
-    """The study of this repository at a scale: "smoke", "lab" or "paper"."""
+    """The study of this repository at a scale: "smoke", "lab", "photo" or "paper"."""
     study = load_study()
     return StudyResults(study, open_store(scale, study.root), scale)
 

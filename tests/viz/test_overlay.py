@@ -208,3 +208,19 @@ def test_text_reads_on_its_ground() -> None:
     assert text_colour("#000000") == "#FFFFFF"
     assert text_colour("#F0E442") == "#000000"
     assert colour(len(OKABE_ITO)) == colour(0)
+
+
+def test_names_stay_inside_small_pictures() -> None:
+    """At the upper and the right border, in a grid as narrow as five panels of a page."""
+    masks = torch.zeros(2, 60, 80, dtype=torch.bool)
+    masks[0, 3:20, 30:50], masks[1, 30:50, 70:80] = True, True
+    boxes = torch.tensor([[30.0, 3, 50, 20], [70, 30, 80, 50]])
+    label = Label(LabelKind.MASK, torch.tensor([0, 0]), boxes=boxes, masks=masks)
+    panel = Panel(torch.ones(3, 60, 80), label)
+    figure = pictures([[panel] * 5], ["diningtable"], style=Style(show_names=True))
+    figure.canvas.draw()
+    for axes in figure.axes:
+        inside = axes.get_window_extent().padded(1)
+        for text in axes.texts:
+            extent = text.get_window_extent()
+            assert inside.x1 >= extent.x1 and inside.y1 >= extent.y1, text.get_text()

@@ -1,4 +1,4 @@
-"""`wsis data check` and `wsis data make`."""
+"""`wsis data check`, `wsis data make` and `wsis data voc2coco`."""
 
 from __future__ import annotations
 
@@ -71,6 +71,31 @@ def make(
     dataset = WorldDataset(WorldSpec(categories=categories, size=size), seed=seed, count=count)
     written = export_coco(dataset, folder, lambda places: tqdm(places, unit="scene", disable=None))
     print(f"{count} scenes of {categories} categories: {written}")
+    return 0
+
+
+def voc2coco(voc: Path, /, out: Path, longest: int = 224, split: str = "trainval") -> int:
+    """Write a VOC 2012 folder as a small COCO folder: images, train.json and val.json.
+
+    Photographs are scaled down and saved as JPEG, masks as RLE; a fifth of the photographs is for
+    validation, chosen by a hash of the file name. An interrupted call goes on where it stopped.
+
+    Args:
+        voc: the VOC2012 folder that the devkit unpacks, or one that holds it.
+        out: gets images/*.jpg, train.json and val.json; must be new, empty or of this conversion.
+        longest: the long side of a scaled photograph in pixels, at most.
+        split: train, val, trainval or trainaug, the list of photographs to take.
+    """
+    from tqdm import tqdm
+
+    from wsislib.data.photographs.voc import VocDataset
+    from wsislib.data.photographs.voc_to_coco import convert_voc
+
+    dataset = VocDataset(voc, split)
+    train, val = convert_voc(
+        dataset, out, longest, lambda places: tqdm(places, unit="photograph", disable=None)
+    )
+    print(f"{train} photographs to train on and {val} to judge by: {out}")
     return 0
 
 

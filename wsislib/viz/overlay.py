@@ -18,6 +18,7 @@ from wsislib.viz.figure import BookFigure
 from wsislib.viz.palette import PALE, colour, rgb, text_colour
 
 TEXT_SIZE = 6.5
+LETTER_WIDTH = 0.6  # of its height, on average
 TAG_LINES = 8  # tags that fit over one another; the rest are counted
 ENOUGH_ROOM = 6.0  # between names, in hundredths of the image's height
 
@@ -153,13 +154,18 @@ def _draw_names(
 ) -> None:
     unit = axes.get_ylim()[0] / 100  # the y axis points down, from the height to 0
     places = _places(shown, unit)
+    inches = axes.get_window_extent().height / axes.figure.dpi  # about: no layout yet
+    letter = TEXT_SIZE / 72 / inches * 100 * unit  # the height of a letter in the image's pixels
     for entry, category in enumerate(shown.categories.tolist()):
         words = _name(names, category)
         if isinstance(shown, Detections):
             words = f"{words} {float(shown.scores[entry]):.2f}"
         x, y = places[entry]
         text = axes.text(max(x, 0), max(y, 0), words, clip_on=True)
-        side = "top" if y < 4 * unit else "bottom"
+        # A name that would leave the image hangs from its upper, or ends at its right border.
+        side = "top" if y < max(4 * unit, 1.5 * letter) else "bottom"
+        if x + LETTER_WIDTH * letter * len(words) > axes.get_xlim()[1]:
+            text.set(x=axes.get_xlim()[1], ha="right")
         text.set(va=side, fontsize=TEXT_SIZE, **_on(colours[entry]))
 
 

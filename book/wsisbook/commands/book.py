@@ -1,4 +1,4 @@
-"""Commands of the book: notebooks, pages."""
+"""Commands of the book: notebooks, pages, the ground truth of its photographs."""
 
 from __future__ import annotations
 
@@ -84,4 +84,19 @@ def pages(scale: str = "lab", executed: Path | None = None, output: Path | None 
     source = executed or build_folder(study.root) / "book"
     for file in write_pages(study, store, scale, source, output or study.file.parent):
         print(f"wrote {file}")
+    return DONE
+
+
+def truth() -> int:
+    """Put the ground truth of the photographs that figures show beside the runs on photographs.
+
+    It is read from the data folder (WSIS_DATA, else data/), which must be that of the runs. The
+    file is for builds of the book on machines without that folder; whoever publishes it answers
+    for the licence of the masks.
+    """
+    from wsisbook.photographs.photo_pictures import write_truth
+    from wsisbook.runs.declared import PHOTO
+
+    study = load_study()
+    print(f"wrote {write_truth(study, open_store(PHOTO, study.root))}")
     return DONE

@@ -14,10 +14,10 @@ from typing import Any
 import wsisbook
 import wsislib
 from wsisbook.runs.config import digest
-from wsisbook.runs.declared import Study
+from wsisbook.runs.declared import PHOTO, Study
 from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
-from wsisbook.runs.store import RunStore, file_digest
+from wsisbook.runs.store import RunStore, file_digest, open_store
 from wsislib.atomic import read_json
 from wsislib.strict import did_you_mean
 
@@ -85,6 +85,7 @@ def inputs_digest(
             "versions": library_versions(),
             "parameters": dict(parameters),
             "results": _results_digest(study, store, scale, used_tables(study, notebook)),
+            "photographs": _photo_digest(study, notebook),
         }
     )
 
@@ -105,10 +106,24 @@ def _files_digest(files: Iterable[Path]) -> str:
 
 def used_tables(study: Study, notebook: Path) -> list[str]:
     """The tables that a notebook's code names; all, if it uses the study and names none."""
-    cells = read_json(notebook)["cells"]
-    code = "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    code = _code(notebook)
     named = [name for name in study.tables if name in code]
     return named or (list(study.tables) if "wsisbook" in code else [])
+
+
+def _code(notebook: Path) -> str:
+    cells = read_json(notebook)["cells"]
+    return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+
+
+def _photo_digest(study: Study, notebook: Path) -> str:
+    """Digest of the runs on photographs, for a page that shows their tables; "" for another."""
+    if PHOTO not in study.scales or ".photographs(" not in _code(notebook):
+        return ""
+    tables = [name for name, table in study.tables.items() if PHOTO in table.scales]
+    store = open_store(PHOTO, study.root)
+    beside = _files_digest(store.root.glob("*.json"))  # the ground truth in pictures
+    return digest([_results_digest(study, store, PHOTO, tables), beside])
 
 
 def _results_digest(study: Study, store: RunStore, scale: str, tables: Iterable[str]) -> str:

@@ -14,12 +14,19 @@ from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.plan.step_times import read_step_times
 from wsisbook.publish.reading_map import MAP, write_reading_map
-from wsisbook.runs.declared import Study
+from wsisbook.runs.declared import PHOTO, Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.state import notebook_frame, status_frame
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore, open_store
-from wsisbook.tables.claims import FORMULA, VERDICTS, Verdicts, judge_claims
+from wsisbook.tables.claims import (
+    FORMULA,
+    PHOTO_SEEDS,
+    VERDICTS,
+    JudgedClaim,
+    Verdicts,
+    judge_claims,
+)
 from wsisbook.tables.tables import Results
 from wsislib.atomic import atomic_write
 
@@ -35,8 +42,12 @@ def write_pages(
     A study with a paper scale gets the part of `part1_transfer/paper_scale.md` that says what
     its runs take. `executed` is the folder of executed notebooks.
     """
+    photo = None
+    if PHOTO in study.scales:
+        photo = Results(study, open_store(PHOTO, study.root), PHOTO)
+    judged = judge_claims(Results(study, store, scale), photo=photo)
     pages = {
-        "claims.md": claims_page(judge_claims(Results(study, store, scale)), scale),
+        "claims.md": claims_page(judged, scale),
         "status.md": status_page(study, store, scale, executed),
     }
     if "paper" in study.scales:
@@ -65,6 +76,10 @@ def claims_page(judged: Verdicts, scale: str) -> str:
         f"{FORMULA}. *Within noise* means that no gap counts against the claim, and not every "
         "gap that it needs counts for it. At lab scale data, model and schedule are not the "
         "paper's: orders can be compared, absolute values cannot.",
+        "",
+        f"The verdict in the column *{scale}* is that of the numbers in *ours*. The column *photo* "
+        "is the same claim on [photographs](photographs.md): a dash where no table of photographs "
+        f"answers it, and no verdict where a row has fewer than {PHOTO_SEEDS} seeds.",
     ]
     for paper in dict.fromkeys(item.claim.paper for item in judged):
         lines += ["", f"## {_title(paper)}", ""]
@@ -73,14 +88,25 @@ def claims_page(judged: Verdicts, scale: str) -> str:
                 escape(item.claim.statement) + f" *[{escape(item.claim.source)}]*",
                 escape(item.published) or "an order, no numbers",
                 escape(item.ours) or "–",
-                f"**{item.verdict}**" + (" (stale)" if item.stale else ""),
+                _verdict(item),
+                "–" if item.photo is None else _photo_verdict(item.photo),
                 f"[notebook]({item.notebook}.ipynb)" if item.notebook else "no table yet",
             )
             for item in judged
             if item.claim.paper == paper
         ]
-        lines += markdown_table(("claim", "published", "ours", "verdict", "shown in"), rows)
+        head = ("claim", "published", "ours", scale, "photo", "shown in")
+        lines += markdown_table(head, rows)
     return "\n".join(lines) + "\n"
+
+
+def _verdict(judged: JudgedClaim) -> str:
+    return f"**{judged.shown_verdict}**" + (" (stale)" if judged.stale else "")
+
+
+def _photo_verdict(judged: JudgedClaim) -> str:
+    """The verdict on photographs and its numbers, which have no column of their own."""
+    return _verdict(judged) + (f": {escape(judged.ours)}" if judged.ours else "")
 
 
 def _title(paper: str) -> str:
@@ -89,10 +115,8 @@ def _title(paper: str) -> str:
 
 
 def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> str:
-    """The status of runs and notebooks in Markdown."""
-    runs, notebooks = status_frame(study, store, scale), notebook_frame(executed)
-    counts = runs["state"].value_counts()
-    tally = ", ".join(f"{count} {state}" for state, count in counts.items())
+    """The status of runs, those on photographs too, and of notebooks in Markdown."""
+    notebooks = notebook_frame(executed)
     lines = [
         "# Status",
         "",
@@ -101,17 +125,32 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
         "",
         "## Runs",
         "",
-        f"{len(runs)} runs: {tally or 'none'}; "
-        f"{duration(float(runs['seconds'].fillna(0).sum()))} of work in all.",
-        "",
-        *markdown_table(
-            ("part", "runs", "done", "time of those done", "time of the rest, expected"),
-            part_rows(part_costs(study, store, scale, runs)),
-        ),
-        "",
-        "Times are of one worker, which has one core; *N* workers share them.",
+        *_runs(study, store, scale),
         "",
     ]
+    if PHOTO in study.scales and scale != PHOTO:
+        photo = open_store(PHOTO, study.root)
+        lines += ["## Runs on photographs", "", *_runs(study, photo, PHOTO), ""]
+    lines += ["## Notebooks", ""]
+    facts = ("scale", "date", "machine", "versions")
+    rows = [
+        (
+            line["notebook"],
+            line["state"],
+            _shown(line["seconds"], duration),
+            *(_shown(line[key], escape) for key in facts),
+        )
+        for line in notebooks.to_dict("records")
+    ]
+    lines += markdown_table(("notebook", "state", "time", *facts), rows)
+    return "\n".join(lines) + "\n"
+
+
+def _runs(study: Study, store: RunStore, scale: str) -> list[str]:
+    """How many runs of a scale there are, what they cost, and the state of each."""
+    runs = status_frame(study, store, scale)
+    counts = runs["state"].value_counts()
+    tally = ", ".join(f"{count} {state}" for state, count in counts.items())
     rows = [
         (
             f"{line['table']}/{line['row']}/seed-{line['seed']}",
@@ -125,19 +164,19 @@ def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> st
         for line in runs.to_dict("records")
     ]
     head = ("run", "state", "time", "peak memory (MiB)", "device", "commit", "date")
-    lines += [*markdown_table(head, rows), "", "## Notebooks", ""]
-    facts = ("scale", "date", "machine", "versions")
-    rows = [
-        (
-            line["notebook"],
-            line["state"],
-            _shown(line["seconds"], duration),
-            *(_shown(line[key], escape) for key in facts),
-        )
-        for line in notebooks.to_dict("records")
+    return [
+        f"{len(runs)} runs: {tally or 'none'}; "
+        f"{duration(float(runs['seconds'].fillna(0).sum()))} of work in all.",
+        "",
+        *markdown_table(
+            ("part", "runs", "done", "time of those done", "time of the rest, expected"),
+            part_rows(part_costs(study, store, scale, runs)),
+        ),
+        "",
+        "Times are of one worker, which has one core; *N* workers share them.",
+        "",
+        *markdown_table(head, rows),
     ]
-    lines += markdown_table(("notebook", "state", "time", *facts), rows)
-    return "\n".join(lines) + "\n"
 
 
 def paper_costs(study: Study) -> str:

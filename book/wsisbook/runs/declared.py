@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, StrictBool, StrictInt, Val
 from wsislib.strict import did_you_mean
 
 T = TypeVar("T")
+PHOTO = "photo"  # the scale whose tables stand on pages of every scale
 
 
 def _different(seeds: tuple[int, ...]) -> tuple[int, ...]:

@@ -6,6 +6,9 @@ A difference between two rows counts when it is larger than two pooled standard 
 
 with s1, s2 the sample standard deviations over n1, n2 seeds. With one seed each the deviation is
 unknown and no difference counts.
+
+A claim may be checked on photographs too, by a table of the scale `photo`. There a row needs
+three seeds for a verdict; with fewer, their number stands in its place.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from wsisbook.tables.published import Check, Claim, load_claims
 from wsisbook.tables.tables import Results
 
 Verdict = Literal["reproduced", "within noise", "not reproduced", "not run"]
+PHOTO_SEEDS = 3  # of every row, for a verdict on photographs
 VERDICTS: tuple[Verdict, ...] = ("reproduced", "within noise", "not reproduced", "not run")
 FORMULA = (
     "s = sqrt(((n1 - 1) s1² + (n2 - 1) s2²) / (n1 + n2 - 2)), with s1 and s2 the sample standard "
@@ -36,11 +40,29 @@ class JudgedClaim:
     claim: Claim
     chains: tuple[tuple[Verdict, tuple[Cell, ...]], ...]  # empty if there is no such table
     notebook: str  # the page that shows them, relative to the book; "" if there is none yet
+    least_seeds: int = 1  # of every row, for a verdict
+    photo: JudgedClaim | None = None  # the same on photographs; None where no table answers it
 
     @property
     def verdict(self) -> Verdict:
         """The weakest of its chains; "not run" if a row of the check has no numbers."""
         return weakest(verdict for verdict, _ in self.chains) if self.chains else "not run"
+
+    @property
+    def shown_verdict(self) -> str:
+        """The verdict, or "2 seeds" where a row has fewer than `least_seeds`."""
+        return self._shown(self.verdict, self.cells)
+
+    @property
+    def shown_chains(self) -> tuple[tuple[str, tuple[Cell, ...]], ...]:
+        """`chains` with the verdict on each as `shown_verdict` has it."""
+        return tuple((self._shown(verdict, cells), cells) for verdict, cells in self.chains)
+
+    def _shown(self, verdict: Verdict, cells: Sequence[Cell]) -> str:
+        seeds = min((len(cell.values) for cell in cells), default=0)
+        if verdict == "not run" or seeds >= self.least_seeds:
+            return verdict
+        return f"{seeds} seed{'s' if seeds > 1 else ''}"
 
     @property
     def cells(self) -> list[Cell]:
@@ -104,10 +126,10 @@ class Verdicts:
 
     def _text(self, judged: JudgedClaim) -> str:
         lines = [f"> {judged.claim.statement}", ""]
-        for verdict, cells in judged.chains:
+        for verdict, cells in judged.shown_chains:
             lines.append(f"- {self._numbers(judged.claim.check, cells)}: **{verdict}**")
         if len(judged.chains) > 1:
-            lines += ["", f"All together: **{judged.verdict}**"]
+            lines += ["", f"All together: **{judged.shown_verdict}**"]
         return "\n".join(lines)
 
     def _numbers(self, check: Check, cells: Sequence[Cell]) -> str:
@@ -118,30 +140,43 @@ class Verdicts:
         return f"{groups}: {shown}" if groups else shown
 
 
-def judge_claims(results: Results, tables: Iterable[str] | None = None) -> Verdicts:
+def judge_claims(
+    results: Results, tables: Iterable[str] | None = None, photo: Results | None = None
+) -> Verdicts:
     """Every claim that one of `tables` answers (all claims if None), judged by the runs.
+
+    `tables` may be those of photographs, with `results` at that scale. `photo` are the results at
+    the scale `photo`: where it is given, claims have what it says as well.
 
     Raises ValueError where a claim names a row or column that its table does not have.
     """
-    study, judged = results.study, []
+    judged = []
     wanted = None if tables is None else set(tables)
-    for claim in load_claims(study.root / "papers"):
-        name = claim.check.table
-        if wanted is not None and name not in wanted:
-            continue
-        if name not in study.tables:
-            judged.append(JudgedClaim(claim, (), ""))
-            continue
-        table, chains = results.table(name), []
-        for rows in claim.check.chains:
-            try:
-                cells = tuple(table.cell(row, claim.check.metric) for row in rows)
-            except ValueError as error:
-                where = f"papers/{claim.paper}/claims.yml"
-                raise ValueError(f"{where}: {claim.id!r}: {error}") from None
-            chains.append((judge_chain(claim.check, cells), cells))
-        judged.append(JudgedClaim(claim, tuple(chains), table.table.notebook))
-    return Verdicts(study, tuple(judged))
+    for claim in load_claims(results.study.root / "papers"):
+        if wanted is None or claim.check.table in wanted:
+            one = _judge(results, claim, claim.check)
+            if photo is not None and claim.photo is not None:
+                one = replace(one, photo=_judge(photo, claim, claim.photo, PHOTO_SEEDS))
+            judged.append(one)
+        if wanted is not None and claim.photo is not None and claim.photo.table in wanted:
+            judged.append(_judge(results, claim, claim.photo, PHOTO_SEEDS))
+    return Verdicts(results.study, tuple(judged))
+
+
+def _judge(results: Results, claim: Claim, check: Check, least_seeds: int = 1) -> JudgedClaim:
+    """`claim` by one of its checks, which then is the claim's `check`."""
+    claim = replace(claim, check=check)
+    if check.table not in results.study.tables:
+        return JudgedClaim(claim, (), "", least_seeds)
+    table, chains = results.table(check.table), []
+    for rows in check.chains:
+        try:
+            cells = tuple(table.cell(row, check.metric) for row in rows)
+        except ValueError as error:
+            where = f"papers/{claim.paper}/claims.yml"
+            raise ValueError(f"{where}: {claim.id!r}: {error}") from None
+        chains.append((judge_chain(check, cells), cells))
+    return JudgedClaim(claim, tuple(chains), table.table.notebook, least_seeds)
 
 
 def judge_chain(check: Check, cells: Sequence[Cell]) -> Verdict:

@@ -23,6 +23,7 @@ PUBLISHED_COLUMNS = (*_KEYS, "value", "source_tag", "note")
 CLAIM_KINDS = ("ordering", "value", "gap")
 CHECK_TYPES = ("greater", "greater_by", "close")
 _CLAIM_KEYS = ("id", "kind", "statement", "source", "published", "check")
+_PHOTO_KEYS = ("table", "metric", "chain", "also")
 _CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
 
 
@@ -75,6 +76,7 @@ class Claim:
     source: str
     published: tuple[PublishedValue, ...]
     check: Check
+    photo: Check | None = None  # the same of photographs; None where no such table answers it
 
 
 # In all that follows `root` is the `papers/` folder, None for the one of this repository.
@@ -152,9 +154,14 @@ def load_claims(root: Path | None = None) -> list[Claim]:
 
 
 def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
-    _check_keys(where, entry, _CLAIM_KEYS, _CLAIM_KEYS)
+    _check_keys(where, entry, _CLAIM_KEYS, (*_CLAIM_KEYS, "photo"))
     if entry["kind"] not in CLAIM_KINDS:
         raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
+    check, photo = _read_check(f"{where}: check", entry["check"]), None
+    if "photo" in entry:
+        # What it does not say is as in `check`, so that most claims need one line.
+        _check_keys(f"{where}: photo", entry["photo"], _PHOTO_KEYS[:2], _PHOTO_KEYS)
+        photo = _read_check(f"{where}: photo", {**entry["check"], **entry["photo"]})
     return Claim(
         id=str(entry["id"]),
         paper=paper,
@@ -162,7 +169,8 @@ def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> 
         statement=" ".join(str(entry["statement"]).split()),
         source=str(entry["source"]),
         published=tuple(find_published(paper, published, one, where) for one in entry["published"]),
-        check=_read_check(f"{where}: check", entry["check"]),
+        check=check,
+        photo=photo,
     )
 
 

@@ -182,9 +182,78 @@ def test_the_pages_are_generated(study_root: Path) -> None:
     for line in (claims + status).splitlines():
         if line.startswith("|"):
             cells = line.replace("\\|", "").count("|") - 1
-            assert cells in (5, 7), line
+            assert cells in (5, 6, 7), line
     assert str(study_root) not in claims + status
     assert claims == claims_page(judge_claims(), "lab")
+    assert "photographs" not in status, "this study has no such scale"
+
+
+PHOTO_TABLE = """
+  pictured:
+    title: The same of photographs
+    experiment: fake_experiment_for_tests:FAKE
+    notebook: part/tiny
+    columns: {AP_six: {metric: segm.B.AP, title: AP of six}}
+    scales: {photo: {steps: 10}}
+    rows:
+      low: {change: {value: 10.0}}
+      high: {change: {value: 20.0}}
+"""
+OF_PHOTOGRAPHS = CLAIMS.replace(
+    "chain: [low, high]}\n", "chain: [low, high]}\n  photo: {table: pictured, metric: AP_six}\n"
+)
+
+
+def test_a_claim_has_a_verdict_of_its_own_on_photographs(
+    study_root: Path, change_study: Callable
+) -> None:
+    (study_root / "papers/a-paper/claims.yml").write_text(OF_PHOTOGRAPHS, encoding="utf-8")
+    change_study("  smoke: {seeds: [0]}\n", "  smoke: {seeds: [0]}\n  photo: {seeds: [0, 1, 2]}\n")
+    change_study("tables:\n", "tables:" + PHOTO_TABLE)
+
+    def photo_of_both() -> list[str]:
+        study = load_study()
+        lab, photo = (Results(study, open_store(s), s) for s in ("lab", "photo"))
+        both = judge(lab, photo=photo)
+        return [one.photo.shown_verdict if one.photo else "none" for one in both]
+
+    def written() -> str:
+        files = write_pages(
+            load_study(), open_store("lab"), "lab", study_root / "build", study_root / "book"
+        )
+        return "".join(file.read_text(encoding="utf-8") for file in files)
+
+    assert photo_of_both() == ["not run", "none"]
+    assert "| **not run** | **not run** | [notebook]" in written()
+    said = []
+    for seed in (0, 1, 2):
+        for row in ("low", "high"):
+            execute("pictured", row, seed, "photo")
+            said.append(photo_of_both()[0])
+    assert said == ["not run", "1 seed", "1 seed", "2 seeds", "2 seeds", "reproduced"]
+    assert (study_root / "results/photo/runs/pictured/low/seed-0").is_dir()
+    pages = written()
+    assert "| **not run** | **reproduced**: low: 10.1 ± 0.1 (3 seeds), high" in pages
+    assert "## Runs on photographs" in pages and "| pictured/low/seed-2 | done |" in pages
+    # A page reads the same from the table of photographs.
+    study = load_study()
+    (alone,) = judge(Results(study, open_store("photo"), "photo"), ["pictured"])
+    assert alone.shown_verdict == "reproduced" and alone.claim.id == "high-above-low"
+
+
+@pytest.mark.parametrize(
+    ("photo", "complaint"),
+    [
+        ("{table: pictured}", r"high-above-low': photo: lacks \['metric'\]"),
+        ("{table: pictured, metric: AP, within: 2}", "photo: unknown key 'within'"),
+        ("{table: pictured, metric: AP, chain: [low]}", "photo: chain is .*two or more"),
+    ],
+)
+def test_a_wrong_line_of_photographs_is_named(study_root: Path, photo: str, complaint: str) -> None:
+    text = OF_PHOTOGRAPHS.replace("{table: pictured, metric: AP_six}", photo)
+    (study_root / "papers/a-paper/claims.yml").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=complaint):
+        judge_claims()
 
 
 def test_markdown_shows_text_as_it_is() -> None:

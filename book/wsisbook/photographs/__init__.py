@@ -1,0 +1,1 @@
+"""Tables and pictures of photographs, on pages of every scale."""
