@@ -6,7 +6,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsislib.labels.splits import Split, coco_voc_split, make_split, random_splits, world_split
+from wsislib.labels.splits import (
+    Split,
+    balanced_split,
+    coco_voc_split,
+    make_split,
+    random_splits,
+    reversed_split,
+    world_split,
+)
 
 # COCO's 80 categories in the order of their ids, by name, that PASCAL VOC also has.
 VOC_FROM_ONE = [1, 2, 3, 4, 5, 6, 7, 9, 15, 16, 17, 18, 19, 20, 40, 57, 58, 59, 61, 63]
@@ -77,6 +85,29 @@ def test_the_world_split_of_the_study_is_pinned() -> None:
     """Committed runs rest on it: a change of numpy's stream must be seen."""
     assert world_split(10, 5, 0).a == (2, 3, 4, 6, 7)
     assert world_split(10, 5, 1).a != (2, 3, 4, 6, 7)
+
+
+def test_categories_are_dealt_by_their_instances() -> None:
+    # Ranked: 3 (90), 0 (70), 1 (50), 4 (50), 2 (20), 5 (0); dealt to A, B, B, A, A, B.
+    split = balanced_split([70, 50, 20, 90, 50, 0])
+    assert (split.a, split.b) == ((2, 3, 4), (0, 1, 5))
+    assert split.name == "by-frequency-of-6"
+    assert (reversed_split(split).a, reversed_split(split).b) == (split.b, split.a)
+    for few in ([], [3]):
+        with pytest.raises(ValueError, match="2 or more"):
+            balanced_split(few)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(instances=st.lists(st.integers(0, 5000), min_size=2, max_size=90))
+def test_both_sides_have_one_of_two_neighbours_and_about_as_many_instances(instances) -> None:
+    split = balanced_split(instances)
+    assert sorted(split.a + split.b) == list(range(len(instances)))
+    ranked = sorted(range(len(instances)), key=lambda c: -instances[c])
+    for place in range(0, len(ranked) - 1, 2):
+        assert len({*ranked[place : place + 2]} & {*split.a}) == 1
+    a, b = (sum(instances[c] for c in side) for side in (split.a, split.b))
+    assert abs(a - b) <= max(instances)  # gaps alternate in sign and only shrink
 
 
 def test_mask_categories_are_a_bool_tensor_over_all_categories() -> None:

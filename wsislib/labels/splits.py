@@ -7,7 +7,7 @@ Hu et al., Learning to Segment Every Thing (CVPR 2018): the 20 VOC categories of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,6 +121,26 @@ def world_split(categories: int, a_count: int, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(categories)
     name = f"world-{a_count}-of-{categories}-seed-{seed}"
     return make_split(name, order[:a_count].tolist(), categories)
+
+
+def balanced_split(instances: Sequence[int]) -> Split:
+    """Two halves of the categories whose training instances are about as many.
+
+    Ranked by number of instances, the category with fewest last and an equal one by its place,
+    the categories are dealt to A, B, B, A, A, B, B, ...: each side has one of every two
+    neighbours, and neither is always given the more frequent one. Of an odd number the last goes
+    to whichever side is next.
+
+    Args:
+        instances: of each category, in the order of categories; two categories at least.
+    """
+    if len(instances) < 2:
+        raise ValueError(
+            f"a split of {len(instances)} categories into halves is none; it takes 2 or more"
+        )
+    ranked = sorted(range(len(instances)), key=lambda category: -instances[category])
+    a = [category for place, category in enumerate(ranked) if place % 4 in (0, 3)]
+    return make_split(f"by-frequency-of-{len(instances)}", a, len(instances))
 
 
 def reversed_split(split: Split) -> Split:

@@ -60,6 +60,7 @@ class Recipe:
     def _network(self, fetch: bool) -> nn.Module:
         from wsislib.models.mask2former import builders as mask2former
         from wsislib.models.maskrcnn import builders as maskrcnn
+        from wsislib.models.maskrcnn import lite_builders
 
         count, seed, side = len(self.categories), self.seed, self.image_side
         if self.model == "wish":
@@ -73,7 +74,9 @@ class Recipe:
             build = builders[self.size]
             return build(count, self.mask_head, seed, self.pretrained, side, fetch)
         if self.pretrained:
-            return maskrcnn.mask_rcnn_lite(count, self.mask_head, seed, side, fetch, jittered=True)
+            return lite_builders.mask_rcnn_lite(
+                count, self.mask_head, seed, side, fetch, jittered=True
+            )
         return maskrcnn.mask_rcnn_small(count, self.mask_head, seed, image_side=side)
 
     def save(self, folder: Path) -> None:

@@ -30,7 +30,7 @@ Table = Positional[Annotated[str, arg(metavar="TABLE", help="a table of book/stu
 Row = Positional[Annotated[str, arg(metavar="ROW", help="a row of that table.")]]
 _ALL = arg(metavar="[TABLE ...]", help="tables of book/study.yml; all if none is named.")
 Tables = Positional[Annotated[tuple[str, ...], _ALL]]
-Scale = Annotated[str, arg(help="smoke, lab or paper.")]
+Scale = Annotated[str, arg(help="smoke, lab, photo or paper.")]
 Device = Annotated[str, arg(help="auto, cpu, cuda, cuda:1, mps.")]
 Jobs = Annotated[int, arg(aliases=["-j"], help="how many runs at a time.")]
 Json = Annotated[bool, arg(help="print JSON for machines.")]

@@ -26,9 +26,9 @@ from wsislib.labels.grabcut_dataset import GrabCutDataset
 def run_grabcut(context: Context) -> Outcome:
     """Predict boxes, segment and judge them; AP of masks and boxes on A, on B and on all."""
     config: GrabCutConfig = context.config
-    _, val = data_sets(config)
+    train_data, val = data_sets(config)
     count = len(val.categories)
-    split = chosen_split(config, count)
+    split = chosen_split(config, count, train_data)
     # Only its boxes are used; the mask branch must be there for the weights to fit.
     model = build_unfetched(config, count, "class-agnostic", context.seed)
     context.on_model(model)

@@ -45,8 +45,9 @@ def run_head_objects(context: Context) -> Outcome:
         heads = [head for head, where in config.heads.items() if where == label]
         predicted |= predict_scenes(training.needed_run(context, label), heads, config, context)
     source = source_config(training.needed_run(context, "heads"))
-    val = FirstScenes(data_sets(source)[1], config.scenes)
-    b = set(chosen_split(source, len(val.categories)).b)
+    train_data, val_data = data_sets(source)
+    val = FirstScenes(val_data, config.scenes)
+    b = set(chosen_split(source, len(val.categories), train_data).b)
     results = {head: predicted[head] for head in config.heads}
     cases = cases_of(val, results, context.seed, len(val))
     pairs = [
@@ -69,8 +70,7 @@ def predict_scenes(
     """Head -> COCO results of the first scenes, by the weights of the run in `folder`."""
     source = source_config(folder)
     train_data, val = data_sets(source)
-    count = len(train_data.categories)
-    splits = {n: mask_heads.split_of(spec, source, count) for n, spec in source.specs().items()}
+    splits = mask_heads.splits_of_heads(source, train_data)
     learnt = mask_heads.learnt_categories(source, splits)
     seed = read_json(folder / "params.json")["seed"]
     model = mask_heads.build_heads(source, train_data, learnt, seed)

@@ -61,7 +61,7 @@ def run_large_detector(context: Context) -> Outcome:
     """Train and judge a detector; box AP on A, on B and on all."""
     config: LargeDetectorConfig = context.config
     train_data, val = data_sets(config)
-    split = chosen_split(config, len(train_data.categories))
+    split = chosen_split(config, len(train_data.categories), train_data)
     model = build_mask_rcnn(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if "start" in context.needs:
@@ -80,7 +80,7 @@ def run_large_heads(context: Context) -> Outcome:
     """Train the heads on the masks of A and judge them; metrics of each are under its name."""
     config: LargeHeadsConfig = context.config
     train_data, val = data_sets(config)
-    split = chosen_split(config, len(train_data.categories))
+    split = chosen_split(config, len(train_data.categories), train_data)
     learnt = mask_heads.learnt_categories(config, dict.fromkeys(config.specs(), split))
     model = mask_heads.build_heads(config, train_data, learnt, context.seed)
     context.on_model(model)

@@ -7,7 +7,7 @@ costs little more than one of its rows. A head comes out as in a run of its own.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Literal
 
@@ -16,7 +16,12 @@ from torch import Tensor
 
 from wsisbook.experiments import training
 from wsisbook.experiments.embedding import embedding_of
-from wsisbook.experiments.partial_data import data_sets, named_split
+from wsisbook.experiments.partial_data import (
+    BY_FREQUENCY,
+    data_sets,
+    instances_by_category,
+    named_split,
+)
 from wsisbook.experiments.settings import (
     GrabCutConfig,
     HeadSpec,
@@ -29,12 +34,17 @@ from wsislib.engine.device import pick_device
 from wsislib.engine.predict import Result, as_results, encode_masks
 from wsislib.labels.datasets import PartialDataset
 from wsislib.labels.splits import Split
-from wsislib.models.maskrcnn import builders
+from wsislib.models.maskrcnn import builders, lite_builders
 from wsislib.models.maskrcnn.detector import Detector
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 from wsislib.models.maskrcnn.mask_heads import MaskHeads
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
+# Of the MLP branch, by the detector's builder; 1, the paper's, for others.
+MLP_POOLS = {
+    "mask_rcnn_lab": builders.LAB_MLP_POOL,
+    "mask_rcnn_lite": lite_builders.LITE_MLP_POOL,
+}
 EXAMPLE_SCORE = 0.5  # pictures show what is above it
 
 
@@ -42,8 +52,7 @@ def run_mask_heads(context: Context) -> Outcome:
     """Train and judge the heads; metrics of each are under its name."""
     config: MaskHeadsConfig = context.config
     train_data, val = data_sets(config)
-    count = len(train_data.categories)
-    splits = {name: split_of(spec, config, count) for name, spec in config.specs().items()}
+    splits = splits_of_heads(config, train_data)
     learnt = learnt_categories(config, splits)
     model = build_heads(config, train_data, learnt, context.seed)
     context.on_model(model)
@@ -52,19 +61,36 @@ def run_mask_heads(context: Context) -> Outcome:
     fitted = training.train_model(context, model, labelled)
     results = predict_heads(context, model, val)
     splitless = {name for name, spec in config.specs().items() if spec.masks == "all"}
-    metrics = head_metrics(val.ground_truth(), results, splits, splitless)
+    frequent = training.frequent_side(config, val).get("frequent", ())
+    metrics = head_metrics(val.ground_truth(), results, splits, splitless, frequent)
     notes = {"heads": len(splits), "splits": {name: asdict(s) for name, s in splits.items()}}
     examples = head_examples(results, val, EXAMPLE_SCORE)
     return training.record(context, fitted, labelled, val, metrics, notes, examples=examples)
 
 
-def split_of(spec: HeadSpec, config: PartialDataConfig, category_count: int) -> Split:
-    """Who is in A and who in B, for one head."""
+def splits_of_heads(config: MaskHeadsConfig, train_data: Dataset) -> dict[str, Split]:
+    """Head -> who is in A and who in B."""
+    specs, count = config.specs(), len(train_data.categories)
+    names = {config.split, *(spec.split for spec in specs.values())}
+    instances = None
+    if names & {*BY_FREQUENCY}:
+        instances = instances_by_category(train_data.ground_truth())
+    return {name: split_of(spec, config, count, instances) for name, spec in specs.items()}
+
+
+def split_of(
+    spec: HeadSpec,
+    config: PartialDataConfig,
+    category_count: int,
+    instances: Sequence[int] | None = None,
+) -> Split:
+    """Who is in A and who in B, for one head; `instances` as of `named_split`."""
     return named_split(
         config.split if spec.split is None else spec.split,
         config.a_count if spec.a_count is None else spec.a_count,
         config.split_seed if spec.split_seed is None else spec.split_seed,
         category_count,
+        instances,
     )
 
 
@@ -112,6 +138,9 @@ def build_unfetched(
     """A Mask R-CNN whose weights come from a detector's run, so ImageNet's are not fetched."""
     if config.builder == "mask_rcnn_lab":
         return builders.mask_rcnn_lab(category_count, kind, seed)
+    if config.builder == "mask_rcnn_lite":
+        side = (config.photo_side, config.photo_side)
+        return lite_builders.mask_rcnn_lite(category_count, kind, seed, side, fetch=False)
     build = getattr(builders, config.builder)
     return build(category_count, kind, seed, pretrained=config.pretrained, fetch=False)
 
@@ -141,8 +170,7 @@ def build_branch(
             seed=seed,
         )
     if spec.mlp_layers:
-        pool = builders.LAB_MLP_POOL if config.builder == "mask_rcnn_lab" else 1
-        builders.add_mlp_branch(model, spec.mlp_layers, pool, seed)
+        builders.add_mlp_branch(model, spec.mlp_layers, MLP_POOLS.get(config.builder, 1), seed)
     return model.mask
 
 
@@ -198,8 +226,12 @@ def head_metrics(
     results: HeadResults,
     splits: Mapping[str, Split],
     splitless: Collection[str] = (),
+    frequent: Collection[int] = (),
 ) -> dict[str, Any]:
     """All twelve numbers of masks and boxes for each head, on each side of its split.
+
+    `frequent` are categories whose numbers are given on their own as well, those in A as
+    "A_frequent" and those in B as "B_frequent".
 
     Returns:
         `{head: {"segm": {"A": {"AP": ..}, "B": .., "all": ..}, "bbox": ..,
@@ -210,6 +242,11 @@ def head_metrics(
     metrics: dict[str, Any] = {}
     for head in results.heads:
         predicted, sides = results.of(head), training.sides_of(splits[head])
+        some = {
+            f"{side}_frequent": [c for c in members if c in frequent]
+            for side, members in sides.items()
+        }
+        sides = {**sides, **some}
         masks, per_category = training.coco_stats(ground_truth, predicted, sides, "segm")
         key = (splits[head].a, splits[head].b)
         if key not in boxes:

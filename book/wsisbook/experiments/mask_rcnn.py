@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from typing import Any
 
 from safetensors.torch import save
 from torch import Tensor
@@ -25,7 +26,7 @@ from wsislib.data.sample import Dataset, LabelKind
 from wsislib.labels.datasets import PartialDataset, WeakDataset
 from wsislib.labels.grabcut_dataset import GrabCutDataset
 from wsislib.labels.splits import Split
-from wsislib.models.maskrcnn import builders
+from wsislib.models.maskrcnn import builders, lite_builders
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
 
 DETECTION_WEIGHTS = "detection_weights.safetensors"
@@ -35,7 +36,7 @@ def run_mask_rcnn(context: Context) -> Outcome:
     """Train and judge one Mask R-CNN; AP of masks and boxes on A, on B and on all."""
     config: MaskRcnnConfig = context.config
     train_data, val = data_sets(config)
-    split = chosen_split(config, len(train_data.categories))
+    split = chosen_split(config, len(train_data.categories), train_data)
     model = build_mask_rcnn(config, len(train_data.categories), context.seed)
     context.on_model(model)
     if config.stage == "mask-head" or config.warm_start:
@@ -57,7 +58,7 @@ def run_maskx(context: Context) -> Outcome:
     """
     config: MaskXConfig = context.config
     train_data, val = data_sets(config)
-    split = chosen_split(config, len(train_data.categories))
+    split = chosen_split(config, len(train_data.categories), train_data)
     model = build_maskx(config, train_data, context.seed)
     context.on_model(model)
     start = None
@@ -103,15 +104,20 @@ def build_mask_rcnn(config: MaskRcnnConfig, category_count: int, seed: int) -> M
         return builders.mask_rcnn_lab(category_count, config.mask_head, seed)
     if config.builder == "mask_rcnn_lite":
         side = (config.photo_side, config.photo_side)
-        return builders.mask_rcnn_lite(category_count, config.mask_head, seed, side)
+        return lite_builders.mask_rcnn_lite(category_count, config.mask_head, seed, side)
     build = getattr(builders, config.builder)
     return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
 
 
 def build_maskx(config: MaskXConfig, train_data: Dataset, seed: int) -> MaskRCNN:
     """The Mask^X R-CNN that the settings name, with initial weights from the run's seed."""
-    large = {} if config.builder == "maskx_rcnn_lab" else {"pretrained": config.pretrained}
-    return getattr(builders, config.builder)(
+    own: dict[str, Any] = {}
+    if config.builder == "maskx_rcnn_lite":
+        own = {"image_side": (config.photo_side, config.photo_side)}
+    elif config.builder != "maskx_rcnn_lab":
+        own = {"pretrained": config.pretrained}
+    rooms = lite_builders if config.builder == "maskx_rcnn_lite" else builders
+    return getattr(rooms, config.builder)(
         len(train_data.categories),
         config.inputs,
         config.layers,
@@ -120,7 +126,7 @@ def build_maskx(config: MaskXConfig, train_data: Dataset, seed: int) -> MaskRCNN
         config.stop_gradient,
         embedding_of(config, train_data) if config.inputs == "embedding" else None,
         seed,
-        **large,
+        **own,
     )
 
 

@@ -8,6 +8,8 @@ results are pictures and box AP.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import numpy as np
 
 from wsisbook.experiments.settings import PartialDataConfig, data_files
 from wsisbook.runs.paths import data_folder
+from wsislib.atomic import read_json
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate import check_coco, check_voc
 from wsislib.data.photographs.validate_report import require_trainable
@@ -25,12 +28,15 @@ from wsislib.data.visual_genome.dataset import VisualGenome, read_coco_ids
 from wsislib.data.world import World, WorldDataset, WorldSpec
 from wsislib.labels.splits import (
     Split,
+    balanced_split,
     coco_voc_split,
     make_split,
     random_splits,
     reversed_split,
     world_split,
 )
+
+BY_FREQUENCY = ("by-frequency", "by-frequency-reversed")  # splits that follow from training data
 
 
 def data_sets(config: PartialDataConfig) -> tuple[Dataset, Dataset]:
@@ -56,8 +62,8 @@ def data_sets(config: PartialDataConfig) -> tuple[Dataset, Dataset]:
         return _voc(root, config.train_list), _voc(root, config.val_list)
     if config.data == "coco":
         return (
-            _coco(config.train_annotations, config.train_images),
-            _coco(config.val_annotations, config.val_images),
+            _coco(config.train_annotations, config.train_images, config),
+            _coco(config.val_annotations, config.val_images, config),
         )
     spec = world_spec(config)
     # Scenes that training uses once need not stay in memory: 40,000 of them are 1.5 GB.
@@ -76,7 +82,7 @@ def world_spec(config: PartialDataConfig) -> WorldSpec:
 def coco_masks(config: PartialDataConfig) -> CocoDataset:
     """COCO's training images with their masks, for heads over a detector of Visual Genome."""
     _require_genome_files(config)
-    dataset = _coco(config.train_annotations, config.train_images)
+    dataset = _coco(config.train_annotations, config.train_images, config)
     names = tuple(category.name for category in dataset.categories)
     if names != COCO_NAMES:
         odd = next((a for a, b in zip(names, COCO_NAMES, strict=False) if a != b), "the number")
@@ -88,11 +94,47 @@ def coco_masks(config: PartialDataConfig) -> CocoDataset:
     return dataset
 
 
-def _coco(annotations: str, images: str) -> CocoDataset:
+def _coco(annotations: str, images: str, config: PartialDataConfig) -> CocoDataset:
     file, root = data_file(annotations), data_file(images)
     # Checked as a whole before anything trains on it, as is VOC.
     require_trainable(check_coco(file, root, progress=True))
-    return CocoDataset(file, root)
+    if not config.subsets and not config.coco_categories:
+        return CocoDataset(file, root)
+    document = read_json(file)
+    image_ids = _images_of(document, config.subsets, annotations) if config.subsets else None
+    category_ids = _coco_ids(document, annotations) if config.coco_categories else None
+    return CocoDataset(file, root, image_ids=image_ids, category_ids=category_ids)
+
+
+def _images_of(document: Mapping[str, Any], subsets: Sequence[str], file: str) -> list[int]:
+    """Ids of the images of some subsets, in the file's order."""
+    held = Counter(image.get("subset") for image in document["images"])
+    absent = [name for name in subsets if name not in held]
+    if absent:
+        known = ", ".join(sorted(name for name in held if name)) or "none"
+        raise ValueError(
+            f"{file}: no image has {absent[0]!r} as its `subset`, which the setting `subsets` asks "
+            f"for; there are: {known}"
+        )
+    return [image["id"] for image in document["images"] if image.get("subset") in subsets]
+
+
+def _coco_ids(document: Mapping[str, Any], file: str) -> list[int]:
+    """Ids of COCO's 80 categories, which must be in COCO's order."""
+    ids = {category["name"]: category["id"] for category in document["categories"]}
+    absent = [name for name in COCO_NAMES if name not in ids]
+    if absent:
+        raise ValueError(
+            f"{file}: has no category {absent[0]!r}, but `coco_categories` asks for COCO's "
+            f"{len(COCO_NAMES)}; leave it out, or take a file that has them"
+        )
+    found = [ids[name] for name in COCO_NAMES]
+    if found != sorted(found):
+        raise ValueError(
+            f"{file}: the ids of COCO's {len(COCO_NAMES)} categories are not in COCO's order, on "
+            "which splits by place rely; number them as COCO does"
+        )
+    return found
 
 
 def _voc(root: Path, split: str) -> VocDataset:
@@ -156,8 +198,13 @@ class FirstScenes:
         return f"{self.whole.fingerprint()}-first-{len(self)}"
 
 
-def chosen_split(config: PartialDataConfig, category_count: int) -> Split:
+def chosen_split(
+    config: PartialDataConfig, category_count: int, train_data: Dataset | None = None
+) -> Split:
     """The split of the categories into A and B that the settings name.
+
+    `train_data` are those of the settings, for splits that follow from them; read where they are
+    needed and not given.
 
     Raises:
         ValueError: no such split, one of another number of categories, or "frequent" of data
@@ -165,12 +212,38 @@ def chosen_split(config: PartialDataConfig, category_count: int) -> Split:
     """
     if config.split == "frequent":
         return _frequent_split(config).check(category_count)
-    return named_split(config.split, config.a_count, config.split_seed, category_count)
+    instances = None
+    if config.split in BY_FREQUENCY:
+        train_data = data_sets(config)[0] if train_data is None else train_data
+        instances = instances_by_category(train_data.ground_truth())
+    return named_split(config.split, config.a_count, config.split_seed, category_count, instances)
 
 
-def named_split(name: str, a_count: int, seed: int, category_count: int) -> Split:
-    """The split `name`; `a_count` and `seed` are for those that depend on them."""
-    if name in ("world", "world-reversed"):
+def instances_by_category(ground_truth: Mapping[str, Any]) -> list[int]:
+    """How many instances (crowd regions apart) each category has, in the order of categories."""
+    counted = Counter(
+        entry["category_id"] for entry in ground_truth["annotations"] if not entry.get("iscrowd")
+    )
+    return [counted[category["id"]] for category in ground_truth["categories"]]
+
+
+def named_split(
+    name: str,
+    a_count: int,
+    seed: int,
+    category_count: int,
+    instances: Sequence[int] | None = None,
+) -> Split:
+    """The split `name`; `a_count`, `seed` and `instances` are for those that depend on them.
+
+    `instances` are the training instances of each category.
+    """
+    if name in BY_FREQUENCY:
+        if instances is None:
+            raise ValueError(f"split {name!r} follows from the training instances; give them")
+        split = balanced_split(instances)
+        split = reversed_split(split) if name == "by-frequency-reversed" else split
+    elif name in ("world", "world-reversed"):
         split = world_split(category_count, a_count, seed)
         split = reversed_split(split) if name == "world-reversed" else split
     elif name == "first":
@@ -179,7 +252,9 @@ def named_split(name: str, a_count: int, seed: int, category_count: int) -> Spli
         named = {"voc": coco_voc_split("voc"), "nonvoc": coco_voc_split("nonvoc")}
         named |= {split.name: split for split in random_splits()}
         if name not in named:
-            known = ", ".join(("world", "world-reversed", "frequent", "first", *named))
+            known = ", ".join(
+                ("world", "world-reversed", "frequent", "first", *BY_FREQUENCY, *named)
+            )
             raise ValueError(f"unknown split {name!r}; known: {known}")
         split = named[name]
     return split.check(category_count)

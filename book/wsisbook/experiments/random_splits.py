@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
@@ -23,7 +22,7 @@ from scipy import stats
 
 from wsisbook.experiments import training
 from wsisbook.experiments.mask_heads import build_heads, labelled_for, learnt_categories
-from wsisbook.experiments.partial_data import data_sets, named_split
+from wsisbook.experiments.partial_data import data_sets, instances_by_category, named_split
 from wsisbook.experiments.sequential_heads import SequentialHeads
 from wsisbook.experiments.settings import SPLIT_KINDS, RandomSplitsConfig
 from wsisbook.runs.experiments import Context, Outcome
@@ -167,14 +166,6 @@ def summary(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 def relative_gain(transfer: float, baseline: float) -> float:
     """Percent by which `transfer` lies above `baseline`; NaN where the baseline is 0."""
     return 100 * (transfer / baseline - 1) if baseline > 0 else math.nan
-
-
-def instances_by_category(ground_truth: Mapping[str, Any]) -> list[int]:
-    """How many instances (crowd regions apart) each category has, in the order of categories."""
-    counted = Counter(
-        entry["category_id"] for entry in ground_truth["annotations"] if not entry.get("iscrowd")
-    )
-    return [counted[category["id"]] for category in ground_truth["categories"]]
 
 
 def _means(splits: Sequence[Mapping[str, Any]]) -> dict[str, float]:

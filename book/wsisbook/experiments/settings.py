@@ -62,9 +62,14 @@ class PartialDataConfig(RunConfig):
     train_images: str = ""
     val_annotations: str = ""
     val_images: str = ""
+    # Only photographs whose record has one of these as its `subset`; empty: all.
+    subsets: tuple[str, ...] = ()
+    # Only COCO's own 80 categories of files that have others as well.
+    coco_categories: bool = False
     # Longest side of a photograph as the small builders ("lite") take it, pixels.
     photo_side: int = 160
-    # Names of categories whose AP is also given on its own, as `segm.frequent` and `bbox.frequent`.
+    # Names of categories whose AP is also given on its own, as `segm.frequent` and `bbox.frequent`;
+    # `mask_heads` gives it on either side of the split, as `A_frequent` and `B_frequent`.
     frequent: tuple[str, ...] = ()
     # PASCAL VOC 2012, see `wsislib/data/photographs/voc.py`
     voc: str = ""
@@ -75,8 +80,9 @@ class PartialDataConfig(RunConfig):
     genome_test_count: int = 5000
     # "world" draws A from `a_count` and `split_seed`, "world-reversed" is the same with A and B
     # exchanged; "frequent" takes the world's `a_count` most frequent categories as A, "first" the
-    # first `a_count` of any data; "voc" and "nonvoc" are COCO's two; "random-<size>-trial-<n>" are
-    # those of figure 3.
+    # first `a_count` of any data; "by-frequency" halves the categories so that both sides have
+    # about as many training instances, "by-frequency-reversed" exchanges A and B; "voc" and
+    # "nonvoc" are COCO's two; "random-<size>-trial-<n>" are those of figure 3.
     split: str = "world"
     a_count: int = 20
     split_seed: int = 0

@@ -178,7 +178,7 @@ def swap_splits(metrics: Mapping[str, Any]) -> dict[str, Any]:
     A model that knew nothing of the split has these numbers in the other direction, so it is not
     trained twice.
     """
-    other = {"A": "B", "B": "A"}
+    other = {"A": "B", "B": "A", "A_frequent": "B_frequent", "B_frequent": "A_frequent"}
     return {
         kind: {other.get(side, side): numbers for side, numbers in metrics[kind].items()}
         for kind in ("segm", "bbox")
@@ -188,7 +188,8 @@ def swap_splits(metrics: Mapping[str, Any]) -> dict[str, Any]:
 def load_detector(model: Detector, context: Context, freeze: bool = True) -> None:
     """Load the detector of the run that this one needs, and freeze it unless told otherwise."""
     # Weights of the right shape may still belong to other categories, or to another order.
-    folder = needed_run(context, "detector", ("data", "categories", "world_seed"))
+    names = ("data", "categories", "world_seed", "coco_categories", "photo_side")
+    folder = needed_run(context, "detector", names)
     load_weights(final_weights(folder), model, skip=("mask.", "heads."))
     if freeze:
         model.freeze_detector()

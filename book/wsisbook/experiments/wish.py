@@ -77,7 +77,7 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
         context, model, learnt, loss_weights(config), augment=jitter(config), after_step=after_step
     )
     results = training.predict_set(context, model, val)
-    sides = training.sides_of(chosen_split(config, count)) if config.b_labels else {}
+    sides = training.sides_of(chosen_split(config, count, train_data)) if config.b_labels else {}
     sides = {**sides, **training.frequent_side(config, val)}
     metrics = training.average_precisions(val.ground_truth(), results, sides)
     data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
@@ -108,7 +108,7 @@ def weak_data(config: WeakLabelConfig, train_data: Dataset, seed: int = 0) -> We
     ceilings = None  # the dearest kind of each category
     if config.b_labels:
         count = len(train_data.categories)
-        in_b = set(chosen_split(config, count).b)
+        in_b = set(chosen_split(config, count, train_data).b)
         low = LabelKind(KINDS.index(config.b_labels))
         ceilings = [low if category in in_b else LabelKind.MASK for category in range(count)]
     return WeakDataset(train_data, kinds, label_seed, ceilings=ceilings)

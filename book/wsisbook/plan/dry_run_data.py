@@ -46,10 +46,11 @@ def write_miniatures(experiment: Experiment, config: Any, folder: Path) -> None:
         return folder / name if name and not (folder / name).exists() else None
 
     images = getattr(config, "train_count", 0)
+    subset = next(iter(getattr(config, "subsets", ())), None)
     for seed, (part, number) in enumerate((("train", images), ("val", VALIDATION_IMAGES))):
         if annotations := missing(f"{part}_annotations"):
             photographs = getattr(config, f"{part}_images", "") or f"unused/{part}"
-            write_coco(annotations, folder / photographs, number, seed)
+            write_coco(annotations, folder / photographs, number, seed, subset)
     if genome := missing("genome"):
         val_ids = range(1, VALIDATION_IMAGES + 1)  # those of `write_coco`
         write_genome(genome, images, val_ids, config.categories, config.genome_test_count)
@@ -94,8 +95,13 @@ def _box(corners: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
     return low[0].item(), low[1].item(), x.item(), y.item()
 
 
-def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> None:
-    """Write a data set in COCO's format: 80 categories, polygons and one crowd region."""
+def write_coco(
+    annotations: Path, photographs: Path, images: int, seed: int, subset: str | None = None
+) -> None:
+    """Write a data set in COCO's format: 80 categories, polygons and one crowd region.
+
+    `subset` is that of all images; None leaves it out.
+    """
     generator, files = np.random.default_rng(seed), {}
     entries: list[CocoAnnotation] = []
     for image_id in range(1, images + 1):
@@ -111,7 +117,10 @@ def write_coco(annotations: Path, photographs: Path, images: int, seed: int) -> 
     entries.append((1, 1, 1, [0.0, 0.0, 20.0, float(HEIGHT)], 20.0 * HEIGHT, crowd))
     numbered = dict(enumerate(entries, start=1))
     categories = zip(COCO_IDS, COCO_NAMES, strict=True)
-    atomic_write(annotations, json.dumps(coco_document(files, SIZE, numbered, categories)))
+    document = coco_document(files, SIZE, numbered, categories)
+    for image in document["images"]:
+        image |= {} if subset is None else {"subset": subset}
+    atomic_write(annotations, json.dumps(document))
 
 
 def coco_document(

@@ -12,7 +12,12 @@ import pandas as pd
 
 from wsisbook.plan import costs
 from wsisbook.plan.costs import MEASURED, NO_TRAINING, Cost, Work, size
-from wsisbook.plan.data_sources import DataFile, backbone_weights, data_file_at
+from wsisbook.plan.data_sources import (
+    DataFile,
+    backbone_package,
+    backbone_weights,
+    data_file_at,
+)
 from wsisbook.plan.step_times import gpu_rate, read_step_times
 from wsisbook.runs.declared import RunKey, Study
 from wsisbook.runs.paths import data_folder
@@ -186,8 +191,9 @@ def data_needs(study: Study, plan: Plan) -> list[DataFile]:
     paths: dict[Path, None] = {}
     for run in (resolve(study, job.key) for job in plan.jobs):
         paths |= {folder / name: None for name in run.experiment.files(run.config) if name}
-        if weights := backbone_weights(run.config):
-            paths[weights] = None
+        for weights in (backbone_weights(run.config), backbone_package(run.config)):
+            if weights is not None:
+                paths[weights] = None
     return [data_file_at(path) for path in paths]
 
 

@@ -32,7 +32,7 @@ ANCHOR: Mapping[str, Any] = {
 }  # fmt: skip
 # Settings that change what is learnt, or how long, but not what a step costs: those of training,
 # data, labels and WISH but for a few, and these of detectors and heads. Any other setting counts.
-_COSTLY = {"precision", "data", "categories", "image_size", "builder", "peak_contest"}
+_COSTLY = {"precision", "data", "categories", "image_size", "photo_side", "builder", "peak_contest"}
 _COST_FREE = {field.name for field in fields(WishConfig)} - _COSTLY | {
     "masks", "mask_head", "warm_start", "inputs", "layers", "activation", "stop_gradient",
     "embedding_file", "embedding_width", "score_threshold", "detections", "gallery", "heads",

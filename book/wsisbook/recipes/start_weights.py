@@ -27,7 +27,7 @@ from wsislib.engine.train import fit
 from wsislib.engine.weights import write_tensors
 from wsislib.models.assets import START_MASK2FORMER, START_MASK_RCNN
 from wsislib.models.mask2former.builders import LOSS_WEIGHTS, mask2former_lite
-from wsislib.models.maskrcnn.builders import mask_rcnn_lite
+from wsislib.models.maskrcnn.lite_builders import mask_rcnn_lite
 from wsislib.photos.starts import CLASS_HEADS
 
 MOST_BYTES = 12_000_000  # the package is downloaded by people who need no start weights

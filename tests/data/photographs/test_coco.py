@@ -89,6 +89,24 @@ def test_some_images_only(annotations: Path) -> None:
         load(annotations, image_ids=[5])
 
 
+def test_some_categories_only(annotations: Path) -> None:
+    whole, some = load(annotations), load(annotations, category_ids=[90, 3])
+    assert [category.id for category in some.categories] == [3, 90]
+    assert some.image_ids == whole.image_ids
+    truth = some.ground_truth()
+    assert truth["categories"] == [c for c in whole.ground_truth()["categories"] if c["id"] != 17]
+    kept = [a for a in whole.ground_truth()["annotations"] if a["category_id"] != 17]
+    assert 0 < len(kept) < len(whole.ground_truth()["annotations"])
+    assert [{**a, "id": 0} for a in truth["annotations"]] == [{**a, "id": 0} for a in kept]
+    for image_id in whole.image_ids:
+        own = [a for a in kept if a["image_id"] == image_id and not a["iscrowd"]]
+        found = sample_of(some, image_id).label
+        assert found.categories.tolist() == [(3, 90).index(a["category_id"]) for a in own]
+    assert some.fingerprint() != whole.fingerprint()
+    with pytest.raises(ValueError, match="no category 5, which category_ids asks for"):
+        load(annotations, category_ids=[5])
+
+
 def test_fingerprint_changes_with_content_only(annotations: Path) -> None:
     first = load(annotations).fingerprint()
     document = coco.document()

@@ -8,9 +8,9 @@ import pytest
 
 from tests.engine.coco_reference import perfect_results
 from wsisbook.experiments.mask_heads import split_of
+from wsisbook.experiments.partial_data import instances_by_category
 from wsisbook.experiments.random_splits import (
     SmallResult,
-    instances_by_category,
     judge_splits,
     relative_gain,
     splits_of,

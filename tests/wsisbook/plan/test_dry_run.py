@@ -123,6 +123,14 @@ def test_full_size_on_photographs_in_cocos_format(
     assert not (study_root / "results").exists()
 
 
+@pytest.mark.parametrize("table", ["photo-detectors", "photo-detectors-80"])
+def test_rows_of_photographs_on_a_backbone_from_a_package(table: str, study_root: Path) -> None:
+    study = replace(COMMITTED, file=study_root / "book" / "study.yml")  # works in that folder
+    options = DryRunOptions(side=64, device="cpu")
+    (done,) = dry_runs(study, [RunKey("photo", table, "shared", 0)], options, False)
+    assert done.parameters > 5e6 and done.masks > 0
+
+
 class _Built(Exception):
     """Enough was seen."""
 

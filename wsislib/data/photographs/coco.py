@@ -33,6 +33,7 @@ class CocoDataset:
         *,
         kind: LabelKind = LabelKind.MASK,
         image_ids: Sequence[int] | None = None,
+        category_ids: Sequence[int] | None = None,
     ) -> None:
         """Read the JSON file; images and masks are decoded when they are asked for.
 
@@ -42,6 +43,8 @@ class CocoDataset:
             kind: the most expensive kind to read. BOX, POINT or TAG leave out what goes beyond
                 it, in labels (never in the ground truth).
             image_ids: only these images, in this order; None reads all, in the file's order.
+            category_ids: only these categories, whatever their order here; annotations of others
+                are left out, also of the ground truth.
 
         Raises ValueError with every problem of the file's skeleton.
         """
@@ -49,14 +52,16 @@ class CocoDataset:
         self.image_root = Path(image_root)
         self.kind = LabelKind(kind)
         document = read_sound_document(self.annotation_file)
-        ordered = sorted(document["categories"], key=lambda record: record["id"])
+        chosen = _chosen(document["categories"], category_ids, self.annotation_file, "category")
+        ordered = sorted(chosen.values(), key=lambda record: record["id"])
         self.categories = tuple(Category(record["id"], record["name"]) for record in ordered)
         self._category_index = {category.id: i for i, category in enumerate(self.categories)}
-        self._records = _chosen(document["images"], image_ids, self.annotation_file)
+        self._records = _chosen(document["images"], image_ids, self.annotation_file, "image")
         self.image_ids = tuple(self._records)
         self._annotations: dict[int, list[dict[str, Any]]] = {i: [] for i in self.image_ids}
         for annotation in document["annotations"]:
-            if annotation["image_id"] in self._annotations:
+            wanted = annotation["category_id"] in self._category_index
+            if wanted and annotation["image_id"] in self._annotations:
                 self._annotations[annotation["image_id"]].append(annotation)
 
     def __len__(self) -> int:
@@ -124,16 +129,16 @@ class CocoDataset:
 
 
 def _chosen(
-    records: list[dict[str, Any]], image_ids: Sequence[int] | None, path: Path
+    records: list[dict[str, Any]], ids: Sequence[int] | None, path: Path, what: str
 ) -> dict[int, dict[str, Any]]:
-    """Image records by id: all, or those of `image_ids`, in that order."""
+    """Records of `what` (image, category) by id: all, or those of `ids`, in that order."""
     known = {record["id"]: record for record in records}
-    if image_ids is None:
+    if ids is None:
         return known
-    unknown = [image_id for image_id in image_ids if image_id not in known]
+    unknown = [one for one in ids if one not in known]
     if unknown:
-        raise ValueError(f"{path}: no image {unknown[0]}, which image_ids asks for")
-    return {image_id: known[image_id] for image_id in image_ids}
+        raise ValueError(f"{path}: no {what} {unknown[0]}, which {what}_ids asks for")
+    return {one: known[one] for one in ids}
 
 
 def _truth(annotation: dict[str, Any], image: dict[str, Any], path: Path) -> dict[str, Any]:

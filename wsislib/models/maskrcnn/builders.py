@@ -1,4 +1,4 @@
-"""One builder per model of part one, holding all its numbers.
+"""One builder per model of part one, holding all its numbers; on EfficientNet-Lite: lite_builders.
 
 A Mask R-CNN becomes Mask^X R-CNN by weight transfer and the MLP branch:
 
@@ -32,14 +32,7 @@ from wsislib.models.backbone import (
     SmallFPN,
     resnet_fpn,
 )
-from wsislib.models.efficientnet_lite import (
-    LITE_MEAN,
-    LITE_STD,
-    LiteFPN,
-    LiteName,
-    efficientnet_lite,
-)
-from wsislib.models.maskrcnn.detector import Float32RPNHead, PredictingTransform
+from wsislib.models.maskrcnn.detector import Float32RPNHead
 from wsislib.models.maskrcnn.mask_branch import MaskBranch, MaskPredictor
 from wsislib.models.maskrcnn.mask_mlp import MaskMLP
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
@@ -87,12 +80,13 @@ def mask_rcnn_small_resnet(
         backbone = SmallFPN(widths, 64)
         levels = [str(level) for level in range(len(widths))]
         anchors = AnchorGenerator(anchor_sides, ((0.5, 1.0, 2.0),) * len(anchor_sides))
-        rpn = _rpn(64, anchors, 64, (2 * proposals, 2 * proposals), (proposals, proposals))
+        twice, once = (2 * proposals,) * 2, (proposals,) * 2
+        rpn = region_proposals(64, anchors, 64, twice, once)
         # Canonical sizes put a 24 px box on stride 4 for its class and on stride 2 for its mask.
         # A cell of the grid is then about a cell of the map: one sample in it is enough.
         box_pool = MultiScaleRoIAlign(levels, 7, 1, canonical_scale=24, canonical_level=2)
         mask_pool = MultiScaleRoIAlign(levels, 14, 1, canonical_scale=48, canonical_level=2)
-        roi = _box_heads(box_pool, TwoMLPHead(64 * 7 * 7, 256), 256, category_count, regions)
+        roi = box_heads(box_pool, TwoMLPHead(64 * 7 * 7, 256), 256, category_count, regions)
         predictor = MaskPredictor(64, category_count, mask_head == "class-agnostic")
         mask = MaskBranch(mask_pool, 64, 64, predictor)
         transform = GeneralizedRCNNTransform(
@@ -143,59 +137,14 @@ def mask_rcnn_resnet_fpn(
         backbone = resnet_fpn(name, pretrained, fetch)
         levels = ["0", "1", "2", "3"]
         anchors = AnchorGenerator(((32,), (64,), (128,), (256,), (512,)), ((0.5, 1.0, 2.0),) * 5)
-        rpn = _rpn(256, anchors, 256, (2000, 1000), (2000, 1000))
+        rpn = region_proposals(256, anchors, 256, (2000, 1000), (2000, 1000))
         box_pool = MultiScaleRoIAlign(levels, 7, 2)
-        roi = _box_heads(box_pool, TwoMLPHead(256 * 7 * 7, 1024), 1024, category_count, 512)
+        roi = box_heads(box_pool, TwoMLPHead(256 * 7 * 7, 1024), 1024, category_count, 512)
         predictor = MaskPredictor(256, category_count, mask_head == "class-agnostic")
         mask = MaskBranch(MultiScaleRoIAlign(levels, 14, 2), 256, 256, predictor)
         transform = GeneralizedRCNNTransform(
             *image_side, IMAGENET_MEAN, IMAGENET_STD, size_divisible=32
         )
-        return MaskRCNN(transform, backbone, rpn, [*levels, "pool"], roi, mask)
-
-
-def mask_rcnn_lite(
-    category_count: int,
-    mask_head: MaskHead = "class-agnostic",
-    seed: int = 0,
-    image_side: tuple[int, int] = (240, 320),
-    fetch: bool = True,
-    name: LiteName = "lite0",
-    frozen_stages: int = 2,
-    jittered: bool = False,
-) -> MaskRCNN:
-    """A Mask R-CNN for photographs on a machine without a GPU, from ImageNet.
-
-    Args:
-        category_count: C, background not counted.
-        mask_head: one mask map for all categories, or one each.
-        seed: of the initial weights that are not ImageNet's.
-        image_side: shortest side wanted and longest side allowed, pixels; anchors go with it.
-        fetch: False builds it without ImageNet's weights, for a checkpoint to fill.
-        name: lite0, lite1 or lite2.
-        frozen_stages: of the backbone, stem included.
-        jittered: training images come from large-scale jitter and keep their size; else they are
-            brought to `image_side` as in prediction.
-
-    Raises:
-        ValueError: the package with the weights is not installed.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        backbone = LiteFPN(efficientnet_lite(name, 4, frozen_stages, fetch), 96)
-        levels = ["0", "1", "2", "3"]
-        sides = tuple((round(share * image_side[1]),) for share in (0.05, 0.1, 0.2, 0.4, 0.8))
-        anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * len(sides))
-        rpn = _rpn(96, anchors, 128, (400, 400), (200, 200))
-        # A box of 28 px is pooled from stride 4 for its class, one of 56 px for its mask: then a
-        # cell of the grid is about a cell of the map.
-        box_pool = MultiScaleRoIAlign(levels, 7, 1, canonical_scale=112, canonical_level=4)
-        mask_pool = MultiScaleRoIAlign(levels, 14, 1, canonical_scale=224, canonical_level=4)
-        roi = _box_heads(box_pool, TwoMLPHead(96 * 7 * 7, 256), 256, category_count, 64)
-        predictor = MaskPredictor(96, category_count, mask_head == "class-agnostic")
-        mask = MaskBranch(mask_pool, 96, 96, predictor)
-        framing = PredictingTransform if jittered else GeneralizedRCNNTransform
-        transform = framing(*image_side, LITE_MEAN, LITE_STD, size_divisible=32)
         return MaskRCNN(transform, backbone, rpn, [*levels, "pool"], roi, mask)
 
 
@@ -336,14 +285,22 @@ def add_mlp_branch(model: MaskRCNN, layers: int = 1, pool: int = 1, seed: int = 
     return model
 
 
-def _rpn(
+def region_proposals(
     channels: int,
     anchors: AnchorGenerator,
     per_image: int,
     before: tuple[int, int],
     after: tuple[int, int],
 ) -> RegionProposalNetwork:
-    """RPN; `before` and `after` non-maximum suppression are (training, test) proposal counts."""
+    """The RPN of all builders.
+
+    Args:
+        channels: of the maps.
+        anchors: on each level that it reads.
+        per_image: anchors sampled of an image in training, half of them foreground at most.
+        before: proposals kept of each level before non-maximum suppression, in training and test.
+        after: proposals kept of an image after it, likewise.
+    """
     return RegionProposalNetwork(
         anchors,
         Float32RPNHead(channels, anchors.num_anchors_per_location()[0]),
@@ -357,10 +314,13 @@ def _rpn(
     )
 
 
-def _box_heads(
+def box_heads(
     pool: MultiScaleRoIAlign, head: nn.Module, width: int, category_count: int, per_image: int
 ) -> RoIHeads:
     """The box half of torchvision's RoI heads, with the published thresholds.
+
+    `head` maps what `pool` gives of a region to `width` numbers; of an image `per_image` regions
+    are sampled in training.
 
     The predictor starts as Detectron's does, close to zero. With torchvision's larger start, what
     a lab training adds to these weights is smaller than the noise they began with, and weight
