@@ -117,7 +117,7 @@ def test_the_frequent_ones_of_a_world_are_in_a() -> None:
     with pytest.raises(ValueError, match="'frequent' is for the world, .* use 'first'"):
         chosen_split(replace(CONFIG, split="frequent"), 101)
     with pytest.raises(
-        ValueError, match="known: world, world-reversed, frequent, first, by-frequency"
+        ValueError, match="known: world, .*, first, by-frequency"
     ):
         named_split("frequnt", 3, 0, 6)
 
