@@ -1,6 +1,7 @@
 """Experiment `grabcut`: a trained detector's boxes, each segmented by GrabCut; nothing is trained.
 
-Hu et al., Learning to Segment Every Thing, table 2, row "Faster R-CNN tested with GrabCut".
+Hu et al., Learning to Segment Every Thing, table 2, row "Faster R-CNN tested with GrabCut". With
+the setting `sam` a SAM segments them instead: what somebody who has boxes would try first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 import torch
+from tqdm import tqdm
 
 from wsisbook.experiments import training
 from wsisbook.experiments.mask_heads import build_unfetched
@@ -17,10 +19,15 @@ from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.experiments.settings import GrabCutConfig
 from wsisbook.runs.config import digest
 from wsisbook.runs.experiments import Context, Outcome
+from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Category, Dataset, Label, LabelKind, Sample
 from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.operating_point import operating_point
 from wsislib.engine.predict import Result
 from wsislib.labels.grabcut_dataset import GrabCutDataset
+from wsislib.models.sam.prompts import Prompts
+from wsislib.models.sam.sam import Teacher
+from wsislib.models.sam.sam_weights import load_sam
 
 
 def run_grabcut(context: Context) -> Outcome:
@@ -33,12 +40,22 @@ def run_grabcut(context: Context) -> Outcome:
     model = build_unfetched(config, count, "class-agnostic", context.seed)
     context.on_model(model)
     training.load_detector(model, context)
-    results = segmented(val, training.predict_set(context, model, val), context)
-    metrics = training.average_precisions(val.ground_truth(), results, training.sides_of(split))
+    detected = training.predict_set(context, model, val)
+    data = {"val": val.fingerprint()}
+    if config.sam:
+        teacher = load_sam(config.sam).to(pick_device(context.device))
+        data["teacher"] = teacher.fingerprint
+        results = segmented_by_sam(val, detected, teacher, context.progress)
+    else:
+        results = segmented(val, detected, context)
+    truth = val.ground_truth()
+    metrics = training.average_precisions(truth, results, training.sides_of(split))
+    if config.photographs:
+        metrics["operating"] = operating_point(truth, results)
     return Outcome(
         # The detector knows no split, so the other direction has the same run.
         metrics={**metrics, "reversed": training.swap_splits(metrics)},
-        data={"val": val.fingerprint()},
+        data=data,
         device=describe_device(pick_device(context.device)),
         examples=training.examples_of(results, val.image_ids),
         notes={"split": asdict(split), "masks": len(results)},
@@ -61,6 +78,28 @@ def segmented(dataset: Dataset, results: Sequence[Result], context: Context) -> 
         for index, of_image in enumerate(boxes.results)
         for result, code in zip(of_image, cut.codes(index), strict=True)
     ]
+
+
+@torch.no_grad()
+def segmented_by_sam(
+    dataset: Dataset, results: Sequence[Result], teacher: Teacher, progress: bool = True
+) -> list[Result]:
+    """COCO results with the mask that SAM trusts most for each box instead of their own."""
+    boxes = DetectedBoxes(dataset, results)
+    drawn: list[Result] = []
+    for index in tqdm(range(len(boxes)), disable=not progress, unit="image", desc="segment"):
+        sample, of_image = boxes[index], boxes.results[index]
+        if not of_image:
+            continue
+        prompts = Prompts(boxes=sample.label.boxes)
+        (found,) = teacher.candidates([sample.image.to(teacher.device)], [prompts])
+        rows = torch.arange(len(found), device=found.scores.device)
+        masks = found.masks[rows, found.scores.argmax(1)].cpu().numpy()
+        drawn += [
+            {**result, "segmentation": encode_mask(mask)}
+            for result, mask in zip(of_image, masks, strict=True)
+        ]
+    return drawn
 
 
 class DetectedBoxes:

@@ -23,11 +23,13 @@ from wsisbook.runs.experiments import Context, Outcome
 from wsisbook.runs.paths import cache_folder
 from wsislib.atomic import atomic_write
 from wsislib.data.sample import Dataset, LabelKind
+from wsislib.engine.operating_point import operating_point
 from wsislib.labels.datasets import PartialDataset, WeakDataset
 from wsislib.labels.grabcut_dataset import GrabCutDataset
 from wsislib.labels.splits import Split
 from wsislib.models.maskrcnn import builders, lite_builders
 from wsislib.models.maskrcnn.mask_rcnn import MaskRCNN
+from wsislib.photos.starts import load_start
 
 DETECTION_WEIGHTS = "detection_weights.safetensors"
 
@@ -79,6 +81,8 @@ def train_and_judge(
     results = training.predict_set(context, model, val)
     sides = {**training.sides_of(split), **training.frequent_side(context.config, val)}
     metrics = training.average_precisions(val.ground_truth(), results, sides)
+    if context.config.photographs:
+        metrics["operating"] = operating_point(val.ground_truth(), results)
     return training.record(
         context, fitted, labelled, val, metrics, {"split": asdict(split)},
         examples=training.examples_of(results, val.image_ids),
@@ -104,7 +108,10 @@ def build_mask_rcnn(config: MaskRcnnConfig, category_count: int, seed: int) -> M
         return builders.mask_rcnn_lab(category_count, config.mask_head, seed)
     if config.builder == "mask_rcnn_lite":
         side = (config.photo_side, config.photo_side)
-        return lite_builders.mask_rcnn_lite(category_count, config.mask_head, seed, side)
+        model = lite_builders.mask_rcnn_lite(category_count, config.mask_head, seed, side)
+        if config.start == "ours":
+            load_start(model, "ours", "mask-rcnn", config.mask_head)
+        return model
     build = getattr(builders, config.builder)
     return build(category_count, config.mask_head, seed, pretrained=config.pretrained)
 

@@ -35,6 +35,7 @@ from wsislib.labels.splits import (
     reversed_split,
     world_split,
 )
+from wsislib.strict import did_you_mean
 
 BY_FREQUENCY = ("by-frequency", "by-frequency-reversed")  # splits that follow from training data
 
@@ -62,7 +63,7 @@ def data_sets(config: PartialDataConfig) -> tuple[Dataset, Dataset]:
         return _voc(root, config.train_list), _voc(root, config.val_list)
     if config.data == "coco":
         return (
-            _coco(config.train_annotations, config.train_images, config),
+            _coco(config.train_annotations, config.train_images, config, training=True),
             _coco(config.val_annotations, config.val_images, config),
         )
     spec = world_spec(config)
@@ -94,16 +95,57 @@ def coco_masks(config: PartialDataConfig) -> CocoDataset:
     return dataset
 
 
-def _coco(annotations: str, images: str, config: PartialDataConfig) -> CocoDataset:
+def _coco(
+    annotations: str, images: str, config: PartialDataConfig, training: bool = False
+) -> CocoDataset:
     file, root = data_file(annotations), data_file(images)
     # Checked as a whole before anything trains on it, as is VOC.
     require_trainable(check_coco(file, root, progress=True))
-    if not config.subsets and not config.coco_categories:
+    if not (config.subsets or config.coco_categories or config.only or config.photographs):
         return CocoDataset(file, root)
     document = read_json(file)
-    image_ids = _images_of(document, config.subsets, annotations) if config.subsets else None
+    image_ids = [image["id"] for image in document["images"]]
+    if config.subsets:
+        image_ids = _images_of(document, config.subsets, annotations)
     category_ids = _coco_ids(document, annotations) if config.coco_categories else None
+    if config.only:
+        category_ids = _named_ids(document, config.only, annotations)
+    if training and (config.only or config.photographs):
+        image_ids = _to_learn_from(document, image_ids, category_ids, config)
     return CocoDataset(file, root, image_ids=image_ids, category_ids=category_ids)
+
+
+def _named_ids(document: Mapping[str, Any], names: Sequence[str], file: str) -> list[int]:
+    """Ids of the categories that `only` names."""
+    ids = {category["name"]: category["id"] for category in document["categories"]}
+    for name in names:
+        if name not in ids:
+            raise ValueError(f"{file}: only: no category {name!r}{did_you_mean(name, ids)}")
+    return [ids[name] for name in names]
+
+
+def _to_learn_from(
+    document: Mapping[str, Any],
+    image_ids: Sequence[int],
+    category_ids: Sequence[int] | None,
+    config: PartialDataConfig,
+) -> list[int]:
+    """The photographs that hold an object of the categories, or so many of them, drawn."""
+    holding = {
+        entry["image_id"]
+        for entry in document["annotations"]
+        if category_ids is None or entry["category_id"] in category_ids
+    }
+    kept = [image_id for image_id in image_ids if image_id in holding]
+    if not config.photographs:
+        return kept
+    if config.photographs > len(kept):
+        raise ValueError(
+            f"{config.train_annotations}: photographs is {config.photographs}, but only "
+            f"{len(kept)} hold an object of the categories; ask for fewer"
+        )
+    order = np.random.default_rng(config.photograph_seed).permutation(len(kept))
+    return [kept[place] for place in sorted(order[: config.photographs])]
 
 
 def _images_of(document: Mapping[str, Any], subsets: Sequence[str], file: str) -> list[int]:

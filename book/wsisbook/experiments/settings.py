@@ -34,6 +34,7 @@ SPLIT_KINDS: tuple[Literal["class-agnostic", "transfer"], ...] = ("class-agnosti
 
 Builder = Literal["mask_rcnn_lab", "mask_rcnn_lite", "mask_rcnn_r50_fpn", "mask_rcnn_r101_fpn"]
 TransferInputs = Literal["cls", "box", "cls+box", "random", "embedding"]
+Start = Literal["imagenet", "ours"]
 Activation = Literal["leaky-relu", "relu", "none"]
 
 
@@ -62,17 +63,15 @@ class PartialDataConfig(RunConfig):
     train_images: str = ""
     val_annotations: str = ""
     val_images: str = ""
-    # Only photographs whose record has one of these as its `subset`; empty: all.
-    subsets: tuple[str, ...] = ()
-    # Only COCO's own 80 categories of files that have others as well.
-    coco_categories: bool = False
-    # Longest side of a photograph as the small builders ("lite") take it, pixels.
-    photo_side: int = 160
-    # Names of categories whose AP is also given on its own, as `segm.frequent` and `bbox.frequent`;
-    # `mask_heads` gives it on either side of the split, as `A_frequent` and `B_frequent`.
-    frequent: tuple[str, ...] = ()
-    # PASCAL VOC 2012, see `wsislib/data/photographs/voc.py`
-    voc: str = ""
+    subsets: tuple[str, ...] = ()  # only photographs whose record has one of these as `subset`
+    coco_categories: bool = False  # only COCO's own 80 categories of files that have others too
+    # Only these categories of a COCO file; and of its training photographs those that hold one.
+    only: tuple[str, ...] = ()
+    photographs: int = 0  # how many to learn from, as one's own; fewer are part of more, 0 is all
+    photograph_seed: int = 0
+    photo_side: int = 160  # longest side of a photograph as the lite builders take it, pixels
+    frequent: tuple[str, ...] = ()  # categories whose AP is also given, as `segm.frequent`
+    voc: str = ""  # PASCAL VOC 2012, see `wsislib/data/photographs/voc.py`
     train_list: str = "trainaug"
     val_list: str = "val"
     # Visual Genome; its test images are used by no run
@@ -86,6 +85,19 @@ class PartialDataConfig(RunConfig):
     split: str = "world"
     a_count: int = 20
     split_seed: int = 0
+
+
+def check_start(start: Start, small: bool, config: PartialDataConfig) -> None:
+    """Raise where a row may not start so.
+
+    "imagenet" is the builder's own start. "ours", the package's start weights, has seen masks, so
+    rows that study cheap labels must not take it; rows about one's own photographs may.
+    """
+    if start == "ours" and not (small and config.photographs):
+        raise ValueError(
+            "start 'ours' is for lite builders and has seen masks of photographs, a leak for a row "
+            "that studies cheap labels; only rows about one's own (`photographs`) may take it"
+        )
 
 
 def data_files(config: PartialDataConfig) -> tuple[str, ...]:
@@ -133,8 +145,10 @@ class MaskRcnnConfig(PartialDataConfig):
     pretrained: bool = True  # for the large builders
     # Begin with the weights of the run that it `needs` as `detector`: the lab's ImageNet.
     warm_start: bool = False
+    start: Start = "imagenet"  # see `check_start`
 
     def __post_init__(self) -> None:
+        check_start(self.start, self.builder == "mask_rcnn_lite", self)
         if self.warm_start and self.stage != "end-to-end":
             raise ValueError(
                 f"warm_start is for stage 'end-to-end'; the stage is {self.stage!r}: leave it out"
@@ -315,6 +329,8 @@ def _check_detections(config: LargeDetectorConfig | LargeHeadsConfig) -> None:
 @dataclass(frozen=True)
 class GrabCutConfig(PartialDataConfig):
     """Settings of a run that segments a detector's boxes by GrabCut, in `workers` processes."""
+
+    sam: Literal["", "tiny", "photo"] = ""  # a SAM of the package instead of GrabCut
 
     builder: Builder = "mask_rcnn_lab"  # the detector's, as is the next
     pretrained: bool = True

@@ -34,6 +34,7 @@ from wsislib.data.sample import Dataset, LabelKind
 from wsislib.data.transforms import large_scale_jitter
 from wsislib.engine.batches import Augment
 from wsislib.engine.device import describe_device, pick_device
+from wsislib.engine.operating_point import operating_point
 from wsislib.engine.side_effects import AfterStep
 from wsislib.engine.weights import sidecar
 from wsislib.labels.budget import draw_kinds
@@ -48,6 +49,7 @@ from wsislib.models.wish import builders as builders_wish
 from wsislib.models.wish.candidate_choice import Gate
 from wsislib.models.wish.pseudo_points import PeakRule
 from wsislib.models.wish.wish import WISH
+from wsislib.photos.starts import load_start
 from wsislib.teacher.caching import cache_candidates
 from wsislib.teacher.teaching import PseudoMaskDataset, TeachingDataset
 
@@ -80,6 +82,8 @@ def run_wish(context: Context, after_step: AfterStep | None = None) -> Outcome:
     sides = training.sides_of(chosen_split(config, count, train_data)) if config.b_labels else {}
     sides = {**sides, **training.frequent_side(config, val)}
     metrics = training.average_precisions(val.ground_truth(), results, sides)
+    if config.photographs:
+        metrics["operating"] = operating_point(val.ground_truth(), results)
     data = {"train": learnt.fingerprint(), "val": val.fingerprint()}
     if teacher is not None:
         data["teacher"] = teacher.fingerprint
@@ -181,6 +185,8 @@ def build_wish_model(
         segmenter = model = getattr(builders_mask2former, f"mask2former_{name}")(
             category_count, seed, **more
         )
+    if config.start == "ours" and fetch:
+        load_start(segmenter, "ours", "wish", "class-agnostic")
     if config.tag_pretraining and fetch:
         segmenter.backbone.load_state_dict(lab_backbone_weights())
     return model

@@ -14,7 +14,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from wsisbook.experiments.settings import IN, PartialDataConfig, data_files
+from wsisbook.experiments.settings import (
+    IN,
+    PartialDataConfig,
+    Start,
+    check_start,
+    data_files,
+)
 from wsisbook.runs.config import RunConfig
 from wsisbook.runs.experiments import Experiment
 from wsislib.data.sample import LabelKind
@@ -97,6 +103,7 @@ class WishConfig(WeakLabelConfig):
     method: Literal["wish", "pseudo-masks", "mask2former"] = "wish"
     builder: Literal["lab", "lite0", "r50"] = "lab"
     pretrained: bool = True  # ImageNet's weights, for "r50"
+    start: Start = "imagenet"  # of "lite0", see `check_start`
     # Start the lab's backbone from the package's weights, which have seen image tags of another
     # world.
     tag_pretraining: bool = False
@@ -127,6 +134,7 @@ class WishConfig(WeakLabelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_start(self.start, self.builder == "lite0", self)
         held = kinds_held(self)
         if self.method == "mask2former" and held != {"masks"}:
             raise ValueError(f"method 'mask2former' learns from masks; labels are {self.labels!r}")
