@@ -166,6 +166,7 @@ def build_wish_model(
         more = {"image_side": (config.photo_side, config.photo_side), "fetch": fetch}
     name = {"lite0": "lite"}.get(config.builder, config.builder)
     model: WISH | Mask2Former
+    segmenter: Any  # a Mask2Former; its backbone is one of several classes
     if config.method == "wish":
         assert teacher is not None
         build_wish = getattr(builders_wish, f"wish_{name}")
