@@ -4,14 +4,15 @@ A small SAM sees 192 px of a photograph. An object that covers a third of it is 
 cut out with some margin it has the whole square for itself, and its mask the resolution of the
 photograph. This is our choice, not the published SAM's; `wsis teacher measure` shows its worth.
 
-A box is cut out as it is given. A point says nothing of the object's size, so the masks of the
-whole image are asked for first, and the window is laid around the best of them.
+A box is cut out as it is given, and once more mirrored; the mean of the two answers counts. A point
+says nothing of the object's size, so the three masks of the whole image are asked for first, and a
+window is laid around each: the best mask of a window takes the place of the mask that led there.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ from torch import Tensor
 from wsislib.data.transforms import tight_boxes
 from wsislib.data.windows import SquareWindow, box_window
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Embedded, MaskCandidates, Teacher
+from wsislib.models.sam.sam import CANDIDATES, Embedded, MaskCandidates, Teacher
 
 _AT_ONCE = 16  # windows that are encoded together
 _OUTSIDE = -20.0  # logit of pixels outside of the window
@@ -44,7 +45,7 @@ class CloseUpTeacher(Teacher):
         context: side of the window, as a multiple of the longer side of the box.
     """
 
-    context = 1.4
+    context = 1.2
 
     @torch.no_grad()
     def embed(self, images: Sequence[Tensor]) -> EmbeddedImages:
@@ -70,38 +71,74 @@ class CloseUpTeacher(Teacher):
         """Candidates of one image."""
         if len(prompts) == 0:
             return super().candidates(embedded, [prompts])[0]
-        boxes = prompts.boxes
-        if boxes is None:
-            boxes = _best_boxes(super().candidates(embedded, [prompts])[0], prompts)
+        image = embedded.images[0]
+        if prompts.boxes is not None:
+            return self._of_boxes(image, prompts.boxes)
+        (first,) = super().candidates(embedded, [prompts])
+        closer = [
+            best_candidate(self._of_boxes(image, _boxes_of(first.masks[:, place], prompts)))
+            for place in range(CANDIDATES)
+        ]
+        # The first answer says how likely each of the three is meant; a window only how well its
+        # object was segmented.
+        logits, low = (torch.cat(maps, dim=1) for maps in zip(*closer, strict=True))
+        return MaskCandidates(logits, first.scores, low)
+
+    def _of_boxes(self, image: Tensor, boxes: Tensor) -> MaskCandidates:
+        """Candidates of the image's size for (N, 4) boxes, each from a window of its own."""
         windows = [box_window(box, self.context) for box in boxes]
         answers = []
         for start in range(0, len(windows), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
-            answers += self._in_windows(embedded.images[0], windows[rows], boxes[rows])
-        names = [field.name for field in fields(MaskCandidates)]
-        return MaskCandidates(*(torch.cat([getattr(a, name) for a in answers]) for name in names))
+            seen = [self._in_windows(image, windows[rows], boxes[rows], m) for m in (False, True)]
+            answers += [_mean(*pair) for pair in zip(*seen, strict=True)]
+        pasted = [
+            window.paste(found.logits[0], image.shape[-2:], _OUTSIDE)[None]
+            for window, found in zip(windows, answers, strict=True)
+        ]
+        scores, low = (
+            torch.cat([getattr(a, k) for a in answers]) for k in ("scores", "low_logits")
+        )
+        return MaskCandidates(torch.cat(pasted), scores, low)
 
     def _in_windows(
-        self, image: Tensor, windows: Sequence[SquareWindow], boxes: Tensor
+        self, image: Tensor, windows: Sequence[SquareWindow], boxes: Tensor, mirrored: bool
     ) -> list[MaskCandidates]:
-        """Candidates of the image's size, of one box in each window."""
+        """Candidates of each window's size, of one box in each; unmirrored again at the end."""
         fill = (self.sam.pixel_mean / 255).to(image)  # SAM's own padding is 0 once normalised
-        views = super().embed([window.cut(image, fill) for window in windows])
+        cuts = [window.cut(image, fill) for window in windows]
+        views = super().embed([cut.flip(-1) if mirrored else cut for cut in cuts])
         answers = []
         for index, (window, box) in enumerate(zip(windows, boxes, strict=True)):
-            corner = box.new_tensor([window.left, window.top] * 2)
-            prompts = Prompts(boxes=(box - corner)[None])
+            x0, y0, x1, y1 = (box - box.new_tensor([window.left, window.top] * 2)).unbind()
+            x0, x1 = (window.size - x1, window.size - x0) if mirrored else (x0, x1)
+            prompts = Prompts(boxes=torch.stack([x0, y0, x1, y1])[None])
             (found,) = super().candidates(views.one(index), [prompts])
-            logits = window.paste(found.logits[0], image.shape[-2:], _OUTSIDE)[None]
-            answers.append(replace(found, logits=logits))
+            if mirrored:
+                found = MaskCandidates(
+                    found.logits.flip(-1), found.scores, found.low_logits.flip(-1)
+                )
+            answers.append(found)
         return answers
 
 
-def _best_boxes(candidates: MaskCandidates, prompts: Prompts) -> Tensor:
-    """(N, 4) boxes around the masks of the best predicted IoU; around the point where empty."""
+def best_candidate(candidates: MaskCandidates) -> tuple[Tensor, Tensor]:
+    """Logits (N, 1, H, W) and low logits (N, 1, h, w) of the best predicted IoU."""
+    rows, best = torch.arange(len(candidates)), candidates.scores.argmax(1)
+    return candidates.logits[rows, best][:, None], candidates.low_logits[rows, best][:, None]
+
+
+def _mean(first: MaskCandidates, second: MaskCandidates) -> MaskCandidates:
+    return MaskCandidates(
+        (first.logits + second.logits) / 2,
+        (first.scores + second.scores) / 2,
+        (first.low_logits + second.low_logits) / 2,
+    )
+
+
+def _boxes_of(masks: Tensor, prompts: Prompts) -> Tensor:
+    """(N, 4) boxes around (N, H, W) masks; around the point where a mask is empty."""
     assert prompts.points is not None
-    rows = torch.arange(len(candidates))
-    best = candidates.masks[rows, candidates.scores.argmax(1)]  # (N, H, W)
     around = torch.cat([prompts.points - 0.5, prompts.points + 0.5], dim=1)
-    empty = ~best.flatten(1).any(1, keepdim=True)
-    return torch.where(empty, around, tight_boxes(best))
+    empty = ~masks.flatten(1).any(1, keepdim=True)
+    return torch.where(empty, around, tight_boxes(masks))
