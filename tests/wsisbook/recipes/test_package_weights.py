@@ -12,7 +12,13 @@ from wsisbook.cli import main
 from wsisbook.recipes.lab_backbone_recipe import mean_average_precision
 from wsisbook.recipes.package_weights import NAMES, install_weights, write_package_weights
 from wsislib.engine.weights import read_meta, read_tensors
-from wsislib.models.assets import START_MASK2FORMER, START_MASK_RCNN, assets_folder, read_asset
+from wsislib.models.assets import (
+    PHOTO_SAM,
+    START_MASK2FORMER,
+    START_MASK_RCNN,
+    assets_folder,
+    read_asset,
+)
 
 
 def test_weights_are_written_installed_and_read_back(tmp_path: Path) -> None:
@@ -60,7 +66,9 @@ def test_the_weights_of_the_package_are_sound(name: str) -> None:
     path = assets_folder() / f"{name}.safetensors"
     manifest = read_meta(path)  # sealed, as the engine writes it
     assert read_asset(name)[0].keys() == read_tensors(path, manifest).keys()
-    photographs = name in (START_MASK2FORMER, START_MASK_RCNN)
-    assert path.stat().st_size < (12_100_000 if photographs else 8 * 2**20)
-    source = {"data", "may_start", "not_for"} if photographs else {"world_version"}
+    starts = name in (START_MASK2FORMER, START_MASK_RCNN)
+    photographs = starts or name == PHOTO_SAM
+    assert path.stat().st_size < (12_000_000 if photographs else 8 * 2**20)
+    source = {"data", "may_start", "not_for"} if starts else {"world_version"}
+    source = {"use", "data_sha256"} if name == PHOTO_SAM else source
     assert {"recipe", "quality", "sha256"} | source <= manifest.keys()

@@ -7,6 +7,7 @@ photograph. This is our choice, not the published SAM's; `wsis teacher measure` 
 A box is cut out as it is given, and once more mirrored; the mean of the two answers counts. A point
 says nothing of the object's size, so the three masks of the whole image are asked for first, and a
 window is laid around each: the best mask of a window takes the place of the mask that led there.
+Those are three windows already, so they are not mirrored.
 """
 
 from __future__ import annotations
@@ -73,10 +74,12 @@ class CloseUpTeacher(Teacher):
             return super().candidates(embedded, [prompts])[0]
         image = embedded.images[0]
         if prompts.boxes is not None:
-            return self._of_boxes(image, prompts.boxes)
+            return self._of_boxes(image, prompts.boxes, mirrored=True)
         (first,) = super().candidates(embedded, [prompts])
         closer = [
-            best_candidate(self._of_boxes(image, _boxes_of(first.masks[:, place], prompts)))
+            best_candidate(
+                self._of_boxes(image, _boxes_of(first.masks[:, place], prompts), mirrored=False)
+            )
             for place in range(CANDIDATES)
         ]
         # The first answer says how likely each of the three is meant; a window only how well its
@@ -84,14 +87,17 @@ class CloseUpTeacher(Teacher):
         logits, low = (torch.cat(maps, dim=1) for maps in zip(*closer, strict=True))
         return MaskCandidates(logits, first.scores, low)
 
-    def _of_boxes(self, image: Tensor, boxes: Tensor) -> MaskCandidates:
+    def _of_boxes(self, image: Tensor, boxes: Tensor, mirrored: bool) -> MaskCandidates:
         """Candidates of the image's size for (N, 4) boxes, each from a window of its own."""
         windows = [box_window(box, self.context) for box in boxes]
         answers = []
         for start in range(0, len(windows), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
-            seen = [self._in_windows(image, windows[rows], boxes[rows], m) for m in (False, True)]
-            answers += [_mean(*pair) for pair in zip(*seen, strict=True)]
+            seen = self._in_windows(image, windows[rows], boxes[rows], False)
+            if mirrored:
+                again = self._in_windows(image, windows[rows], boxes[rows], True)
+                seen = [_mean(*pair) for pair in zip(seen, again, strict=True)]
+            answers += seen
         pasted = [
             window.paste(found.logits[0], image.shape[-2:], _OUTSIDE)[None]
             for window, found in zip(windows, answers, strict=True)
