@@ -50,7 +50,7 @@ def mask2former_lite(
     image_side: tuple[int, int] = (240, 320),
     fetch: bool = True,
     name: LiteName = "lite0",
-    frozen_stages: int = 2,
+    frozen_stages: int = 0,
 ) -> Mask2Former:
     """A Mask2Former for photographs on a machine without a GPU, from ImageNet.
 
@@ -63,7 +63,8 @@ def mask2former_lite(
         image_side: shortest side wanted and longest side allowed, pixels.
         fetch: False builds it without ImageNet's weights, for a checkpoint to fill.
         name: lite0, lite1 or lite2.
-        frozen_stages: of the backbone, stem included; as in detectors, the first learn nothing.
+        frozen_stages: of the backbone, stem included. None: with two frozen, 1,200 steps on
+            photographs ended at two thirds of the AP (one seed; jitter differed too).
 
     Raises:
         ValueError: the package with the weights is not installed.

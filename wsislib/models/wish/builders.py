@@ -113,7 +113,7 @@ def wish_lite(
     image_side: tuple[int, int] = (240, 320),
     fetch: bool = True,
     name: LiteName = "lite0",
-    frozen_stages: int = 2,
+    frozen_stages: int = 0,
 ) -> WISH:
     """WISH on `mask2former_lite`, from ImageNet; arguments as of it and of `wish_lab`.
 
