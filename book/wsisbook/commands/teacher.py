@@ -77,7 +77,8 @@ def install(name: Positional[Name], /, *, out: Path | None = None) -> int:
 
 def measure(
     teacher: Positional[Annotated[str, arg(metavar="TEACHER")]] = "tiny",
-    /, *, data: Path | None = None, scenes: int = 100, device: str = "auto",
+    /, *, data: Path | None = None, out: Path | None = None, scenes: int = 100,
+    device: str = "auto",
 ) -> int:  # fmt: skip
     """Evaluate a teacher: IoU of its candidates for boxes and for points with true masks.
 
@@ -85,11 +86,12 @@ def measure(
         teacher: photo, tiny, or the path of a published SAM checkpoint.
         data: a COCO file of photographs with masks, `images` beside it; the filled box and
             GrabCut are then measured as well. Scenes of the lab's two worlds if not given.
+        out: of photographs: a JSON file that gets the numbers, beside those of other teachers.
         scenes: how many, in each of two worlds.
         device: auto, cpu, cuda or mps.
     """
     if data is not None:
-        return _measure_photographs(teacher, data, device)
+        return _measure_photographs(teacher, data, out, device)
     from wsisbook.recipes.tiny_sam_recipe import TinySamRecipe, measure_on_held_out
     from wsislib.engine.device import pick_device
     from wsislib.models.sam.sam_weights import load_sam
@@ -104,14 +106,20 @@ def measure(
     return DONE
 
 
-def _measure_photographs(teacher: str, data: Path, device: str) -> int:
+def _measure_photographs(teacher: str, data: Path, out: Path | None, device: str) -> int:
     from wsisbook.recipes.photo_quality import measure_on_photographs
     from wsisbook.recipes.photo_sam_recipe import photographs
+    from wsislib.atomic import read_json, write_json
     from wsislib.engine.device import pick_device
     from wsislib.models.sam.sam_weights import load_sam
 
     chosen = load_sam(teacher).to(pick_device(device))
-    quality = measure_on_photographs(chosen, photographs(data), baselines=True, progress=True)
+    dataset = photographs(data)
+    quality = measure_on_photographs(chosen, dataset, baselines=True, progress=True)
+    if out is not None:
+        known = read_json(out) if out.exists() else {}
+        facts = {"sha256": chosen.fingerprint, "data": dataset.fingerprint(), "quality": quality}
+        write_json(out, {**known, chosen.name: facts})
     print("".ljust(22) + "best of three   chosen by score   masks")
     for kind, sizes in quality.items():
         for size, row in sizes.items():

@@ -17,6 +17,8 @@ from torch import Tensor
 
 from wsisbook.part0.drawing import draw_box, draw_point, show_picture
 from wsisbook.part2.matching_trace import pixels
+from wsisbook.runs.paths import repository_root
+from wsislib.atomic import read_json
 from wsislib.data.geometry import masks_at_points, pairwise_mask_iou
 from wsislib.data.sample import Sample
 from wsislib.data.world.levels import LevelScenes
@@ -46,6 +48,33 @@ def quality_table(quality: Mapping[str, Any]) -> pd.DataFrame:
         for level, values in found[kind].items()
     ]
     return pd.DataFrame(rows).set_index(["scenes of", "prompt", "meant"])
+
+
+def photo_quality_table() -> pd.DataFrame:
+    """Mean IoU on photographs by teacher, prompt and size, as `wsis teacher measure` wrote it.
+
+    What needs no teacher stands under "no training".
+    """
+    measured = read_json(repository_root() / "book" / "part2_wish" / "photo_teachers.json")
+    rows = []
+    for teacher, facts in measured.items():
+        for prompt, sizes in facts["quality"].items():
+            trained = prompt in ("box", "point")
+            if not trained and teacher != next(iter(measured)):
+                continue  # the same for every teacher
+            rows += [
+                {
+                    "masks by": f"{teacher} SAM" if trained else "no training",
+                    "prompt": prompt,
+                    "objects": size,
+                    "best of three": values["best"],
+                    "chosen by score": values["chosen"],
+                    "masks": values["masks"],
+                }
+                for size, values in sizes.items()
+            ]
+    frame = pd.DataFrame(rows).set_index(["masks by", "prompt", "objects"])
+    return frame.round({"best of three": 3, "chosen by score": 3})
 
 
 def meanings_table(quality: Mapping[str, Any]) -> pd.DataFrame:
