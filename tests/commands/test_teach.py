@@ -33,7 +33,9 @@ def small_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     sam = tiny_sam(width=32, side=32, widths=(8, 8, 8, 8))
     with torch.no_grad():  # predicted IoU around a half
         sam.mask_decoder.iou_prediction_head.layers[-1].bias += 0.5
-    monkeypatch.setattr(sam_weights, "load_tiny_sam", lambda: Teacher(sam, "tiny", "one"))
+    for name in ("tiny", "photo"):
+        made = Teacher(sam, name, "one")
+        monkeypatch.setattr(sam_weights, f"load_{name}_sam", lambda made=made: made)
     monkeypatch.setattr(mask_store, "BLOCK", 4)
 
 
@@ -67,7 +69,7 @@ def test_a_file_is_taught_once_and_exported(
     for made in (4, 0):
         assert teach(weak, out=cache, device="cpu") == 0
         printed = capsys.readouterr().out
-        assert "6 images, teacher tiny on" in printed
+        assert "6 images, teacher photo on" in printed
         assert f"({made} images made now)" in printed
         assert "bytes an instance on disk" in printed
     out = tmp_path / "masks.json"
@@ -179,8 +181,8 @@ def test_a_cache_of_another_teacher(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     teach(folder / "weak.json", out=tmp_path, device="cpu")
-    other = Teacher(tiny_sam(width=32, side=32, widths=(8, 8, 8, 8)), "tiny", "two")
-    monkeypatch.setattr(sam_weights, "load_tiny_sam", lambda: other)
+    other = Teacher(tiny_sam(width=32, side=32, widths=(8, 8, 8, 8)), "photo", "two")
+    monkeypatch.setattr(sam_weights, "load_photo_sam", lambda: other)
     with pytest.raises(ValueError, match="cache is of another teacher .*one, wanted .*two"):
         teach(folder / "weak.json", out=tmp_path, device="cpu")
 

@@ -46,7 +46,7 @@ def test_a_mix_is_trained_judged_and_used(folder, tmp_path, capsys):
     assert train(folder, out, labels=MIX) == 0
     assert "trained 4 steps" in capsys.readouterr().out
     recipe = read_recipe(out)
-    assert (recipe.model, recipe.labels, recipe.teacher) == ("wish", MIX, "tiny")
+    assert (recipe.model, recipe.labels, recipe.teacher) == ("wish", MIX, "photo")
     assert (out / "candidates").is_dir()
     trained, _ = load_model(out)
     held = read_tensors(path := out / "checkpoints" / "final.safetensors", read_meta(path))
