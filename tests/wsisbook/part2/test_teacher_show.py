@@ -14,6 +14,7 @@ from wsisbook.part2.teacher_show import (
     ask_point,
     candidates_figure,
     loss_figure,
+    photo_quality_table,
     points_that_mean,
 )
 from wsislib.data.world import WorldSpec
@@ -111,3 +112,12 @@ def test_each_loss_has_a_panel() -> None:
     assert (left.get_title(), right.get_title()) == ("mask loss", "score loss")
     assert left.lines[0].get_xydata().tolist() == [[5, 2], [10, 1]]
     assert right.get_ylim()[0] == 0
+
+
+def test_teachers_on_photographs_stand_beside_what_needs_no_training() -> None:
+    frame = photo_quality_table()
+    best = frame["best of three"]
+    assert best["photo SAM", "box", "all"] > best["no training", "GrabCut", "all"]
+    assert best["tiny SAM", "box", "all"] < best["no training", "filled box", "all"]
+    assert ("tiny SAM", "GrabCut", "all") not in frame.index  # said once
+    assert (frame["best of three"] >= frame["chosen by score"]).all()
