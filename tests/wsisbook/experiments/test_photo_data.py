@@ -23,6 +23,7 @@ from wsisbook.experiments.settings import (
     MaskXConfig,
     PartialDataConfig,
 )
+from wsisbook.experiments.wish_settings import WishConfig
 from wsisbook.plan.dry_run_data import COCO_IDS, write_coco
 from wsisbook.runs.spec import load_study
 from wsislib.data.visual_genome.classes import COCO_NAMES
@@ -69,6 +70,40 @@ def test_some_subsets_and_cocos_categories(folder: Path) -> None:
     assert chosen_split(replace(config, split="voc"), 80) == coco_voc_split("voc")
     both = replace(CONFIG, subsets=("kitchen", "street"))
     assert data_sets(both)[0].image_ids == (1, 2, 3, 4)
+
+
+def test_some_photographs_of_some_categories(folder: Path) -> None:
+    train, val = data_sets(replace(CONFIG, only=("plate",)))
+    assert train.image_ids == (1,)  # the only one with a plate
+    assert len(val) == 3  # whoever finds a plate where there is none is wrong
+    assert [category.name for category in train.categories] == ["plate"]
+    assert {a["category_id"] for a in train.ground_truth()["annotations"]} == {91}
+    fewer, more = (data_sets(replace(CONFIG, photographs=n))[0].image_ids for n in (2, 3))
+    assert len(fewer) == 2 and set(fewer) < set(more)
+    drawn = [replace(CONFIG, photographs=2, photograph_seed=seed) for seed in range(6)]
+    others = {data_sets(config)[0].image_ids for config in drawn}
+    assert len(others) > 1
+    with pytest.raises(ValueError, match="only: no category 'plats'; did you mean 'plate'"):
+        data_sets(replace(CONFIG, only=("plats",)))
+    with pytest.raises(ValueError, match="photographs is 5, but only 4 hold an object"):
+        data_sets(replace(CONFIG, photographs=5))
+
+
+def test_start_weights_are_for_ones_own_photographs_alone() -> None:
+    own = {"builder": "mask_rcnn_lite", "start": "ours", "photographs": 300}
+    assert MaskRcnnConfig(**own).start == "ours"
+    for odd in ({"photographs": 0}, {"builder": "mask_rcnn_lab"}):
+        with pytest.raises(ValueError, match="start 'ours' .* a leak for a row that studies cheap"):
+            MaskRcnnConfig(**{**own, **odd})
+    with pytest.raises(ValueError, match="a leak"):
+        WishConfig(builder="lite0", jitter=160, start="ours")
+
+
+def test_photographs_are_brought_to_their_side_by_jitter() -> None:
+    with pytest.raises(ValueError, match="set jitter to 160, not 0"):
+        WishConfig(builder="lite0")
+    with pytest.raises(ValueError, match="jitter_range is .2.0, 1.0."):
+        WishConfig(jitter_range=(2.0, 1.0))
 
 
 def test_what_the_file_does_not_have_is_named(folder: Path) -> None:
