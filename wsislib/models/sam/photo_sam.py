@@ -9,12 +9,13 @@ width is 128 instead of 256; so it fits a laptop and 12 MB.
 from __future__ import annotations
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsislib.models.efficientnet_lite import LITE_MEAN, LITE_STD, efficientnet_lite
+from wsislib.models.sam.small_sam import small_sam
 
 PHOTO_SIDE = 192  # of the image, pixels
 PHOTO_STRIDE = 8  # of the image embedding
@@ -70,29 +71,11 @@ def photo_sam(
     Raises:
         ValueError: the package with the backbone's weights is not installed.
     """
-    grid = side // PHOTO_STRIDE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Sam(
-            image_encoder=PhotoImageEncoder(width, side, fetch),
-            prompt_encoder=PromptEncoder(
-                embed_dim=width,
-                image_embedding_size=(grid, grid),
-                input_image_size=(side, side),
-                mask_in_chans=16,
-            ),
-            mask_decoder=MaskDecoder(
-                num_multimask_outputs=3,
-                transformer=TwoWayTransformer(
-                    depth=2, embedding_dim=width, num_heads=4, mlp_dim=4 * width
-                ),
-                transformer_dim=width,
-                iou_head_depth=3,
-                iou_head_hidden_dim=width,
-            ),
-            pixel_mean=[255 * value for value in LITE_MEAN],
-            pixel_std=[255 * value for value in LITE_STD],
-        )
+        encoder = PhotoImageEncoder(width, side, fetch)
+        mean, std = ([255 * value for value in values] for values in (LITE_MEAN, LITE_STD))
+        return small_sam(encoder, width, side, PHOTO_STRIDE, mean, std)
 
 
 def _twice(x: Tensor) -> Tensor:

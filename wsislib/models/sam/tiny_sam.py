@@ -13,12 +13,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
+from segment_anything.modeling import Sam
 from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsislib.models.backbone import SmallResNet
+from wsislib.models.sam.small_sam import small_sam
 
 SIDE = 96  # of the image, pixels
 STRIDE = 8  # of the image embedding
@@ -68,24 +69,6 @@ def tiny_sam(
         side: of the images, pixels; a multiple of 16.
         widths: of the backbone's four stages.
     """
-    grid = side // STRIDE
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Sam(
-            image_encoder=TinyImageEncoder(width, side, widths),
-            prompt_encoder=PromptEncoder(
-                embed_dim=width,
-                image_embedding_size=(grid, grid),
-                input_image_size=(side, side),
-                mask_in_chans=16,
-            ),
-            mask_decoder=MaskDecoder(
-                num_multimask_outputs=3,
-                transformer=TwoWayTransformer(
-                    depth=2, embedding_dim=width, num_heads=4, mlp_dim=4 * width
-                ),
-                transformer_dim=width,
-                iou_head_depth=3,
-                iou_head_hidden_dim=width,
-            ),
-        )
+        return small_sam(TinyImageEncoder(width, side, widths), width, side, STRIDE)
