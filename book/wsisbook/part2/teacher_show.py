@@ -59,7 +59,7 @@ def photo_quality_table() -> pd.DataFrame:
     rows = []
     for teacher, facts in measured.items():
         for prompt, sizes in facts["quality"].items():
-            trained = prompt in ("box", "point")
+            trained = prompt.startswith(("box", "point"))
             if not trained and teacher != next(iter(measured)):
                 continue  # the same for every teacher
             rows += [

@@ -12,13 +12,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from wsislib.data.sample import Dataset, Sample
+from wsislib.models.sam.close_up import CloseUpTeacher
 from wsislib.models.sam.drawn_prompts import random_pixels
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import MaskCandidates, Teacher
 
 # COCO's limits between small, medium and large objects, pixels of the photograph as it is given.
 SIZES = {"small": 0, "medium": 32**2, "large": 96**2}
-KINDS = ("box", "point", "filled box", "GrabCut")
+KINDS = ("box", "point", "box, one look", "point, one look", "filled box", "GrabCut")
 Scores = dict[tuple[str, str], list[tuple[float, float]]]  # kind, size -> best, chosen
 
 
@@ -39,9 +40,10 @@ def measure_on_photographs(
         progress: show a progress bar.
 
     Returns:
-        `box` and `point` (and `filled box`, `GrabCut`): for `all`, `small`, `medium` and `large`
-        objects (COCO's limits) the mean IoU of the `best` of three candidates and of the one
-        `chosen` by predicted IoU, and the number of `masks`.
+        `box` and `point` (and `filled box`, `GrabCut`; of a teacher that looks closer also `box,
+        one look` and `point, one look`, from the whole photograph alone): for `all`, `small`,
+        `medium` and `large` objects (COCO's limits) the mean IoU of the `best` of three candidates
+        and of the one `chosen` by predicted IoU, and the number of `masks`.
     """
     scores: Scores = defaultdict(list)
     for index in tqdm(range(len(dataset)), disable=not progress, unit="image", desc="measure"):
@@ -76,6 +78,9 @@ def _one_photograph(
     for kind, prompts in (("box", Prompts(boxes=boxes)), ("point", Prompts(points=points))):
         (found,) = teacher.candidates(embedded, [prompts])
         _add(kind, *_best_and_chosen(found, masks), masks, scores)
+        if isinstance(teacher, CloseUpTeacher):
+            (found,) = teacher.candidates(embedded, [prompts], closer=False)
+            _add(f"{kind}, one look", *_best_and_chosen(found, masks), masks, scores)
     if baselines:
         filled = torch.stack([_filled(box, masks.shape[1:]) for box in boxes])
         cut = torch.stack([_grabcut(sample.image, box) for box in boxes])
