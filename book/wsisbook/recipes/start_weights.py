@@ -49,11 +49,11 @@ class StartRecipe:
     """
 
     model: Literal["wish", "mask-rcnn"]
-    steps: int = 3_000
-    batch_size: int = 16
-    learning_rate: float = 5e-4
+    steps: int = 6_000
+    batch_size: int = 8
+    learning_rate: float = 3.5e-4
     weight_decay: float = 0.05
-    warmup_steps: int = 100
+    warmup_steps: int = 200
     clip_norm: float = 1.0
     backbone_factor: float = 0.3
     side: int = 192
