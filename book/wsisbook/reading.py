@@ -180,10 +180,15 @@ class StudyResults(Results):
     def changed_row(self, table: str, override: str, seed: int = 0) -> ChangedRow | None:
         """A row with changed settings, trained and laid beside the declared one.
 
-        `override` names row and changes: "boxes prompt_weight=0 steps=400"; "" is None. A
+        `override` names row and changes: "boxes prompt_weight:0 steps:400"; "" is None. A
         misspelt row or setting is a ValueError that names the nearest.
         """
         return try_changed_row(self, table, override, seed)
+
+    def settings(self, table: str, row: str) -> pd.DataFrame:
+        """Every setting of a row's runs with its value, one line each."""
+        values = {name: str(value) for name, value in vars(self[table, row].config).items()}
+        return pd.DataFrame({"value": pd.Series(values, dtype=object)})
 
     def photographs(self, page: str) -> PhotoTables:
         """The tables of photographs that belong to a page, such as "part2_wish/table_1".

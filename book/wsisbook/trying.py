@@ -107,7 +107,7 @@ def try_changed_row(results: Results, table: str, override: str, seed: int) -> C
     Args:
         results: the study at the scale of the notebook.
         table: the declared table.
-        override: such as "boxes prompt_weight=0 steps=400"; "" is no change.
+        override: such as "boxes prompt_weight:0 steps:400"; "" is no change.
         seed: of the run.
 
     Raises:

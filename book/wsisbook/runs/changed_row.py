@@ -1,6 +1,6 @@
 """A row of a table with changed settings, as a row of its own.
 
-    boxes prompt_weight=0 steps=400
+    boxes prompt_weight:0 steps:400
 
 names a row and what to change. Values are YAML: numbers, true, [0.6, 1.4]. The changed row has
 another name, so its runs have a key of their own and never fill a cell of the declared row.
@@ -20,7 +20,7 @@ from wsisbook.runs.config import digest
 from wsisbook.runs.declared import Row, RunKey, Study
 from wsisbook.runs.resolve import resolve
 
-_EXAMPLE = "such as 'boxes prompt_weight=0 steps=400'"
+_EXAMPLE = "such as 'boxes prompt_weight:0 steps:400'"
 
 
 @dataclass(frozen=True)
@@ -46,14 +46,14 @@ def read_row_change(text: str) -> RowChange:
         raise ValueError(f"override {text!r}: expected a row and its changes, {_EXAMPLE}") from None
     settings: dict[str, Any] = {}
     for change in changes:
-        name, equals, value = change.partition("=")
-        if not equals or not name or name in settings:
+        name, colon, value = change.partition(":")
+        if not colon or not name or name in settings:
             raise ValueError(f"override {text!r}: {change!r} is no new change, {_EXAMPLE}")
         try:
             settings[name] = yaml.safe_load(value)
         except yaml.YAMLError:
             raise ValueError(f"override {text!r}: {value!r} cannot be read as YAML") from None
-    if "=" in row or not settings:
+    if ":" in row or not settings:
         raise ValueError(f"override {text!r}: expected a row and its changes, {_EXAMPLE}")
     return RowChange(row, settings)
 
