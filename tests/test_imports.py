@@ -149,7 +149,9 @@ ALLOWED = {
         "wsisbook.runs",
         "wsislib",
     ),
+    "wsisbook.trying": ("wsisbook.plan", "wsisbook.tables", "wsisbook.runs"),
     "wsisbook.reading": (
+        "wsisbook.trying",
         "wsisbook.photographs",
         "wsisbook.tables",
         "wsisbook.experiments",

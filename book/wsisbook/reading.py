@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from IPython.core.getipython import get_ipython
 from matplotlib.figure import Figure
 from pandas.io.formats.style import Styler
 
@@ -30,6 +31,7 @@ from wsisbook.experiments.partial_data import chosen_split, data_sets
 from wsisbook.photographs.photo_tables import PhotoTables
 from wsisbook.runs.declared import PHOTO, RunKey
 from wsisbook.runs.environment import code_version, library_versions, machine_text
+from wsisbook.runs.injected import check_injected
 from wsisbook.runs.resolve import resolve, source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import RunState
@@ -39,6 +41,7 @@ from wsisbook.tables.cells import mean_std, metric_value
 from wsisbook.tables.claims import Verdicts, judge_claims
 from wsisbook.tables.plots import ap_against_cost, seed_dots
 from wsisbook.tables.tables import Results
+from wsisbook.trying import ChangedRow, train_missing, try_changed_row
 from wsislib.data.sample import Dataset
 from wsislib.engine.device import describe_device, pick_device
 from wsislib.labels.splits import Split
@@ -53,6 +56,9 @@ __all__ = [
 
 # A notebook imports this module in its first cell, so that its clock is the notebook's.
 _OPENED = time.monotonic()
+if (_shell := get_ipython()) is not None:
+    # Here, so that a misspelt parameter ends every notebook in its first cell.
+    check_injected(_shell.user_ns.get("In", []))
 SURE = 0.5  # a detection is drawn from this score on
 
 
@@ -161,6 +167,28 @@ class StudyResults(Results):
     def at(self, scale: str) -> StudyResults:
         """The same study at another scale."""
         return StudyResults(self.study, open_store(scale, self.study.root), scale)
+
+    def train_missing(self, *tables: str, asked: bool = False) -> None:
+        """Do the unfinished runs of `tables` where `asked`, or at the scale "smoke".
+
+        Says first what they cost. Call it before the tables are read.
+        """
+        if train_missing(self.study, self.scale, tables, asked):
+            self._runs.clear()
+            self._tables.clear()
+
+    def changed_row(self, table: str, override: str, seed: int = 0) -> ChangedRow | None:
+        """A row with changed settings, trained and laid beside the declared one.
+
+        `override` names row and changes: "boxes prompt_weight:0 steps:400"; "" is None. A
+        misspelt row or setting is a ValueError that names the nearest.
+        """
+        return try_changed_row(self, table, override, seed)
+
+    def settings(self, table: str, row: str) -> pd.DataFrame:
+        """Every setting of a row's runs with its value, one line each."""
+        values = {name: str(value) for name, value in vars(self[table, row].config).items()}
+        return pd.DataFrame({"value": pd.Series(values, dtype=object)})
 
     def photographs(self, page: str) -> PhotoTables:
         """The tables of photographs that belong to a page, such as "part2_wish/table_1".
