@@ -103,7 +103,7 @@ book: $(STAMP)
 	@echo "The book is ready: open book/_build/html/index.html"
 
 lab: $(STAMP)
-	$(BIN)/jupyter lab --notebook-dir book
+	$(BIN)/jupyter lab --notebook-dir book --LabApp.default_url=/lab/tree/start_here.ipynb
 
 reproduce: $(STAMP)
 	$(BIN)/wsis reproduce --scale $(SCALE)

@@ -32,7 +32,7 @@ from wsisbook.photographs.photo_tables import PhotoTables
 from wsisbook.runs.declared import PHOTO, RunKey
 from wsisbook.runs.environment import code_version, library_versions, machine_text
 from wsisbook.runs.injected import check_injected
-from wsisbook.runs.resolve import resolve, source_key
+from wsisbook.runs.resolve import keys_of, resolve, source_key
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.state import RunState
 from wsisbook.runs.stopwatch import duration
@@ -198,6 +198,16 @@ class StudyResults(Results):
         """
         photo = self.at(PHOTO)
         return PhotoTables(page, photo, self, lambda table, row: photo[table, row])
+
+    def progress(self) -> pd.DataFrame:
+        """Per scale: how many runs the tables ask for, and how many of them are committed."""
+        lines = {}
+        for scale in self.study.scales:
+            results = self.at(scale)
+            states = [results.run(key).state for key in keys_of(self.study, scale)]
+            done = sum(state.state == "done" for state in states)
+            lines[scale] = {"runs": len(states), "done": done}
+        return pd.DataFrame.from_dict(lines, orient="index")
 
     def provenance(self, table: str) -> pd.DataFrame:
         """Where the numbers of a table come from, one line a run."""

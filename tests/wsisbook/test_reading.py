@@ -198,3 +198,10 @@ def test_what_was_found_is_drawn(pictured: StudyResults, monkeypatch: pytest.Mon
     counts = [[len(panel.shown) for panel in line] for line in drawn["lines"]]
     truth = [len(data_sets(CONFIG)[1][index].label) for index in (0, 1)]
     assert counts == [[truth[0], 1, 0], [truth[1], 0, 0]]
+
+
+def test_progress_counts_the_runs_of_every_scale(study_root: Path) -> None:
+    execute("tiny", "low", 0, "lab")
+    progress = open_study().progress()
+    assert progress.loc["lab", "done"] == 1 and progress.loc["smoke", "done"] == 0
+    assert progress.loc["lab", "runs"] == 11  # low, high, detector thrice; two sizes once
