@@ -19,6 +19,8 @@ Commands = Mapping[str, tuple[str, str, str]]
 
 COMMANDS: Commands = {
     "data check": ("wsislib.commands.data", "check", "report every problem of a data set at once"),
+    "data convert": ("wsislib.commands.formats", "convert", "labels of another tool, and for one"),
+    "data split": ("wsislib.commands.formats", "split", "train and val from one COCO file"),
     "data make": ("wsislib.commands.data", "make", "draw scenes of the world as a COCO folder"),
     "data voc2coco": ("wsislib.commands.data", "voc2coco", "a VOC folder as a small COCO folder"),
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
