@@ -32,7 +32,7 @@ def convert(
 
     Args:
         source: a file or folder of CVAT (XML for images), Label Studio (JSON), labelme, YOLO, VOC
-            (XML files, or folders of masks) or COCO; or what `wsis predict` and `wsis export` wrote.
+            (XML files, or folders of masks) or COCO, such as `wsis export` and `predict` write.
         to: the file to write; of labelme and YOLO a folder.
         images: folder of the pictures; where not given, `images` beside the source, or its folder.
         from_: format of the source; recognised where not given.
@@ -99,7 +99,7 @@ def split(
     """
     from wsislib.atomic import atomic_write
     from wsislib.data.photographs.validate_structure import read_sound_document
-    from wsislib.formats.split import choose_val, groups_of, part_of
+    from wsislib.formats.split import choose_val, groups_of, split_part
 
     places = [path.resolve() for path in (labels, train, val)]
     if len(set(places)) < 3:
@@ -115,7 +115,7 @@ def split(
         raise ValueError(f"{labels}: {error}") from None
     held = {image for group in groups if group.key in chosen for image in group.images}
     rest = {record["id"] for record in document["images"]} - held
-    parts = {train: part_of(document, rest), val: part_of(document, held)}
+    parts = {train: split_part(document, rest), val: split_part(document, held)}
     for path, part in parts.items():
         atomic_write(path, json.dumps(part, ensure_ascii=False, separators=(",", ":")))
     print(f"{len(rest)} images to train on and {len(held)} to judge by, in {len(groups)} groups")

@@ -110,9 +110,9 @@ def _annotations(
         what = "crowd mark of every annotation, read as objects (nothing could be learnt else)"
         report.change(what, f"{len(marks)} annotations")
         marks = [False] * len(marks)
-    seen: Counter[Any] = Counter(_raw_id(record) for record in records)
+    seen: Counter[Any] = Counter(_raw_id(record) for record in records if isinstance(record, dict))
     keep = all(isinstance(id, int) and id > 0 and seen[id] == 1 for id in seen)
-    if records and not keep:
+    if not keep:
         some = next(id for id in seen if not (isinstance(id, int) and id > 0 and seen[id] == 1))
         report.change(_NUMBERED_ANEW.format("annotations"), f"such as {some!r:.60}")
     for place, (record, crowd) in enumerate(zip(records, marks, strict=True)):
@@ -182,7 +182,7 @@ def _key(value: Any, what: str) -> Key:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else text
 
 
-def coco_document(labels: Labels, report: ConversionReport) -> dict[str, Any]:
+def labels_document(labels: Labels, report: ConversionReport) -> dict[str, Any]:
     """The COCO document of cleaned labels, which `wsis data check` accepts."""
     known = dict(labels.ids) or {name: place for place, name in enumerate(labels.names, start=1)}
     ids: list[Any] = [region.extra.get("id") for p in labels.pictures for region in p.regions]
@@ -210,5 +210,6 @@ def coco_document(labels: Labels, report: ConversionReport) -> dict[str, Any]:
             if region.score is not None:
                 entry["score"] = region.score
             annotations.append({**region.extra, **entry})
+    annotations.sort(key=lambda annotation: annotation["id"])
     categories = [{"id": known[n], "name": n, **labels.extra.get(n, {})} for n in labels.names]
     return {**labels.info, "images": images, "annotations": annotations, "categories": categories}

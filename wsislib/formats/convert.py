@@ -11,7 +11,7 @@ from typing import Any, Literal
 from wsislib.atomic import atomic_write, finite_json
 from wsislib.data.rle import decode_segmentation
 from wsislib.formats.clean import clean_labels, only_categories
-from wsislib.formats.coco import coco_document, read_coco
+from wsislib.formats.coco import labels_document, read_coco
 from wsislib.formats.cvat import read_cvat, write_cvat
 from wsislib.formats.label_studio import (
     label_studio_config,
@@ -104,7 +104,7 @@ def write_labels(
         raise ValueError(f"{out}: is a file; {target} wants a folder")
     files: Iterable[tuple[Path, bytes]]
     if target == "coco":
-        document = coco_document(labels, report)
+        document = labels_document(labels, report)
         text = json.dumps(finite_json(document), ensure_ascii=False, separators=(",", ":"))
         files = [(out, text.encode("utf-8", "replace"))]
     elif target == "cvat":

@@ -26,7 +26,7 @@ _EXIF_ORIENTATION, _SWAPPING = 0x0112, (5, 6, 7, 8)
 
 
 class PictureFinder:
-    """The pictures of a folder and its subfolders; hidden files and folders are passed over.
+    """The pictures of a folder and its subfolders, without hidden ones and VOC's mask pictures.
 
     Attributes:
         root: the folder, None where there is none to look in.
@@ -96,7 +96,7 @@ def plain_path(name: str, decoded: bool = True) -> str:
 def _names_in(root: Path) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(one for one in folders if not one.startswith("."))
+        folders[:] = sorted(one for one in folders if not one.startswith((".", "Segmentation")))
         inner = Path(folder).relative_to(root)
         found += [
             (inner / file).as_posix()

@@ -118,5 +118,5 @@ def _labelme_root(source: Path, folder: Path) -> Path | None:
         if isinstance(name, str) and "\0" not in name:
             picture = file.parent / PureWindowsPath(name).as_posix()
             if picture.is_file():
-                return picture.parent
+                return picture.parent.resolve()
     return folder

@@ -123,7 +123,7 @@ def outline(mask: Mask, tolerance: float) -> tuple[list[list[float]], int]:
 def bridged(rings: Sequence[Sequence[float]]) -> list[float]:
     """Several rings as one, joined by lines that are walked forth and back."""
     first, *others = rings
-    found = list(first)
+    found = [*first, *first[:2]] if others else list(first)
     for ring in others:
         found += [*ring, *ring[:2], *first[:2]]
     return found

@@ -89,7 +89,7 @@ def choose_val(groups: list[Group], share: float, seed: int, stratify: bool) -> 
     return chosen
 
 
-def part_of(document: Record, images: set[int]) -> dict[str, Any]:
+def split_part(document: Record, images: set[int]) -> dict[str, Any]:
     """The document of some of its images, with every category; unfinished drafts stay behind."""
     return {
         **{key: value for key, value in document.items() if key != "drafts"},

@@ -31,6 +31,8 @@ def read_voc_masks(source: Path, finder: PictureFinder, report: ConversionReport
     objects, classes = source / OBJECTS, source / CLASSES
     if not objects.is_dir() or not classes.is_dir():
         raise ValueError(f"{source}: needs the folders {OBJECTS} and {CLASSES}")
+    if not finder.names:
+        raise ValueError(f"{source}: its pictures are not in JPEGImages; say --images FOLDER")
     colours = _labelmap(source / "labelmap.txt")
     names = list(colours) if colours else _listed(source / "classes.txt") or list(VOC_NAMES)
     pictures = []
