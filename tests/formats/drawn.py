@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from wsislib.data.rle import decode_segmentation, encode_mask
-from wsislib.formats.record import Labels, Picture, Region
+from wsislib.formats.record import LabelledPicture, Labels, Region
 
 WIDTH, HEIGHT = 60, 40
 NAMES = ["square", "Ärger & <disc>"]
@@ -42,7 +42,10 @@ def labels(scores: bool = False) -> Labels:
     ]
     if scores:
         regions.pop()  # a tag has no place for a score in some formats
-    pictures = [Picture("sub/Übung 1.png", WIDTH, HEIGHT, regions), Picture("b.png", WIDTH, HEIGHT)]
+    pictures = [
+        LabelledPicture("sub/Übung 1.png", WIDTH, HEIGHT, regions),
+        LabelledPicture("b.png", WIDTH, HEIGHT),
+    ]
     return Labels(pictures, list(NAMES))
 
 

@@ -185,6 +185,32 @@ def test_categories_may_be_given(tmp_path: Path) -> None:
     assert other.labels.ids == {"cat": 1, "dog": 2}
 
 
+def test_two_names_of_one_picture(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0]["file_name"] = "./2.PNG"
+    found, report = converted(tmp_path, content)
+    assert [len(found[key]) for key in ("images", "annotations")] == [1, 2]
+    assert report.changed["picture that is named twice, labels joined"] == ["2.png"]
+    content["images"].append({"id": 3, "file_name": "1.png", "width": 60, "height": 40})
+    content["images"][0]["file_name"] = "0a1b2c3d-2.png"  # perhaps another picture of that name
+    found, report = converted(tmp_path, content)
+    assert [record["file_name"] for record in found["images"]] == ["1.png"]
+    assert "'0a1b2c3d-2.png' and '2.png' seem to mean it; none is taken" in report.text()
+
+
+def test_another_size_than_the_pictures_is_named(tmp_path: Path) -> None:
+    content = document()
+    content["images"][0] |= {"width": 40, "height": 60}
+    content["images"].append({"id": 3, "file_name": "3.png", "width": 9, "height": 9})
+    (tmp_path / "overlays").mkdir()
+    Image.new("RGB", (9, 9)).save(tmp_path / "overlays" / "3.png")  # as `wsis predict` draws
+    with pytest.raises(AssertionError, match="size-differs"):
+        converted(tmp_path, content)
+    found = convert_labels(tmp_path / "in.json")
+    assert "1.png: 40 x 60, not 60 x 40" in found.report.text()
+    assert "'3.png': no such picture" in found.report.text()
+
+
 def test_a_list_of_results_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give the document that has"):
         converted(tmp_path, [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}])

@@ -55,6 +55,8 @@ def convert(
     print(f"read as {conversion.format}: {len(labels.pictures)} images, {counts}")
     print(f"categories: {', '.join(labels.names[:20])}{', ...' if len(labels.names) > 20 else ''}")
     print(report or "nothing was changed or left out")
+    if conversion.root is None:
+        print("no pictures at hand: their names stay as they are; --images FOLDER finds them")
     print(f"written: {to}" + (f" ({len(files)} files)" if len(files) > 1 else ""))
     if as_ == "coco":
         beside = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -18,8 +19,8 @@ from wsislib.data.rle import (
     rle_area,
     rle_box,
 )
-from wsislib.formats.picture_names import PictureFinder, plain_path
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.picture_names import PictureFinder, path_form, plain_path
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import require_area
 from wsislib.formats.untrusted import list_of, number
 
@@ -32,29 +33,27 @@ def clean_labels(
     Names become those of files under the finder's root, where it has any. Predictions below
     `least_score` are left out.
     """
-    by_name: dict[str, Picture] = {}
+    meant: dict[str, list[tuple[str, LabelledPicture]]] = {}  # by file, with the source's names
     for picture in labels.pictures:
         with report.entry(f"picture {picture.name:.200}"):
             name = _found(picture.name, finder, report)
-            width, height = _size(picture, name, finder, report)
-            cleaned = _regions(picture, name, (width, height), least_score, report)
-            if name in by_name:
-                report.change("picture that is named twice, labels joined", name)
-                first = by_name[name]
-                if (first.width, first.height) != (width, height):
-                    raise ValueError("its two sizes differ")
-                first.regions += [one for one in cleaned if one not in first.regions]
-                continue
-            picture_id = picture.id
-            by_name[name] = Picture(name, width, height, cleaned, picture_id, picture.extra)
-    if not by_name:
+            size = _size(picture, name, finder, report)
+            regions = _regions(picture, name, size, least_score, report)
+            width, height = size
+            sound = replace(picture, name=name, width=width, height=height, regions=regions)
+            meant.setdefault(name, []).append((picture.name, sound))
+    pictures = []
+    for name, found in meant.items():
+        with report.entry(f"picture {name:.200}"):
+            pictures.append(_as_one(found, report))
+    if not pictures:
         raise ValueError("no picture could be read; the report says why:\n" + report.text())
-    used = {region.category for picture in by_name.values() for region in picture.regions}
+    used = {region.category for picture in pictures for region in picture.regions}
     names = [*labels.names, *sorted(used - set(labels.names))]
     if not names:
         raise ValueError("no category is declared and nothing is labelled")
     ids = labels.ids if used <= set(labels.ids) else {}
-    return replace(labels, pictures=list(by_name.values()), names=names, ids=ids)
+    return replace(labels, pictures=pictures, names=names, ids=ids)
 
 
 def only_categories(
@@ -80,8 +79,23 @@ def _found(name: str, finder: PictureFinder, report: ConversionReport) -> str:
     return found
 
 
+def _as_one(found: list[tuple[str, LabelledPicture]], report: ConversionReport) -> LabelledPicture:
+    """All that a source says of one file; ValueError where it may speak of two."""
+    (name, first), *others = found
+    for other_name, other in others:
+        if path_form(other_name) != path_form(name):
+            raise ValueError(
+                f"{name!r:.200} and {other_name!r:.200} seem to mean it; none is taken"
+            )
+        if (other.width, other.height) != (first.width, first.height):
+            raise ValueError("is named twice, with two sizes")
+        report.change("picture that is named twice, labels joined", first.name)
+        first.regions += [one for one in other.regions if one not in first.regions]
+    return first
+
+
 def _size(
-    picture: Picture, name: str, finder: PictureFinder, report: ConversionReport
+    picture: LabelledPicture, name: str, finder: PictureFinder, report: ConversionReport
 ) -> tuple[int, int]:
     if picture.width is None or picture.height is None:
         if not finder.names:
@@ -90,11 +104,22 @@ def _size(
             report.change("size that was missing, read from the picture", name)
         return finder.size(name)
     require_area(picture.width, picture.height)
-    return picture.width, picture.height
+    size = picture.width, picture.height
+    if finder.names:
+        with suppress(ValueError):  # `wsis data check` names pictures that cannot be read
+            actual = finder.size(name)
+            if actual != size:
+                what = "labels made on another size than the picture has; `wsis data check` judges"
+                report.change(what, f"{name}: {size[0]} x {size[1]}, not {actual[0]} x {actual[1]}")
+    return size
 
 
 def _regions(
-    picture: Picture, name: str, size: tuple[int, int], least: float, report: ConversionReport
+    picture: LabelledPicture,
+    name: str,
+    size: tuple[int, int],
+    least: float,
+    report: ConversionReport,
 ) -> list[Region]:
     cleaned: list[Region] = []
     for place, region in enumerate(picture.regions, start=1):

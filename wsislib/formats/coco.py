@@ -13,7 +13,7 @@ from typing import Any
 
 from wsislib.data.rle import checked_rle, rle_area
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.untrusted import list_of, mapping_of, name_of, number, parse_json, whole_number
 
 Key = int | str
@@ -73,9 +73,9 @@ def _categories(
 
 def _pictures(
     records: Sequence[Any], report: ConversionReport
-) -> tuple[list[Picture], dict[Key, Picture]]:
-    pictures: list[Picture] = []
-    by_key: dict[Key, Picture] = {}
+) -> tuple[list[LabelledPicture], dict[Key, LabelledPicture]]:
+    pictures: list[LabelledPicture] = []
+    by_key: dict[Key, LabelledPicture] = {}
     for place, record in enumerate(records):
         with report.entry(f"images[{place}]"):
             key = _key(mapping_of(record, "image").get("id"), "id")
@@ -83,7 +83,7 @@ def _pictures(
             if key in by_key:
                 same = name == by_key[key].name
                 raise ValueError(f"id {key!r} is given twice{'' if same else f', here for {name}'}")
-            picture = Picture(name, id=key if isinstance(key, int) and key > 0 else None)
+            picture = LabelledPicture(name, id=key if isinstance(key, int) and key > 0 else None)
             size = [record.get("width"), record.get("height")]
             if all(side not in (None, 0, "", "0") for side in size):
                 picture.width, picture.height = (whole_number(side, "size") for side in size)
@@ -100,7 +100,7 @@ def _pictures(
 
 def _annotations(
     records: Sequence[Any],
-    by_key: Mapping[Key, Picture],
+    by_key: Mapping[Key, LabelledPicture],
     names: Mapping[Key, str],
     report: ConversionReport,
 ) -> None:

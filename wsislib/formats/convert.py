@@ -13,15 +13,12 @@ from wsislib.data.rle import decode_segmentation
 from wsislib.formats.clean import clean_labels, only_categories
 from wsislib.formats.coco import labels_document, read_coco
 from wsislib.formats.cvat import read_cvat, write_cvat
-from wsislib.formats.label_studio import (
-    label_studio_config,
-    read_label_studio,
-    write_label_studio,
-)
+from wsislib.formats.label_studio import read_label_studio
+from wsislib.formats.label_studio_tasks import label_studio_config, write_label_studio
 from wsislib.formats.labelme import read_labelme, write_labelme
 from wsislib.formats.picture_names import PictureFinder
 from wsislib.formats.recognise import default_root, recognise
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import outline
 from wsislib.formats.untrusted import list_of, mapping_of, name_of, parse_json, read_bounded
 from wsislib.formats.voc_masks import read_voc_masks
@@ -130,7 +127,7 @@ def _outlined(
 ) -> Labels:
     """Labels with run-length coded masks as polygons; masks with holes stay if `keep_holes`."""
 
-    def regions(picture: Picture) -> Iterator[Region]:
+    def regions(picture: LabelledPicture) -> Iterator[Region]:
         for region in picture.regions:
             code = region.fields.get("segmentation")
             if not isinstance(code, dict):

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 from wsislib.data.rle import decode_segmentation
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import (
     box_fields,
     ellipse_ring,
@@ -51,11 +51,11 @@ def read_cvat(source: Path, finder: PictureFinder, report: ConversionReport) -> 
     return Labels(pictures, list(dict.fromkeys(names)))
 
 
-def _picture(image: Element, report: ConversionReport) -> Picture:
+def _picture(image: Element, report: ConversionReport) -> LabelledPicture:
     name = name_of(image.get("name"), "name")
     width = whole_number(image.get("width"), "width")
     height = whole_number(image.get("height"), "height")
-    picture = Picture(name, width, height)
+    picture = LabelledPicture(name, width, height)
     for number_, shape in enumerate(image, start=1):
         where = f"{name}: {shape.tag} {number_}"
         if shape.tag not in _READERS:
@@ -80,7 +80,9 @@ def _picture(image: Element, report: ConversionReport) -> Picture:
     return picture
 
 
-def _box(shape: Element, _: Picture, report: ConversionReport, where: str) -> dict[str, Any]:
+def _box(
+    shape: Element, _: LabelledPicture, report: ConversionReport, where: str
+) -> dict[str, Any]:
     x0, y0, x1, y1 = (number(shape.get(key), key) for key in ("xtl", "ytl", "xbr", "ybr"))
     degrees = number(shape.get("rotation", "0"), "rotation") % 360
     if not degrees:
@@ -94,21 +96,25 @@ def _polygon(shape: Element, *_: Any) -> dict[str, Any]:
     return ring_fields(_pairs(shape))
 
 
-def _points(shape: Element, _: Picture, report: ConversionReport, where: str) -> dict[str, Any]:
+def _points(
+    shape: Element, _: LabelledPicture, report: ConversionReport, where: str
+) -> dict[str, Any]:
     pairs = _pairs(shape)
     if len(pairs) > 1:
         report.lose("points of one shape after its first", f"{where}: {len(pairs) - 1}")
     return {"point": list(pairs[0])}
 
 
-def _ellipse(shape: Element, _: Picture, report: ConversionReport, where: str) -> dict[str, Any]:
+def _ellipse(
+    shape: Element, _: LabelledPicture, report: ConversionReport, where: str
+) -> dict[str, Any]:
     cx, cy, rx, ry = (number(shape.get(key), key) for key in ("cx", "cy", "rx", "ry"))
     report.change("ellipse, read as a polygon", where)
     degrees = number(shape.get("rotation", "0"), "rotation")
     return ring_fields(ellipse_ring((cx, cy), rx, ry, degrees))
 
 
-def _mask(shape: Element, picture: Picture, *_: Any) -> dict[str, Any]:
+def _mask(shape: Element, picture: LabelledPicture, *_: Any) -> dict[str, Any]:
     keys = ("left", "top", "width", "height")
     left, top, width, height = (whole_number(shape.get(key), key) for key in keys)
     runs = [whole_number(run, "rle") for run in (shape.get("rle") or "").split(",")]
@@ -121,7 +127,7 @@ def _tag(*_: Any) -> dict[str, Any]:
     return {}
 
 
-_READERS: dict[str, Callable[[Element, Picture, ConversionReport, str], dict[str, Any]]] = {
+_READERS: dict[str, Callable[[Element, LabelledPicture, ConversionReport, str], dict[str, Any]]] = {
     "box": _box,
     "polygon": _polygon,
     "points": _points,
@@ -168,7 +174,7 @@ def write_cvat(labels: Labels, report: ConversionReport) -> bytes:
     return tostring(root, encoding="utf-8", xml_declaration=True)
 
 
-def _shapes(region: Region, picture: Picture) -> list[tuple[str, dict[str, Any]]]:
+def _shapes(region: Region, picture: LabelledPicture) -> list[tuple[str, dict[str, Any]]]:
     fields = region.fields
     if region.kind == "segmentation":
         if isinstance(fields["segmentation"], list):

@@ -1,4 +1,4 @@
-"""Label Studio's JSON and JSON-MIN: read; tasks with annotations or predictions: written.
+"""Label Studio's JSON and JSON-MIN: read. `label_studio_tasks.py` writes.
 
 Its documentation, "Label Studio JSON format of annotated tasks": coordinates in percent of
 `original_width` and `original_height`; `rotation` in degrees clockwise about a box's upper left
@@ -7,17 +7,14 @@ corner; brushes as in `brush.py`; choices are image-level tags.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
-from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
-from wsislib.data.rle import decode_segmentation, encode_mask
-from wsislib.formats.brush import decode_brush, encode_brush
+from wsislib.data.rle import encode_mask
+from wsislib.formats.brush import decode_brush
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import (
     DIGITS,
     box_fields,
@@ -38,13 +35,6 @@ from wsislib.formats.untrusted import (
 )
 
 _IMAGE_KEYS = ("image", "img", "picture", "photo", "url")
-_CONTROLS = {
-    "bbox": ("RectangleLabels", "rectanglelabels", "box"),
-    "polygon": ("PolygonLabels", "polygonlabels", "polygon"),
-    "brush": ("BrushLabels", "brushlabels", "brush"),
-    "point": ("KeyPointLabels", "keypointlabels", "point"),
-    "tag": ("Choices", "choices", "tags"),
-}
 
 
 def read_label_studio(source: Path, finder: PictureFinder, report: ConversionReport) -> Labels:
@@ -59,11 +49,11 @@ def read_label_studio(source: Path, finder: PictureFinder, report: ConversionRep
     return Labels(pictures)
 
 
-def _picture(task: dict[str, Any], where: str, report: ConversionReport) -> Picture | None:
+def _picture(task: dict[str, Any], where: str, report: ConversionReport) -> LabelledPicture | None:
     data = mapping_of(task.get("data", task), "data")
     known = (data[key] for key in _IMAGE_KEYS if isinstance(data.get(key), str))
     text = next(known, next((v for v in data.values() if isinstance(v, str) and "." in v), None))
-    picture = Picture(name_of(text, "image"))
+    picture = LabelledPicture(name_of(text, "image"))
     if "data" not in task:
         results = list(_minimal_results(task))
     else:
@@ -130,7 +120,7 @@ def _names(result: dict[str, Any]) -> list[Any]:
 def _regions(
     result: dict[str, Any],
     names: list[Any],
-    picture: Picture,
+    picture: LabelledPicture,
     report: ConversionReport,
     where: str,
 ) -> Iterator[Region]:
@@ -201,71 +191,3 @@ def _fields(
     report.change("rotated box, read as the upright box around it", where)
     corners = [(x, y), (x + across, y), (x + across, y + down), (x, y + down)]
     return upright_box(turned(corners, corner, degrees))
-
-
-def write_label_studio(labels: Labels, report: ConversionReport) -> bytes:
-    """Tasks for import: predictions where there are scores, else annotations.
-
-    Pictures are named as files of local storage, relative to its root.
-    """
-    tasks = []
-    for picture in labels.pictures:
-        results = []
-        for place, region in enumerate(picture.regions):
-            if region.crowd:
-                report.lose("crowd mark of a region", f"{picture.name}: {region.category}")
-            results.append(_result(region, picture, f"r{place}", report))
-        scores = [region.score for region in picture.regions if region.score is not None]
-        made: dict[str, Any] = {"result": results}
-        if scores:
-            made |= {"model_version": "wsis", "score": min(scores)}
-        key = "predictions" if scores else "annotations"
-        data = {"image": f"/data/local-files/?d={quote(picture.name)}"}
-        tasks.append({"data": data, key: [made]})
-    return json.dumps(tasks, ensure_ascii=False, indent=1).encode()
-
-
-def label_studio_config(labels: Labels) -> bytes:
-    """The labelling interface that the tasks need, as XML."""
-    view = Element("View")
-    SubElement(view, "Image", {"name": "image", "value": "$image"})
-    for control, _, name in _CONTROLS.values():
-        choice = {"choice": "multiple"} if control == "Choices" else {}
-        element = SubElement(view, control, {"name": name, "toName": "image", **choice})
-        for category in labels.names:
-            item = "Choice" if control == "Choices" else "Label"
-            SubElement(element, item, {"value": category})
-    indent(view)
-    return tostring(view, encoding="utf-8")
-
-
-def _result(region: Region, picture: Picture, id: str, report: ConversionReport) -> dict[str, Any]:
-    width, height, fields = picture.width, picture.height, region.fields
-    assert width is not None and height is not None
-
-    def percent(x: float, y: float) -> list[float]:
-        return [100 * x / width, 100 * y / height]
-
-    form, value = region.kind, {}
-    if form == "segmentation":
-        rings = fields["segmentation"]
-        if isinstance(rings, list) and len(rings) == 1:
-            pairs = zip(rings[0][::2], rings[0][1::2], strict=True)
-            form, value = "polygon", {"points": [percent(x, y) for x, y in pairs], "closed": True}
-        else:
-            if isinstance(rings, list):
-                where = f"{picture.name}: {region.category}"
-                report.change("polygon of several rings, written as a brush", where)
-            mask = decode_segmentation(rings, height, width)
-            form, value = "brush", {"format": "rle", "rle": encode_brush(mask)}
-    elif form == "bbox":
-        (x, y), (w, h) = percent(*fields["bbox"][:2]), percent(*fields["bbox"][2:])
-        value = {"x": x, "y": y, "width": w, "height": h, "rotation": 0}
-    elif form == "point":
-        x, y = percent(*fields["point"])
-        value = {"x": x, "y": y, "width": 0.5}
-    _, key, name = _CONTROLS[form]
-    result = {"id": id, "type": key, "from_name": name, "to_name": "image"}
-    size = {"original_width": width, "original_height": height, "image_rotation": 0}
-    score = {} if region.score is None else {"score": region.score}
-    return {**result, **size, "value": {**value, key: [region.category]}, **score}

@@ -22,7 +22,7 @@ from PIL import Image
 
 from wsislib.data.rle import decode_segmentation
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import (
     Mask,
     box_fields,
@@ -58,9 +58,9 @@ def read_labelme(source: Path, finder: PictureFinder, report: ConversionReport) 
     return Labels(pictures)
 
 
-def _picture(content: dict[str, Any], file: Path, report: ConversionReport) -> Picture:
+def _picture(content: dict[str, Any], file: Path, report: ConversionReport) -> LabelledPicture:
     name = name_of(content.get("imagePath") or file.stem, "imagePath")
-    picture = Picture(name)
+    picture = LabelledPicture(name)
     if content.get("imageWidth") and content.get("imageHeight"):
         picture.width = whole_number(content["imageWidth"], "imageWidth")
         picture.height = whole_number(content["imageHeight"], "imageHeight")
@@ -77,7 +77,7 @@ def _picture(content: dict[str, Any], file: Path, report: ConversionReport) -> P
 
 
 def _region(
-    shape: dict[str, Any], picture: Picture, report: ConversionReport, where: str
+    shape: dict[str, Any], picture: LabelledPicture, report: ConversionReport, where: str
 ) -> Region | None:
     kind = shape.get("shape_type") or "polygon"
     points = point_list(shape.get("points"), "points")
@@ -112,7 +112,7 @@ def _region(
     )
 
 
-def _mask(code: Any, points: list[tuple[float, float]], picture: Picture) -> dict[str, Any]:
+def _mask(code: Any, points: list[tuple[float, float]], picture: LabelledPicture) -> dict[str, Any]:
     if picture.width is None or picture.height is None:
         raise ValueError("a mask in a file without imageWidth and imageHeight")
     (left, top), (right, bottom) = ((int(x), int(y)) for x, y in points)
@@ -169,7 +169,7 @@ def write_labelme(
         yield path, json.dumps(content, ensure_ascii=False, indent=1).encode()
 
 
-def _shapes(region: Region, picture: Picture) -> Iterator[dict[str, Any]]:
+def _shapes(region: Region, picture: LabelledPicture) -> Iterator[dict[str, Any]]:
     fields = region.fields
     if region.kind == "segmentation" and isinstance(fields["segmentation"], list):
         for ring in fields["segmentation"]:

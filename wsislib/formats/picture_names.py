@@ -21,12 +21,14 @@ from PIL import Image
 from wsislib.data.images import IMAGE_SUFFIXES
 from wsislib.data.rle import MAX_PIXELS
 
+# Folders of VOC's mask pictures, and of what `wsis predict` draws: no pictures to label.
+_NOT_PICTURES = (".", "Segmentation", "overlays")
 _HASH = re.compile(r"^[0-9a-f]{6,12}-(?=.)")
 _EXIF_ORIENTATION, _SWAPPING = 0x0112, (5, 6, 7, 8)
 
 
 class PictureFinder:
-    """The pictures of a folder and its subfolders, without hidden ones and VOC's mask pictures.
+    """The pictures of a folder and its subfolders, without hidden ones, masks and overlays.
 
     Attributes:
         root: the folder, None where there is none to look in.
@@ -93,10 +95,15 @@ def plain_path(name: str, decoded: bool = True) -> str:
     return "/".join(part for part in path.split("/") if part not in ("", ".", ".."))
 
 
+def path_form(name: str) -> str:
+    """A form in which two ways to write one path are equal."""
+    return _form(plain_path(name))
+
+
 def _names_in(root: Path) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(one for one in folders if not one.startswith((".", "Segmentation")))
+        folders[:] = sorted(one for one in folders if not one.startswith(_NOT_PICTURES))
         inner = Path(folder).relative_to(root)
         found += [
             (inner / file).as_posix()

@@ -38,7 +38,7 @@ class Region:
 
 
 @dataclass
-class Picture:
+class LabelledPicture:
     """One picture: its name as the source has it, its size in pixels where known, its labels."""
 
     name: str
@@ -61,7 +61,7 @@ class Labels:
         info: other keys of a COCO document.
     """
 
-    pictures: list[Picture]
+    pictures: list[LabelledPicture]
     names: list[str] = field(default_factory=list)
     ids: Mapping[str, int] = field(default_factory=dict)
     extra: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

@@ -16,7 +16,7 @@ from PIL import Image
 from wsislib.data.photographs.voc import VOC_NAMES, VOID, instances_of
 from wsislib.data.rle import MAX_PIXELS, encode_mask
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.untrusted import name_of, read_bounded
 
 OBJECTS, CLASSES = "SegmentationObject", "SegmentationClass"
@@ -41,7 +41,7 @@ def read_voc_masks(source: Path, finder: PictureFinder, report: ConversionReport
             numbers = _numbers(path)
             kinds = _kinds(classes / path.name, colours)
             height, width = numbers.shape
-            picture = Picture(path.stem, width, height)
+            picture = LabelledPicture(path.stem, width, height)
             for instance in instances_of(numbers, kinds, len(names)):
                 mask = {"segmentation": encode_mask(instance.mask)}
                 picture.regions.append(Region(names[instance.category_id - 1], mask))

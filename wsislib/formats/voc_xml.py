@@ -13,7 +13,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element
 
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import box_fields
 from wsislib.formats.untrusted import name_of, number, parse_xml, whole_number
 
@@ -37,7 +37,9 @@ def voc_files(source: Path) -> Iterator[Path]:
     return iter(sorted((inner if inner.is_dir() else source).rglob("*.xml")))
 
 
-def _picture(root: Element, file: Path, finder: PictureFinder, report: ConversionReport) -> Picture:
+def _picture(
+    root: Element, file: Path, finder: PictureFinder, report: ConversionReport
+) -> LabelledPicture:
     if root.tag != "annotation":
         raise ValueError(f"begins with <{root.tag:.40}>, must be <annotation>")
     name = (root.findtext("filename") or "").strip() or file.stem
@@ -46,7 +48,7 @@ def _picture(root: Element, file: Path, finder: PictureFinder, report: Conversio
             name = finder.find(name)
         except ValueError:  # some tools write a name that was changed later; the file's own counts
             name = finder.find(file.stem)
-    picture = Picture(name_of(name, "filename"))
+    picture = LabelledPicture(name_of(name, "filename"))
     size = [root.findtext(f"size/{side}") or "0" for side in ("width", "height")]
     width, height = (whole_number(side, "size") for side in size)
     if width > 0 and height > 0:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from wsislib.formats.picture_names import PictureFinder
-from wsislib.formats.record import ConversionReport, Labels, Picture, Region
+from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
 from wsislib.formats.shapes import DIGITS, box_fields, bridged, ring_fields
 from wsislib.formats.untrusted import name_of, number, read_bounded, whole_number
 from wsislib.strict import read_yaml
@@ -38,7 +38,7 @@ def read_yolo(source: Path, finder: PictureFinder, report: ConversionReport) -> 
             seen.add(found)
             width, height = finder.size(found)
             text = read_bounded(path).decode("utf-8-sig")
-            picture = Picture(found, width, height)
+            picture = LabelledPicture(found, width, height)
             for place, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
                     with report.entry(f"{path}, line {place}"):
@@ -99,7 +99,7 @@ def _names_of_yaml(path: Path) -> list[str]:
     return [name_of(name, "names") for name in names]
 
 
-def _region(words: Sequence[str], names: list[str] | None, picture: Picture) -> Region:
+def _region(words: Sequence[str], names: list[str] | None, picture: LabelledPicture) -> Region:
     category = whole_number(words[0], "category")
     values = [number(word, "coordinate") for word in words[1:]]
     if names is not None and not 0 <= category < len(names):
@@ -155,7 +155,9 @@ def write_yolo(
         yield path, "".join(lines).encode()
 
 
-def _values(region: Region, picture: Picture, report: ConversionReport, where: str) -> list[float]:
+def _values(
+    region: Region, picture: LabelledPicture, report: ConversionReport, where: str
+) -> list[float]:
     width, height = picture.width or 1, picture.height or 1
     if region.kind == "bbox":
         x, y, w, h = region.fields["bbox"]
