@@ -5,8 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.formats import drawn
 from wsislib.data.rle import decode_segmentation
 from wsislib.formats.convert import Conversion, convert_labels
+from wsislib.formats.cvat import write_cvat
+from wsislib.formats.record import ConversionReport, Region
+from wsislib.formats.untrusted import name_of
 
 # The masks of the documentation count row by row inside the box, background first.
 EXPORT = """<?xml version="1.0" encoding="utf-8"?>
@@ -104,3 +108,12 @@ def test_a_mask_that_asks_for_too_much_is_refused(tmp_path: Path) -> None:
     assert (
         "are not within 1..89000000" in found.report.text() or "beyond any" in found.report.text()
     )
+
+
+def test_names_that_xml_cannot_hold_are_written_whole(tmp_path: Path) -> None:
+    labels = drawn.labels()
+    name = name_of("a\x01<&\"'\ud800ü\u3000x", "name")
+    labels.names.append(name)
+    labels.pictures[1].regions.append(Region(name))
+    (tmp_path / "a.xml").write_bytes(write_cvat(labels, ConversionReport()))
+    assert convert_labels(tmp_path / "a.xml").labels.names[-1] == name

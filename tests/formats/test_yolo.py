@@ -75,6 +75,27 @@ def test_names_beside_the_files(tmp_path: Path) -> None:
     assert convert_labels(tmp_path).labels.names == ["cat", "dog"]
 
 
+def test_rotated_boxes_and_key_points_are_named(tmp_path: Path) -> None:
+    """Ultralytics' OBB has four corners a line, its pose a box and key points."""
+    turned, upright = "0 0.1 0.2 0.15 0.1 0.35 0.2 0.3 0.3\n", "0 0.1 0.1 0.2 0.1 0.2 0.3 0.1 0.3\n"
+    write(tmp_path / "labels/a.txt", turned + upright)
+    picture(tmp_path / "images/a.png", 100, 100)
+    (only,) = convert_labels(tmp_path).labels.pictures
+    assert [r.fields for r in only.regions] == [
+        {"bbox": [10, 10, 25, 20]},
+        {"bbox": [10, 10, 10, 20]},
+    ]
+    for segments in (upright * 2, turned + "0 0.1 0.1 0.2 0.1 0.2 0.3\n"):  # outlines, then
+        write(tmp_path / "labels/a.txt", segments)
+        (only,) = convert_labels(tmp_path).labels.pictures
+        assert [r.kind for r in only.regions] == ["segmentation"] * 2
+    write(tmp_path / "data.yaml", "kpt_shape: [2, 3]\nnames: [cat]\n")
+    write(tmp_path / "labels/a.txt", "0 0.5 0.5 0.2 0.4 0.4 0.4 2 0.6 0.6 1\n")
+    found = convert_labels(tmp_path)
+    assert found.labels.pictures[0].regions[0].fields == {"bbox": [40, 30, 20, 40]}
+    assert len(found.report.lost["key points of YOLO"]) == 1
+
+
 def test_what_stops_the_reading(tmp_path: Path) -> None:
     write(tmp_path / "labels/a.txt", BOX)
     with pytest.raises(ValueError, match="say --images FOLDER"):

@@ -198,8 +198,4 @@ def _joined(values: list[float]) -> str:
 
 
 def _texts(values: dict[str, Any]) -> dict[str, str]:
-    """Values as XML can hold them: characters that XML forbids become a replacement mark."""
-    return {
-        key: "".join(c if c.isprintable() or c == " " else "\ufffd" for c in str(value))
-        for key, value in values.items()
-    }
+    return {key: str(value) for key, value in values.items()}

@@ -20,6 +20,7 @@ from PIL import Image
 
 from wsislib.data.images import IMAGE_SUFFIXES
 from wsislib.data.rle import MAX_PIXELS
+from wsislib.formats.untrusted import is_plain_text
 
 # Folders of VOC's mask pictures, and of what `wsis predict` draws: no pictures to label.
 _NOT_PICTURES = (".", "Segmentation", "overlays")
@@ -103,12 +104,16 @@ def path_form(name: str) -> str:
 def _names_in(root: Path) -> list[str]:
     found = []
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(one for one in folders if not one.startswith(_NOT_PICTURES))
+        folders[:] = sorted(
+            one for one in folders if not one.startswith(_NOT_PICTURES) and is_plain_text(one)
+        )
         inner = Path(folder).relative_to(root)
         found += [
             (inner / file).as_posix()
             for file in files
-            if not file.startswith(".") and Path(file).suffix.lower() in IMAGE_SUFFIXES
+            if not file.startswith(".")
+            and is_plain_text(file)
+            and Path(file).suffix.lower() in IMAGE_SUFFIXES
         ]
     return sorted(found)
 

@@ -106,4 +106,4 @@ class ConversionReport:
                 lines.append(f"  {what} ({len(places)})")
                 lines += [f"    {place:.300}" for place in places[:shown]]
                 lines += [f"    and {len(places) - shown} more"] if len(places) > shown else []
-        return "\n".join(lines)
+        return "\n".join(lines).encode("utf-8", "replace").decode()

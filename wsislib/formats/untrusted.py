@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
@@ -14,6 +15,7 @@ from defusedxml.ElementTree import fromstring
 from wsislib.data.photographs.coco_labels import FAR
 
 MAX_BYTES = 2**30  # of one label file
+_NO_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")  # nor XML holds
 MAX_NAME = 500  # characters of a category's or file's name
 
 
@@ -82,14 +84,19 @@ def list_of(value: Any, what: str) -> list[Any]:
 
 
 def name_of(value: Any, what: str) -> str:
-    """A name that is not empty, without outer blanks; numbers become text."""
+    """A name that is not empty, without outer blanks and controls; numbers become text."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise ValueError(f"'{what}' is {value!r:.60}, must be text")
     text = str(value) if isinstance(value, str) or abs(value) < FAR else ""
-    text = text.encode("utf-8", "replace").decode("utf-8").strip()
-    if not text or len(text) > MAX_NAME or "\0" in text:
+    text = _NO_TEXT.sub("\ufffd", text).strip()
+    if not text or len(text) > MAX_NAME or text == "\ufffd" * len(text):
         raise ValueError(f"'{what}' is {value!r:.60}, must be a name")
     return text
+
+
+def is_plain_text(name: str) -> bool:
+    """Whether a file's name is text that JSON and XML can hold."""
+    return _NO_TEXT.search(name) is None
 
 
 def point_list(value: Any, what: str) -> list[tuple[float, float]]:

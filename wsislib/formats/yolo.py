@@ -7,7 +7,9 @@ Names are in `data.yaml`, `classes.txt` or `obj.names`. An empty file is a pictu
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,20 +17,21 @@ import yaml
 
 from wsislib.formats.picture_names import PictureFinder
 from wsislib.formats.record import ConversionReport, LabelledPicture, Labels, Region
-from wsislib.formats.shapes import DIGITS, box_fields, bridged, ring_fields
+from wsislib.formats.shapes import DIGITS, box_fields, bridged, ring_fields, upright_box
 from wsislib.formats.untrusted import name_of, number, read_bounded, whole_number
 from wsislib.strict import read_yaml
 
 _YAMLS = ("data.yaml", "data.yml", "dataset.yaml")
 _LISTS = ("classes.txt", "obj.names", "labels.txt", "predefined_classes.txt")
 _NO_LABELS = {*_LISTS, "train.txt", "val.txt", "valid.txt", "test.txt"}
+_PARTS = ("labels", "train", "valid", "val", "test")  # folders below that of the names
 _FRACTION = 9  # digits written
 
 
 def read_yolo(source: Path, finder: PictureFinder, report: ConversionReport) -> Labels:
     """The labels of a folder of text files, or of the folder that holds a `data.yaml`."""
     folder = source if source.is_dir() else source.parent
-    names, file = _names(folder)
+    names, file, pose = _names(folder)
     if finder.root is None or not finder.names:
         raise ValueError(f"{source}: YOLO's numbers are fractions of pictures; say --images FOLDER")
     pictures, seen = [], set()
@@ -42,8 +45,13 @@ def read_yolo(source: Path, finder: PictureFinder, report: ConversionReport) -> 
             for place, line in enumerate(text.splitlines(), start=1):
                 if line.strip():
                     with report.entry(f"{path}, line {place}"):
-                        picture.regions.append(_region(line.split(), names, picture))
+                        words = line.split()
+                        if pose and len(words) > 5:
+                            report.lose("key points of YOLO", f"{path}, line {place}")
+                            words = words[:5]
+                        picture.regions.append(_region(words, names, picture))
             pictures.append(picture)
+    _read_rotated_boxes(pictures, report)
     for name in finder.names:
         if name not in seen:
             report.lose("picture without a label file, not taken for empty", name)
@@ -68,20 +76,57 @@ def picture_of(path: Path) -> str:
     return PurePosixPath(*parts).as_posix()
 
 
-def _names(folder: Path) -> tuple[list[str] | None, str]:
-    """Names of categories, and the file that has them, in the folder or two above it."""
-    for place in (folder, *list(folder.resolve().parents)[:2]):
+def _read_rotated_boxes(pictures: list[LabelledPicture], report: ConversionReport) -> None:
+    """Where all segments are rectangles and not all upright, they are YOLO's rotated boxes."""
+    segments = [
+        (picture, place, region.fields["segmentation"][0])
+        for picture in pictures
+        for place, region in enumerate(picture.regions)
+        if region.kind == "segmentation"
+    ]
+    shapes = [_rectangle(ring) for _, _, ring in segments]
+    if "turned" not in shapes or None in shapes:
+        return
+    for picture, place, ring in segments:
+        fields = upright_box(list(zip(ring[::2], ring[1::2], strict=True)))
+        picture.regions[place] = replace(picture.regions[place], fields=fields)
+        what = "segment that is a rectangle, as all others: a rotated box, read as the upright one"
+        report.change(what, picture.name)
+
+
+def _rectangle(ring: Sequence[float]) -> str | None:
+    """Whether four corners, to half a pixel, are those of an upright or a turned rectangle."""
+    if len(ring) != 8:
+        return None
+    ax, ay, bx, by, cx, cy, dx, dy = ring
+    middle = max(abs(ax + cx - bx - dx), abs(ay + cy - by - dy))
+    diagonals = abs(math.dist((ax, ay), (cx, cy)) - math.dist((bx, by), (dx, dy)))
+    if middle > 1 or diagonals > 1:
+        return None
+    return "upright" if min(abs(ax - bx), abs(ay - by)) < 0.5 else "turned"
+
+
+def _names(folder: Path) -> tuple[list[str] | None, str, bool]:
+    """Names of categories, the file that has them, and whether lines hold key points too.
+
+    The file is in the folder, or above it where that is one of a usual part.
+    """
+    place = folder.resolve()
+    while True:
         for name in _YAMLS:
             if (place / name).is_file():
-                return _names_of_yaml(place / name), str(place / name)
+                names, pose = _names_of_yaml(place / name)
+                return names, str(place / name), pose
         for name in _LISTS:
             if (place / name).is_file():
                 lines = read_bounded(place / name).decode("utf-8-sig").splitlines()
-                return [line.strip() for line in lines if line.strip()], str(place / name)
-    return None, str(folder)
+                return [line.strip() for line in lines if line.strip()], str(place / name), False
+        if place.name not in _PARTS:
+            return None, str(folder), False
+        place = place.parent
 
 
-def _names_of_yaml(path: Path) -> list[str]:
+def _names_of_yaml(path: Path) -> tuple[list[str], bool]:
     if path.stat().st_size > 2**20:
         raise ValueError(f"{path}: more than 1 MiB")
     try:
@@ -96,7 +141,7 @@ def _names_of_yaml(path: Path) -> list[str]:
         names = [names[key] for _, key in keys]
     if not isinstance(names, list) or not names:
         raise ValueError(f"{path}: has no list 'names' of the categories")
-    return [name_of(name, "names") for name in names]
+    return [name_of(name, "names") for name in names], content.get("kpt_shape") is not None
 
 
 def _region(words: Sequence[str], names: list[str] | None, picture: LabelledPicture) -> Region:
