@@ -41,6 +41,7 @@ def test_an_export_of_each_tool_passes_the_check(folder: Path, tmp_path: Path, t
     assert {c["name"] for c in after["categories"]} <= {c["name"] for c in before["categories"]}
 
 
+@pytest.mark.slow
 def test_labels_train_a_model_whose_masks_come_back(folder: Path, tmp_path: Path) -> None:
     shapes, labels, model = tmp_path / "labelme", tmp_path / "labels.json", tmp_path / "model"
     images = ["--images", folder / "images"]

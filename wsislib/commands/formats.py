@@ -119,7 +119,7 @@ def split(
     rest = {record["id"] for record in document["images"]} - held
     parts = {train: split_part(document, rest), val: split_part(document, held)}
     for path, part in parts.items():
-        atomic_write(path, json.dumps(part, ensure_ascii=False, separators=(",", ":")))
+        atomic_write(path, json.dumps(part, separators=(",", ":")))
     print(f"{len(rest)} images to train on and {len(held)} to judge by, in {len(groups)} groups")
     counts = [Counter(a["category_id"] for a in part["annotations"]) for part in parts.values()]
     print(f"{'annotations':24s}{'train':>8s}{'val':>8s}")

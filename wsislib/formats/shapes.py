@@ -77,7 +77,7 @@ def runs_of_rows(mask: Mask) -> list[int]:
 def pasted_mask(crop: Mask, left: int, top: int, width: int, height: int) -> dict[str, Any]:
     """A mask of part of a picture of width x height pixels; what lies outside is cut off."""
     require_area(width, height)
-    whole = np.zeros((height, width), dtype=bool)
+    whole = np.zeros((height, width), dtype=bool, order="F")  # as its code runs
     x0, y0 = max(left, 0), max(top, 0)
     part = crop[y0 - top : max(height - top, 0), x0 - left : max(width - left, 0)]
     if part.size:
