@@ -69,6 +69,7 @@ ALLOWED = {
         "wsislib.data.sample",
         "wsislib.data.geometry",
     ),
+    "wsislib.formats": ("wsislib.formats", "wsislib.data", "wsislib.strict", "wsislib.atomic"),
     "wsislib.engine": (
         "wsislib.engine",
         "wsislib.data.sample",
@@ -110,6 +111,7 @@ ALLOWED = {
     "wsislib.commands": (
         "wsislib.commands",
         "wsislib.data",
+        "wsislib.formats",
         "wsislib.labels",
         "wsislib.models",
         "wsislib.teacher",

@@ -69,7 +69,7 @@ def _explained(error: OSError, path: Path) -> OSError:
 
 def write_json(path: Path, obj: Any) -> None:
     """Write `obj` to `path` as indented JSON, atomically; NaN and infinities become null."""
-    text = json.dumps(_finite(obj), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(finite_json(obj), indent=2, ensure_ascii=False, allow_nan=False)
     atomic_write(path, text + "\n")
 
 
@@ -101,12 +101,12 @@ def _flush_directory(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _finite(obj: Any) -> Any:
+def finite_json(obj: Any) -> Any:
     """`obj` with every float that JSON cannot say replaced by None."""
     if isinstance(obj, float):
         return obj if math.isfinite(obj) else None
     if isinstance(obj, dict):
-        return {key: _finite(value) for key, value in obj.items()}
+        return {key: finite_json(value) for key, value in obj.items()}
     if isinstance(obj, (list, tuple)):
-        return [_finite(value) for value in obj]
+        return [finite_json(value) for value in obj]
     return obj

@@ -169,13 +169,15 @@ class VocDataset:
 
 
 def instances_of(
-    objects: npt.NDArray[np.uint8], classes: npt.NDArray[np.uint8]
+    objects: npt.NDArray[np.integer[Any]],
+    classes: npt.NDArray[np.uint8],
+    categories: int = len(VOC_NAMES),
 ) -> list[VocInstance]:
     """The objects of an image, by their number.
 
     In both pictures (H, W) 0 is background and 255 void; else `objects` has the object's number
     and `classes` the category id. Raises ValueError where the sizes differ, or an object has no
-    pixel of a category 1..20.
+    pixel of a category 1..`categories`.
     """
     if objects.shape != classes.shape:
         raise ValueError(
@@ -185,9 +187,9 @@ def instances_of(
     instances = []
     for number in np.unique(objects[(objects != 0) & (objects != VOID)]).tolist():
         mask = objects == number
-        votes = np.bincount(classes[mask], minlength=256)[1 : len(VOC_NAMES) + 1]
+        votes = np.bincount(classes[mask], minlength=256)[1 : categories + 1]
         if votes.max() == 0:
-            raise ValueError(f"object {number} lies on no pixel of a category 1..20")
+            raise ValueError(f"object {number} lies on no pixel of a category 1..{categories}")
         instances.append(VocInstance(number, int(votes.argmax()) + 1, mask))
     return instances
 
