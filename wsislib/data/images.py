@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,10 +36,16 @@ class ImageFacts:
     orientation: int
 
 
+def links_allowed() -> bool:
+    """Whether links may lead out of an image folder: `--follow-links`, or WSIS_FOLLOW_LINKS=1."""
+    return os.environ.get("WSIS_FOLLOW_LINKS") == "1"
+
+
 def resolve_image(root: Path, file_name: object) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Raises ValueError where it is no text, or leads out of `root` (`..`, an absolute path, a link).
+    Raises ValueError where it is no text, or leads out of `root`: by `..` or an absolute path, or
+    by a link unless links are allowed.
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -49,8 +56,14 @@ def resolve_image(root: Path, file_name: object) -> Path:
         path = (base / file_name).resolve()
     except (OSError, RuntimeError) as error:
         raise ValueError(f"file_name {file_name!r} cannot be resolved: {error}") from None
-    if not path.is_relative_to(base) or path == base:
+    named = Path(os.path.normpath(base / file_name))  # where it would be, were there no links
+    if not named.is_relative_to(base) or path == base:
         raise ValueError(f"file_name {file_name!r} leads out of the image folder {root}")
+    if not path.is_relative_to(base) and not links_allowed():
+        raise ValueError(
+            f"file_name {file_name!r} leads out of the image folder {root} by a link; give "
+            "--follow-links where the links are your own"
+        )
     return path
 
 

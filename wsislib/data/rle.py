@@ -52,6 +52,40 @@ def encode_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
+def encode_window(
+    mask: npt.NDArray[np.bool_], top: int, left: int, height: int, width: int
+) -> dict[str, Any]:
+    """The code of a (height, width) mask that is False outside a window, without making it whole.
+
+    `mask` is (h, w) bool, its first pixel at row `top` and column `left`; the code is the one that
+    `encode_mask` gives of the whole mask.
+    """
+    edges = np.diff(np.pad(mask, ((1, 1), (0, 0))).view(np.int8), axis=0).T  # (w, h + 1)
+    bounds = []
+    for step in (1, -1):  # where runs of a column begin and where they end
+        column, row = np.nonzero(edges == step)
+        bounds.append((left + column) * height + top + row)
+    # Columns that the mask fills from edge to edge are one run.
+    joined = bounds[1][:-1] == bounds[0][1:]
+    starts = bounds[0][np.concatenate([[True], ~joined])] if len(bounds[0]) else bounds[0]
+    ends = bounds[1][np.concatenate([~joined, [True]])] if len(bounds[1]) else bounds[1]
+    places = np.concatenate([[0], np.stack([starts, ends], axis=1).ravel(), [height * width]])
+    runs = np.diff(places)
+    runs = runs[:-1] if runs[-1] == 0 else runs
+    rle = mask_api.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+def read_at(
+    rle: dict[str, Any], rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """(R, C) bool: a code that is sound at R rows and C columns, without decoding the rest."""
+    counts = rle["counts"]
+    runs = _runs_of_text(counts.encode("ascii") if isinstance(counts, str) else counts)
+    places = columns[None, :] * rle["size"][0] + rows[:, None]  # column by column
+    return np.searchsorted(np.cumsum(runs), places, side="right") % 2 == 1
+
+
 def rle_area(rle: dict[str, Any]) -> int:
     """Pixels of a code that `checked_rle` or `encode_mask` returned."""
     return int(mask_api.area(rle))
