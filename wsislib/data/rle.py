@@ -60,17 +60,22 @@ def encode_window(
     `mask` is (h, w) bool, its first pixel at row `top` and column `left`; the code is the one that
     `encode_mask` gives of the whole mask.
     """
-    edges = np.diff(np.pad(mask, ((1, 1), (0, 0))).view(np.int8), axis=0).T  # (w, h + 1)
-    bounds = []
-    for step in (1, -1):  # where runs of a column begin and where they end
-        column, row = np.nonzero(edges == step)
-        bounds.append((left + column) * height + top + row)
-    # Columns that the mask fills from edge to edge are one run.
-    joined = bounds[1][:-1] == bounds[0][1:]
-    starts = bounds[0][np.concatenate([[True], ~joined])] if len(bounds[0]) else bounds[0]
-    ends = bounds[1][np.concatenate([~joined, [True]])] if len(bounds[1]) else bounds[1]
-    places = np.concatenate([[0], np.stack([starts, ends], axis=1).ravel(), [height * width]])
-    runs = np.diff(places)
+    high = mask.shape[0]
+    inner = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
+    ends = np.cumsum(_runs_of_text(inner["counts"]))  # places in the window, column by column
+    starts, ends = ends[0::2][: ends.size // 2], ends[1::2]
+    if high < height:  # a run that goes on in the next column is two in the whole mask
+        parts = (ends - 1) // high - starts // high + 1
+        column = np.repeat(starts // high - np.cumsum(parts) + parts, parts)
+        column += np.arange(column.size)
+        starts = np.maximum(np.repeat(starts, parts), column * high)
+        ends = np.minimum(np.repeat(ends, parts), (column + 1) * high)
+        shift = (left + column) * height + top - column * high
+        starts, ends = starts + shift, ends + shift
+    else:
+        starts, ends = starts + left * height, ends + left * height
+    bounds = np.stack([starts, ends], axis=1).ravel()
+    runs = np.diff(np.concatenate([[0], bounds, [height * width]]))
     runs = runs[:-1] if runs[-1] == 0 else runs
     rle = mask_api.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
     return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
@@ -79,11 +84,13 @@ def encode_window(
 def read_at(
     rle: dict[str, Any], rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
-    """(R, C) bool: a code that is sound at R rows and C columns, without decoding the rest."""
+    """(R, C) bool: a sound code at R rows and C columns, both ascending, the rest not decoded."""
     counts = rle["counts"]
     runs = _runs_of_text(counts.encode("ascii") if isinstance(counts, str) else counts)
-    places = columns[None, :] * rle["size"][0] + rows[:, None]  # column by column
-    return np.searchsorted(np.cumsum(runs), places, side="right") % 2 == 1
+    places = (columns[:, None] * rle["size"][0] + rows).ravel()  # (C * R,) column by column
+    changes = np.searchsorted(places, np.cumsum(runs))  # the first place after each run
+    inside = np.cumsum(np.bincount(changes, minlength=places.size + 1))[:-1] % 2 == 1
+    return inside.reshape(columns.size, rows.size).T
 
 
 def rle_area(rle: dict[str, Any]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 from wsislib.cli import DONE, FAILED
 from wsislib.models.teacher_names import DEFAULT_TEACHER
@@ -166,6 +167,7 @@ def predict(
         force: replace the results of an earlier run in `out`.
         device: auto, cpu, cuda or mps.
     """
+    from wsislib.data.sample import WindowModel
     from wsislib.engine.device import pick_device
     from wsislib.photos.data import records_for
     from wsislib.photos.finding import find_pictures
@@ -189,9 +191,8 @@ def predict(
     names = overlay_names([picture.name for picture in found.pictures])
     files = PredictionFiles(out, known, f"the model in {model.name}", names)
     drawing = Drawing(score, overlay_side, tile, overlap)
-    failed = predict_pictures(
-        trained.to(chosen), found.pictures, records, files, drawing, chosen  # type: ignore[arg-type]
-    )  # fmt: skip
+    network = cast(WindowModel, trained.to(chosen))
+    failed = predict_pictures(network, found.pictures, records, files, drawing, chosen)
     for line in describe(out, files, drawing):
         print(line)
     for line in found.summary():
