@@ -154,7 +154,7 @@ def predict(
 
     Args:
         model: the folder that `wsis train` wrote.
-        images: image files, or folders of them.
+        images: image files, or folders of them. Links in a folder are read with --follow-links.
         out: gets predictions.json (a COCO file with scores), results.json (the list that COCO's
             evaluation takes) and overlays/*.jpg.
         annotations: a COCO JSON file whose image records to use, matched by file name.
@@ -179,8 +179,8 @@ def predict(
     known = read_recipe(model).known()
     if tile is not None:
         tiles_of(1, 1, tile, overlap)  # refuses what cannot be meant
-    if overlay_side < 16 or max_detections < 1:
-        raise ValueError("--overlay-side must be 16 or more, --max-detections 1 or more")
+    if not 16 <= overlay_side <= 16384 or max_detections < 1:
+        raise ValueError("--overlay-side must be 16 to 16384, --max-detections 1 or more")
     found = find_pictures(images, recursive, out)
     records = records_for(found.pictures, annotations, known)
     inputs = [picture.path for picture in found.pictures]

@@ -21,7 +21,7 @@ SAME_OBJECT = 0.5  # share of the smaller piece in the overlap that the other on
 
 
 @dataclass(frozen=True)
-class Tile:
+class PhotoTile:
     """Rows top..bottom-1 and columns left..right-1 of a photograph, in pixels."""
 
     top: int
@@ -29,9 +29,9 @@ class Tile:
     bottom: int
     right: int
 
-    def common(self, other: Tile) -> Tile:
+    def common(self, other: PhotoTile) -> PhotoTile:
         """What both see; its far side may lie before its near one."""
-        return Tile(
+        return PhotoTile(
             max(self.top, other.top), max(self.left, other.left),
             min(self.bottom, other.bottom), min(self.right, other.right),
         )  # fmt: skip
@@ -44,7 +44,7 @@ class Tile:
         return mask_api.merge([_code(rle), window], intersect=True)
 
 
-def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
+def tiles_of(height: int, width: int, side: int, overlap: float) -> list[PhotoTile]:
     """Tiles of at most `side` pixels whose neighbours share `overlap` of it at least, row by row.
 
     Raises ValueError where `side` is below 32 or `overlap` not within 0.05..0.9: without an
@@ -62,13 +62,15 @@ def tiles_of(height: int, width: int, side: int, overlap: float) -> list[Tile]:
         return [round(i * rest / max(count - 1, 1)) for i in range(count)]
 
     return [
-        Tile(top, left, min(top + side, height), min(left + side, width))
+        PhotoTile(top, left, min(top + side, height), min(left + side, width))
         for top in starts(height)
         for left in starts(width)
     ]
 
 
-def join_pieces(results: list[list[dict[str, Any]]], tiles: list[Tile]) -> list[dict[str, Any]]:
+def join_pieces(
+    results: list[list[dict[str, Any]]], tiles: list[PhotoTile]
+) -> list[dict[str, Any]]:
     """The COCO results of each tile, at the photograph's size, with each object once, best first.
 
     A joined object has the best score of its pieces, the union of their masks and its tight box.
@@ -109,7 +111,7 @@ def _rivals(
     return (one + 1 + np.flatnonzero(alike)).tolist()
 
 
-def _same_object(one: dict[str, Any], other: dict[str, Any], common: Tile) -> bool:
+def _same_object(one: dict[str, Any], other: dict[str, Any], common: PhotoTile) -> bool:
     if common.bottom <= common.top or common.right <= common.left:
         return False
     parts = [common.cut(one), common.cut(other)]
