@@ -6,8 +6,9 @@ import torch
 
 from wsislib.data.rle import decode_segmentation
 from wsislib.data.sample import Category, WindowDetection
+from wsislib.data.tiles import tiles_of
 from wsislib.engine.predict import predict_image
-from wsislib.photos.tiles import join_pieces, tiles_of
+from wsislib.photos.tiles import join_pieces
 
 CATEGORIES = (Category(1, "red"), Category(2, "blue"))
 

@@ -85,7 +85,7 @@ def probe_image(path: Path) -> ImageFacts:
 def image_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in 0..1."""
     chw = np.ascontiguousarray(array.transpose(2, 0, 1))  # (3, H, W)
-    return torch.from_numpy(chw).to(torch.float32) / 255
+    return torch.from_numpy(chw).to(torch.float32).div_(255)
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.uint8], int]:

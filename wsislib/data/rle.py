@@ -85,12 +85,17 @@ def read_at(
     rle: dict[str, Any], rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.bool_]:
     """(R, C) bool: a sound code at R rows and C columns, both ascending, the rest not decoded."""
-    counts = rle["counts"]
-    runs = _runs_of_text(counts.encode("ascii") if isinstance(counts, str) else counts)
+    runs = _runs_of_text(rle_bytes(rle)["counts"])
     places = (columns[:, None] * rle["size"][0] + rows).ravel()  # (C * R,) column by column
     changes = np.searchsorted(places, np.cumsum(runs))  # the first place after each run
     inside = np.cumsum(np.bincount(changes, minlength=places.size + 1))[:-1] % 2 == 1
     return inside.reshape(columns.size, rows.size).T
+
+
+def rle_bytes(rle: dict[str, Any]) -> dict[str, Any]:
+    """A compressed code with its counts as bytes, which pycocotools' functions of several take."""
+    counts = rle["counts"]
+    return {**rle, "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
 
 
 def rle_area(rle: dict[str, Any]) -> int:

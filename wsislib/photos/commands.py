@@ -168,13 +168,13 @@ def predict(
         device: auto, cpu, cuda or mps.
     """
     from wsislib.data.sample import WindowModel
+    from wsislib.data.tiles import tiles_of
     from wsislib.engine.device import pick_device
     from wsislib.photos.data import records_for
     from wsislib.photos.finding import find_pictures
     from wsislib.photos.predicting import Drawing, describe, predict_pictures
     from wsislib.photos.prediction_files import PredictionFiles, overlay_names, require_free
     from wsislib.photos.recipe import limit_detections
-    from wsislib.photos.tiles import tiles_of
 
     known = read_recipe(model).known()
     if tile is not None:

@@ -6,6 +6,7 @@ import os
 import posixpath
 import unicodedata
 from collections.abc import Sequence
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -169,9 +170,12 @@ def records_for(
         ]
         if len(same) != 1:
             which = f"{len(same)} images that may be" if same else "no image called"
+            known_names = [record["file_name"] for record in document["images"]]
+            near = [] if same else get_close_matches(picture.name, known_names, n=1)
+            hint = f"; {near[0]!r} is near" if near else ""
             raise ValueError(
-                f"{annotations}: has {which} {picture.name!r}; ids in results would fit no image. "
-                "Name pictures as the file does, or predict without --annotations"
+                f"{annotations}: has {which} {picture.name!r}{hint}; ids in results would fit no "
+                "image. Name pictures as the file does, or predict without --annotations"
             )
         keys = ("id", "file_name", "width", "height")
         chosen.append({key: same[0][key] for key in keys})

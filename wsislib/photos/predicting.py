@@ -17,10 +17,11 @@ from tqdm import tqdm
 from wsislib.atomic import atomic_write
 from wsislib.data.images import image_tensor, read_image
 from wsislib.data.sample import Category, WindowModel
+from wsislib.data.tiles import tiles_of
 from wsislib.engine.predict import Result, predict_image
 from wsislib.photos.finding import Picture
 from wsislib.photos.prediction_files import LEGEND, OVERLAYS, PredictionFiles, overlay_names
-from wsislib.photos.tiles import join_pieces, tiles_of
+from wsislib.photos.tiles import join_pieces
 from wsislib.viz.photo_overlay import draw_photo, legend
 
 JPEG_QUALITY = 90
@@ -64,7 +65,9 @@ def predict_pictures(
                 found = _predict(
                     model, pixels, int(record["id"]), files.categories, drawing, device
                 )
-            except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
+            except (ValueError, OSError, MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "memory" not in str(error):
+                    raise  # PyTorch has no error of its own for memory of the processor
                 reason = str(error).removeprefix(f"{picture.path}: ") or "not enough memory"
                 failed[picture.name] = reason
                 print(f"left out: {picture.name}: {reason}", file=sys.stderr)
