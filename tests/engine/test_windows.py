@@ -1,17 +1,20 @@
 """Large images: masks made one at a time are those that are made all at once."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsislib.data.rle import decode_segmentation, encode_mask, encode_window, read_at
-from wsislib.data.sample import Category
+from wsislib.data.rle import decode_segmentation, encode_mask, encode_window, read_at, rle_area
+from wsislib.data.sample import Category, Label, LabelKind, Sample, WindowDetection
 from wsislib.engine import predict
 from wsislib.engine.predict import as_results, predict_all, predict_image
 from wsislib.models.mask2former.builders import mask2former_small
 from wsislib.models.maskrcnn.builders import mask_rcnn_small
+from wsislib.photos.recipe import limit_detections
 
 CATEGORIES = tuple(Category(i, f"kind {i}") for i in (3, 5, 9))
 
@@ -64,8 +67,6 @@ def test_one_mask_at_a_time_is_the_same_as_all_at_once(model, size):
 
 
 def test_large_images_take_their_turn_alone_and_in_order(model, monkeypatch):
-    from wsislib.data.sample import Label, LabelKind, Sample
-
     monkeypatch.setattr(predict, "LARGE", 100 * 100)
     sides = [40, 50, 110, 40, 120, 130, 60]
     label = Label(LabelKind.TAG, torch.zeros(0, dtype=torch.int64))
@@ -88,6 +89,33 @@ def test_large_images_take_their_turn_alone_and_in_order(model, monkeypatch):
     assert seen == [[40, 50], [40], [60]]
     ids = [result["image_id"] for result in results]
     assert ids == sorted(ids) and set(ids) == set(range(1, 8))
+
+
+class Many:
+    """300 objects of an image, each in a small window."""
+
+    def predict_windows(self, image):
+        for k in range(300):
+            mask = torch.ones(60, 80, dtype=torch.bool)
+            box = torch.tensor([10.0 * k, 12.0 * k, 10.0 * k + 80, 12.0 * k + 60])
+            yield WindowDetection(box, k / 300, k % 3, 12 * k, 10 * k, mask)
+
+
+def test_objects_of_a_large_image_cost_their_own_pixels():
+    image = torch.zeros(1).expand(3, 4000, 6000)
+    tracemalloc.start()
+    results = predict_image(Many(), image, 1, CATEGORIES)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(results) == 300 and results[0]["score"] > results[-1]["score"]
+    assert rle_area(results[0]["segmentation"]) == 60 * 80
+    assert peak < 2e6  # a whole mask is 24 MB
+
+
+def test_a_limit_of_detections_is_kept(model):
+    image = torch.rand(3, 64, 96, generator=torch.Generator().manual_seed(1))
+    limit_detections(model, 7)
+    assert 0 < len(predict_image(model, image, 1, CATEGORIES)) <= 7
 
 
 def test_a_part_of_an_image_gives_results_of_the_whole(model):

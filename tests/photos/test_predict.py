@@ -200,9 +200,10 @@ def annotations(world, *names, categories=CATEGORIES, **changes):
     return path
 
 
-def test_ids_and_names_are_those_of_the_annotation_file(world):
-    path = annotations(world, "photos/b.png", "./sub\\a.jpg", "a.jpg")
+def test_ids_and_names_are_those_of_the_annotation_file(world, capsys):
+    path = annotations(world, "photos/b.png", "./sub\\a.jpg", "a.jpg", "c.jpg")
     assert world(annotations=path, recursive=True) == 0
+    assert f"not among these photographs: 1 images of {path}" in capsys.readouterr().out
     ids = [(record["id"], record["file_name"]) for record in document(world)["images"]]
     assert ids == [(30, "a.jpg"), (10, "photos/b.png"), (20, "./sub\\a.jpg")]
 
@@ -210,6 +211,7 @@ def test_ids_and_names_are_those_of_the_annotation_file(world):
 def test_an_annotation_file_that_does_not_fit_is_refused(world):
     for path, message in {
         ("a.jpg",): "no image called 'b.png'",
+        ("a.jpg", "3f2a-b.png"): "no image called 'b.png'; '3f2a-b.png' is near",
         ("photos/a.jpg", "x/photos/a.jpg", "b.png"): "2 images that may be 'a.jpg'",
     }.items():
         with pytest.raises(ValueError, match=message):

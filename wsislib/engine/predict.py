@@ -87,12 +87,13 @@ def predict_image(
     """
     height, width = size or image.shape[-2:]
     top, left = corner
-    results = []
+    results, mask, code = [], None, dict[str, Any]()
     for found in model.predict_windows(image):
         _require_category([found.category], image_id, categories)
         x0, y0, x1, y1 = found.box.float().cpu() + torch.tensor([left, top] * 2)
-        mask = found.mask.cpu().numpy()
-        code = encode_window(mask, found.top + top, found.left + left, height, width)
+        if found.mask is not mask:  # one mask may be found under several categories
+            mask, place = found.mask, (found.top + top, found.left + left)
+            code = encode_window(mask.cpu().numpy(), *place, height, width)
         results.append({
             "image_id": image_id,
             "category_id": categories[found.category].id,

@@ -182,7 +182,7 @@ def predict(
     if not 16 <= overlay_side <= 16384 or max_detections < 1:
         raise ValueError("--overlay-side must be 16 to 16384, --max-detections 1 or more")
     found = find_pictures(images, recursive, out)
-    records = records_for(found.pictures, annotations, known)
+    records, others = records_for(found.pictures, annotations, known)
     inputs = [picture.path for picture in found.pictures]
     require_free(out, force, [*inputs, *([annotations] if annotations else [])])
     trained, _ = load_model(model)
@@ -197,6 +197,8 @@ def predict(
         print(line)
     for line in found.summary():
         print(line)
+    if others:
+        print(f"not among these photographs: {others} images of {annotations}")
     if failed:
         print(f"left out, cannot be used: {len(failed)} ({', '.join(list(failed)[:3])})")
     return FAILED if failed else DONE

@@ -139,8 +139,8 @@ def _require_categories(
 
 def records_for(
     pictures: Sequence[Picture], annotations: Path | None, known: Sequence[Category]
-) -> list[dict[str, Any]]:
-    """The image record of each picture, as it stands in results.
+) -> tuple[list[dict[str, Any]], int]:
+    """The image record of each picture, as it stands in results, and how many the file has more.
 
     Without an annotation file ids are 1, 2, ... Else records are the file's: that of the same name,
     or the only one whose path ends as the picture's does.
@@ -150,7 +150,7 @@ def records_for(
             record for each picture.
     """
     if annotations is None:
-        return [{"id": i, "file_name": p.name} for i, p in enumerate(pictures, start=1)]
+        return [{"id": i, "file_name": p.name} for i, p in enumerate(pictures, start=1)], 0
     document = read_sound_document(annotations)
     own = [Category(record["id"], record["name"]) for record in document["categories"]]
     _require_categories(own, known, annotations)
@@ -184,7 +184,7 @@ def records_for(
                 f"{annotations}: image {same[0]['id']} ({same[0]['file_name']!r}) would stand for "
                 f"both {first!r} and {picture.name!r}; predict on the folder of this file alone"
             )
-    return chosen
+    return chosen, len(document["images"]) - len(chosen)
 
 
 def _plain(name: str) -> str:
