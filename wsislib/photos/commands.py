@@ -189,7 +189,7 @@ def predict(
     chosen = pick_device(device)
     limit_detections(trained, max_detections)
     names = overlay_names([picture.name for picture in found.pictures])
-    files = PredictionFiles(out, known, f"the model in {model.name}", names)
+    files = PredictionFiles(out, known, f"the model in {model.resolve().name}", names)
     drawing = Drawing(score, overlay_side, tile, overlap)
     network = cast(WindowModel, trained.to(chosen))
     failed = predict_pictures(network, found.pictures, records, files, drawing, chosen)
