@@ -106,6 +106,7 @@ ALLOWED = {
         "wsislib.teacher",
         "wsislib.viz",
         "wsislib.strict",
+        "wsislib.cli",  # exit codes
         "wsislib.atomic",
     ),
     "wsislib.commands": (

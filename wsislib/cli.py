@@ -23,12 +23,15 @@ COMMANDS: Commands = {
     "data voc2coco": ("wsislib.commands.data", "voc2coco", "a VOC folder as a small COCO folder"),
     "data convert": ("wsislib.commands.formats", "convert", "labels of another tool, and for one"),
     "data split": ("wsislib.commands.formats", "split", "train and val from one COCO file"),
+    "data tile": ("wsislib.commands.tile", "tile", "cut large photographs and labels into tiles"),
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
     "evaluate": ("wsislib.photos.commands", "evaluate", "COCO's twelve numbers of a model"),
     "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),
     "teach": ("wsislib.commands.teach", "teach", "a teacher's candidate masks for weak labels"),
     "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
 }
+
+FOLLOW_LINKS = "--follow-links"  # of every command that reads images
 
 DONE, FAILED, WRONG_USE, BUSY, INTERRUPTED = 0, 1, 2, 75, 130
 
@@ -48,6 +51,10 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
 
         print(f"wsis {__version__}")
         return DONE
+    before = os.environ.get("WSIS_FOLLOW_LINKS")
+    if FOLLOW_LINKS in words:
+        words.remove(FOLLOW_LINKS)
+        os.environ["WSIS_FOLLOW_LINKS"] = "1"  # the processes that this one starts follow them too
     try:
         name, rest = _command(words, commands)
         return _call(name, rest, commands)
@@ -67,6 +74,11 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
         print(f"wsis: error: {_one_line(error)}", file=sys.stderr)
         usual = FAILED if isinstance(error, RuntimeError) else WRONG_USE
         return getattr(error, "exit_code", usual)  # an error class may have its own
+    finally:
+        if before is None:
+            os.environ.pop("WSIS_FOLLOW_LINKS", None)
+        else:
+            os.environ["WSIS_FOLLOW_LINKS"] = before
 
 
 def help_text(commands: Commands) -> str:
@@ -74,7 +86,11 @@ def help_text(commands: Commands) -> str:
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {what}" for name, (_, _, what) in commands.items()]
     return "\n".join(
-        ["usage: wsis COMMAND [OPTIONS]", "", *lines, "", "wsis COMMAND --help shows its options"]
+        [
+            *("usage: wsis COMMAND [OPTIONS]", "", *lines, ""),
+            "wsis COMMAND --help shows its options. Where a command reads images from a folder",
+            f"with links to elsewhere, {FOLLOW_LINKS} says that these are meant.",
+        ]
     )
 
 

@@ -170,6 +170,12 @@ ERRORS: dict[str, Fault] = {
     "size differs": (
         change("images", 100, height=31), "size-differs", 100, None,
         "has 40 x 32 pixels, the record says 40 x 31"),
+    "names alike": (
+        change("categories", 90, name="cat"), "duplicate-name", None, None, "3 and 90 share"),
+    "names alike but for spaces": (
+        change("categories", 90, name=" cat"), "duplicate-name", None, None, "3 and 90 share"),
+    "blank name": (
+        change("categories", 90, name=" "), "blank-name", None, None, "90 has the blank name ' '"),
 }  # fmt: skip
 
 WARNINGS: dict[str, Fault] = {
@@ -178,8 +184,6 @@ WARNINGS: dict[str, Fault] = {
         annotation(bbox=[20, 20, 8, 9]), "box-differs", 12, 5, "misses its mask's box [2, 3"),
     "said twice": (
         again("annotations", 5, id=600), "duplicate-annotation", 12, 600, "as annotation 5"),
-    "names alike": (
-        change("categories", 90, name="cat"), "duplicate-name", None, None, "3 and 90 share"),
     "file declared twice": (
         again("images", 100, id=101), "duplicate-file", 101, None, "images 100 and 101"),
     "only a box": (

@@ -55,9 +55,10 @@ def test_predict_draws_every_picture_with_the_ids_of_the_file(folder, trained, t
     assert code == 0
     names = {file.stem for file in images.iterdir()}
     assert {file.stem for file in (out / "overlays").iterdir()} == names
-    ids = {r["file_name"]: r["id"] for r in json.loads((out / "images.json").read_text())}
+    found = json.loads((out / "predictions.json").read_text())
+    ids = {r["file_name"]: r["id"] for r in found["images"]}
     document = json.loads((folder / "annotations.json").read_text())
-    assert ids == {r["file_name"].split("/")[-1]: r["id"] for r in document["images"]}
+    assert ids == {r["file_name"]: r["id"] for r in document["images"]}
     assert {r["image_id"] for r in json.loads((out / "results.json").read_text())} <= set(
         ids.values()
     )

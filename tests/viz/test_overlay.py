@@ -7,7 +7,7 @@ import torch
 from wsislib.data.rle import encode_mask
 from wsislib.data.sample import Category, Detections, Label, LabelKind
 from wsislib.viz.figure import BookFigure
-from wsislib.viz.overlay import Style, draw_overlay, image_array, overlay, paint
+from wsislib.viz.overlay import Style, draw_overlay, image_array, paint
 from wsislib.viz.palette import OKABE_ITO, colour, rgb, text_colour
 from wsislib.viz.pictures import Panel, pictures, read_detections
 
@@ -118,10 +118,10 @@ def test_tags_are_words_and_nothing_else_of_the_image_changes() -> None:
 
 def test_more_tags_than_fit_are_counted() -> None:
     names = [f"kind {index}" for index in range(11)]
-    figure = overlay(IMAGE, Label(LabelKind.TAG, torch.arange(11)), names)
+    figure = pictures([[Panel(IMAGE, Label(LabelKind.TAG, torch.arange(11)))]], names)
     words = [text.get_text() for text in figure.axes[0].texts]
     assert words == [*names[:7], "and 4 more"]
-    figure = overlay(IMAGE, Label(LabelKind.TAG, torch.arange(8)), names)
+    figure = pictures([[Panel(IMAGE, Label(LabelKind.TAG, torch.arange(8)))]], names)
     assert [text.get_text() for text in figure.axes[0].texts] == names[:8]
 
 
@@ -133,12 +133,6 @@ def test_weak_detections_are_left_out() -> None:
     assert not close_to(picture, colour(1)).any()
 
 
-def test_truth_stands_in_a_second_panel() -> None:
-    figure = overlay(IMAGE, label(LabelKind.BOX), NAMES, truth=label(LabelKind.MASK))
-    assert [axes.get_title() for axes in figure.axes] == ["prediction", "ground truth"]
-    assert len(overlay(IMAGE, None, NAMES).axes) == 1
-
-
 def test_bytes_and_floats_are_the_same_image() -> None:
     steps = torch.arange(0, 256, 16, dtype=torch.uint8).repeat(3, 1, 1)  # (3, 1, 16)
     assert np.allclose(image_array(steps), image_array(steps / 255))
@@ -148,7 +142,14 @@ def test_bytes_and_floats_are_the_same_image() -> None:
 
 def test_a_category_without_a_name_is_refused() -> None:
     with pytest.raises(ValueError, match="category 1 has no name: 1 names"):
-        overlay(IMAGE, label(LabelKind.BOX), NAMES[:1])
+        pictures([[Panel(IMAGE, label(LabelKind.BOX))]], NAMES[:1])
+
+
+def test_a_name_that_the_font_lacks_gives_way_to_its_number() -> None:
+    names = [Category(4, "正方形"), Category(9, "Ångström")]
+    tags = Label(LabelKind.TAG, torch.arange(2))
+    figure = pictures([[Panel(IMAGE, tags)]], names)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["#4", "Ångström"]
 
 
 def test_a_grid_has_one_panel_for_each_given() -> None:

@@ -1,8 +1,8 @@
-"""Photographs from disk: safe names, every colour mode to RGB, and a folder as a data set."""
+"""Photographs from disk: safe names, and every colour mode to RGB."""
 
 from __future__ import annotations
 
-import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from wsislib.data.rle import MAX_PIXELS
-from wsislib.data.sample import Category, Label, LabelKind, Sample
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
@@ -35,10 +34,16 @@ class ImageFacts:
     orientation: int
 
 
+def links_allowed() -> bool:
+    """Whether links may lead out of an image folder: `--follow-links`, or WSIS_FOLLOW_LINKS=1."""
+    return os.environ.get("WSIS_FOLLOW_LINKS") == "1"
+
+
 def resolve_image(root: Path, file_name: object) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Raises ValueError where it is no text, or leads out of `root` (`..`, an absolute path, a link).
+    Raises ValueError where it is no text, or leads out of `root`: by `..` or an absolute path, or
+    by a link unless links are allowed.
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -49,8 +54,14 @@ def resolve_image(root: Path, file_name: object) -> Path:
         path = (base / file_name).resolve()
     except (OSError, RuntimeError) as error:
         raise ValueError(f"file_name {file_name!r} cannot be resolved: {error}") from None
-    if not path.is_relative_to(base) or path == base:
+    named = Path(os.path.normpath(base / file_name))  # where it would be, were there no links
+    if not named.is_relative_to(base) or path == base:
         raise ValueError(f"file_name {file_name!r} leads out of the image folder {root}")
+    if not path.is_relative_to(base) and not links_allowed():
+        raise ValueError(
+            f"file_name {file_name!r} leads out of the image folder {root} by a link; give "
+            "--follow-links where the links are your own"
+        )
     return path
 
 
@@ -74,7 +85,7 @@ def probe_image(path: Path) -> ImageFacts:
 def image_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
     """(H, W, 3) uint8 to (3, H, W) float32 in 0..1."""
     chw = np.ascontiguousarray(array.transpose(2, 0, 1))  # (3, H, W)
-    return torch.from_numpy(chw).to(torch.float32) / 255
+    return torch.from_numpy(chw).to(torch.float32).div_(255)
 
 
 def _read(path: Path) -> tuple[npt.NDArray[np.uint8], int]:
@@ -136,49 +147,3 @@ def find_images(places: Sequence[Path]) -> list[Path]:
     if not files:
         raise ValueError("no image was named; give image files or folders of them")
     return list(dict.fromkeys(files))
-
-
-class ImageFolder:
-    """Unlabelled image files as a data set; every label is an empty TAG label.
-
-    `categories` are those of the model, `ids` the image id per file (1, 2, ... if not given).
-    """
-
-    def __init__(
-        self,
-        files: Sequence[Path],
-        categories: tuple[Category, ...],
-        ids: Sequence[int] | None = None,
-    ) -> None:
-        self.files = tuple(files)
-        self.categories = categories
-        self.image_ids = tuple(ids) if ids is not None else tuple(range(1, len(files) + 1))
-        if len(self.image_ids) != len(self.files):
-            raise ValueError(f"{len(self.image_ids)} ids for {len(self.files)} files")
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def __getitem__(self, index: int) -> Sample:
-        """The image at `index`; raises ImageReadError naming a file that cannot be read."""
-        image = image_tensor(read_image(self.files[index]))
-        nothing = Label(LabelKind.TAG, torch.zeros(0, dtype=torch.int64))
-        return Sample(image, self.image_ids[index], nothing)
-
-    def records(self) -> list[dict]:
-        """COCO image records without sizes: id and file name."""
-        pairs = zip(self.image_ids, self.files, strict=True)
-        return [{"id": id, "file_name": file.name} for id, file in pairs]
-
-    def ground_truth(self) -> dict:
-        """COCO dictionary without annotations."""
-        categories = [{"id": c.id, "name": c.name} for c in self.categories]
-        return {"images": self.records(), "annotations": [], "categories": categories}
-
-    def fingerprint(self) -> str:
-        """Digest of ids and file contents."""
-        digest = hashlib.sha256()
-        for id, file in zip(self.image_ids, self.files, strict=True):
-            digest.update(f"{id}\0{file.name}\0".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-        return digest.hexdigest()

@@ -52,6 +52,52 @@ def encode_mask(mask: npt.NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(side) for side in rle["size"]], "counts": rle["counts"].decode("ascii")}
 
 
+def encode_window(
+    mask: npt.NDArray[np.bool_], top: int, left: int, height: int, width: int
+) -> dict[str, Any]:
+    """The code of a (height, width) mask that is False outside a window, without making it whole.
+
+    `mask` is (h, w) bool, its first pixel at row `top` and column `left`; the code is the one that
+    `encode_mask` gives of the whole mask.
+    """
+    high = mask.shape[0]
+    inner = mask_api.encode(np.asfortranarray(mask, dtype=np.uint8))
+    ends = np.cumsum(_runs_of_text(inner["counts"]))  # places in the window, column by column
+    starts, ends = ends[0::2][: ends.size // 2], ends[1::2]
+    if high < height:  # a run that goes on in the next column is two in the whole mask
+        parts = (ends - 1) // high - starts // high + 1
+        column = np.repeat(starts // high - np.cumsum(parts) + parts, parts)
+        column += np.arange(column.size)
+        starts = np.maximum(np.repeat(starts, parts), column * high)
+        ends = np.minimum(np.repeat(ends, parts), (column + 1) * high)
+        shift = (left + column) * height + top - column * high
+        starts, ends = starts + shift, ends + shift
+    else:
+        starts, ends = starts + left * height, ends + left * height
+    bounds = np.stack([starts, ends], axis=1).ravel()
+    runs = np.diff(np.concatenate([[0], bounds, [height * width]]))
+    runs = runs[:-1] if runs[-1] == 0 else runs
+    rle = mask_api.frPyObjects({"size": [height, width], "counts": runs.tolist()}, height, width)
+    return {"size": [height, width], "counts": rle["counts"].decode("ascii")}
+
+
+def read_at(
+    rle: dict[str, Any], rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """(R, C) bool: a sound code at R rows and C columns, both ascending, the rest not decoded."""
+    runs = _runs_of_text(rle_bytes(rle)["counts"])
+    places = (columns[:, None] * rle["size"][0] + rows).ravel()  # (C * R,) column by column
+    changes = np.searchsorted(places, np.cumsum(runs))  # the first place after each run
+    inside = np.cumsum(np.bincount(changes, minlength=places.size + 1))[:-1] % 2 == 1
+    return inside.reshape(columns.size, rows.size).T
+
+
+def rle_bytes(rle: dict[str, Any]) -> dict[str, Any]:
+    """A compressed code with its counts as bytes, which pycocotools' functions of several take."""
+    counts = rle["counts"]
+    return {**rle, "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+
+
 def rle_area(rle: dict[str, Any]) -> int:
     """Pixels of a code that `checked_rle` or `encode_mask` returned."""
     return int(mask_api.area(rle))

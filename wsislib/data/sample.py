@@ -6,7 +6,7 @@ what an annotator gave and nothing more: a weakly labelled image carries no mask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Any, Protocol, runtime_checkable
@@ -153,6 +153,18 @@ class Detections:
         return Detections(*(field.to(device) for field in fields))
 
 
+@dataclass(frozen=True)
+class WindowDetection:
+    """One instance of a large image, its mask given only where it may be True."""
+
+    box: Tensor  # (4,) float32 xyxy in pixels of the image as given
+    score: float  # 0..1
+    category: int  # index 0..C-1
+    top: int  # row of the window's first pixel in the image
+    left: int  # column of it
+    mask: Tensor  # (h, w) bool, the window
+
+
 @runtime_checkable
 class Dataset(Protocol):
     """What the engine needs of a data set."""
@@ -183,6 +195,14 @@ class Model(Protocol):
 
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images of (3, H, W) float32 in 0..1, sizes may differ."""
+
+
+@runtime_checkable
+class WindowModel(Protocol):
+    """What a model may offer beside `Model`, so that large images need little memory."""
+
+    def predict_windows(self, image: Tensor) -> Iterator[WindowDetection]:
+        """The detections of one image (3, H, W), one at a time, in any order of scores."""
 
 
 def _check_image(image: Tensor) -> None:

@@ -114,7 +114,8 @@ def _loop(
     losses = group.wrap(cast(Model, model))
     feed = batches(dataset, config, done.step, augment, group.rank, group.world)
     bar = tqdm(
-        total=config.steps, initial=done.step, disable=not (progress and group.is_main),
+        total=config.steps, initial=done.step,
+        disable=None if progress and group.is_main else True,  # None: where stderr is no terminal
         unit="step", desc="train",
     )  # fmt: skip
     with stop_on_signal() as stop, bar:

@@ -143,7 +143,7 @@ class StorePass(TorchDataset):
         ready, made = images - sum(map(len, missing)), 0
         with tqdm(
             total=images, initial=ready, unit="image", desc=self.title,
-            disable=not progress or not missing,
+            disable=None if progress and missing else True,  # None: where stderr is no terminal
         ) as bar:  # fmt: skip
             self._bar = None if workers else bar
             for rows, new in self._each(missing, workers):

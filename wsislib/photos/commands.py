@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
+from wsislib.cli import DONE, FAILED
 from wsislib.models.teacher_names import DEFAULT_TEACHER
 from wsislib.photos.recipe import MaskHead, ModelName, Size, load_model, read_recipe
 from wsislib.photos.starts import StartChoice
-
-if TYPE_CHECKING:
-    from wsislib.data.images import ImageFolder
 
 
 def train(
@@ -121,14 +119,15 @@ def evaluate(
     scores = {kind: coco_ap(ground_truth, results, iou_type=kind) for kind in ("segm", "bbox")}
     name = f"evaluation-{annotations.stem}"
     numbers = {kind: score.numbers() for kind, score in scores.items()}
-    write_json(model / f"{name}.json", numbers)
-    write_json(model / f"{name}-results.json", results)
+    # Printed first: a full disk does not take what took an hour.
     print("      " + "".join(f"{name:>7s}" for name in numbers["segm"]))
     for kind, values in numbers.items():
         print(f"{kind:6s}" + "".join(f"{value:7.1f}" for value in values.values()))
     if per_category:
         for category, value in scores["segm"].per_category.items():
             print(f"  {category:24s} {value:6.1f}")
+    write_json(model / f"{name}.json", numbers)
+    write_json(model / f"{name}-results.json", results)
     print(f"written: {model / name}.json and -results.json (COCO results format)")
     return 0
 
@@ -141,44 +140,65 @@ def predict(
     out: Path,
     annotations: Path | None = None,
     score: float = 0.5,
+    max_detections: int = 100,
+    tile: int | None = None,
+    overlap: float = 0.25,
+    overlay_side: int = 1600,
+    recursive: bool = False,
+    force: bool = False,
     device: str = "auto",
 ) -> int:
-    """Find instances in photographs: one overlay picture each, and COCO-format results.
+    """Find instances in photographs: one overlay picture each, and their masks as COCO files.
+
+    Ends with 1 where a photograph could not be read; the others are done all the same.
 
     Args:
         model: the folder that `wsis train` wrote.
-        images: image files, or folders of them.
-        out: gets overlays/*.png, results.json and images.json (the ids used).
-        annotations: a COCO JSON file whose image ids to use, matched by file name.
-        score: lowest score of what is drawn; results.json holds everything.
+        images: image files, or folders of them. Links in a folder are read with --follow-links.
+        out: gets predictions.json (a COCO file with scores), results.json (the list that COCO's
+            evaluation takes) and overlays/*.jpg.
+        annotations: a COCO JSON file whose image records to use, matched by file name.
+        score: lowest score of what is drawn; the files hold everything.
+        max_detections: most instances in a photograph, or in each of its tiles.
+        tile: look at large photographs in tiles of so many pixels, for small objects.
+        overlap: of neighbouring tiles, as a share of their side; best as wide as an object.
+        overlay_side: longest side of an overlay picture, pixels.
+        recursive: look into subfolders too.
+        force: replace the results of an earlier run in `out`.
         device: auto, cpu, cuda or mps.
     """
-    from wsislib.atomic import write_json
-    from wsislib.data.images import ImageFolder, find_images
+    from wsislib.data.sample import WindowModel
+    from wsislib.data.tiles import tiles_of
     from wsislib.engine.device import pick_device
-    from wsislib.engine.evaluate import predict_all
-    from wsislib.photos.data import ids_by_name
+    from wsislib.photos.data import records_for
+    from wsislib.photos.finding import find_pictures
+    from wsislib.photos.predicting import Drawing, describe, predict_pictures
+    from wsislib.photos.prediction_files import PredictionFiles, overlay_names, require_free
+    from wsislib.photos.recipe import limit_detections
 
-    trained, recipe = load_model(model)
-    files = find_images(images)
-    folder = ImageFolder(files, recipe.known(), ids_by_name(files, annotations))
-    results = predict_all(trained, folder, device=pick_device(device))
-    write_json(out / "results.json", results)
-    write_json(out / "images.json", folder.records())
-    _draw(folder, results, out / "overlays", score)
-    print(f"{len(results)} instances in {len(folder)} images: {out / 'results.json'}")
-    print(f"overlay pictures: {out / 'overlays'}")
-    return 0
-
-
-def _draw(folder: ImageFolder, results: list[dict], out: Path, score: float) -> None:
-    from wsislib.viz.figure import save_figure
-    from wsislib.viz.overlay import Style, overlay
-    from wsislib.viz.pictures import read_detections
-
-    for index, file in enumerate(folder.files):
-        sample = folder[index]
-        size = sample.image.shape[1:]
-        detections = read_detections(results, sample.image_id, folder.categories, *size)
-        figure = overlay(sample.image, detections, folder.categories, style=Style(min_score=score))
-        save_figure(figure, out / f"{file.stem}.png")
+    known = read_recipe(model).known()
+    if tile is not None:
+        tiles_of(1, 1, tile, overlap)  # refuses what cannot be meant
+    if not 16 <= overlay_side <= 16384 or max_detections < 1:
+        raise ValueError("--overlay-side must be 16 to 16384, --max-detections 1 or more")
+    found = find_pictures(images, recursive, out)
+    records, others = records_for(found.pictures, annotations, known)
+    inputs = [picture.path for picture in found.pictures]
+    require_free(out, force, [*inputs, *([annotations] if annotations else [])])
+    trained, _ = load_model(model)
+    chosen = pick_device(device)
+    limit_detections(trained, max_detections)
+    names = overlay_names([picture.name for picture in found.pictures])
+    files = PredictionFiles(out, known, f"the model in {model.resolve().name}", names)
+    drawing = Drawing(score, overlay_side, tile, overlap)
+    network = cast(WindowModel, trained.to(chosen))
+    failed = predict_pictures(network, found.pictures, records, files, drawing, chosen)
+    for line in describe(out, files, drawing):
+        print(line)
+    for line in found.summary():
+        print(line)
+    if others:
+        print(f"not among these photographs: {others} images of {annotations}")
+    if failed:
+        print(f"left out, cannot be used: {len(failed)} ({', '.join(list(failed)[:3])})")
+    return FAILED if failed else DONE

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import posixpath
+import unicodedata
+from collections.abc import Sequence
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from wsislib.atomic import read_json
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.coco_labels import annotation_kind
 from wsislib.data.photographs.validate import check_coco
 from wsislib.data.photographs.validate_report import require_trainable
+from wsislib.data.photographs.validate_structure import read_sound_document
 from wsislib.data.sample import Category, Dataset, LabelKind
 from wsislib.labels.budget import draw_kinds, parse_mix
 from wsislib.labels.datasets import WeakDataset
+from wsislib.photos.finding import Picture
 
 WeakKind = Literal["file", "point", "box"]
 KIND_NAMES = ("tags", "points", "boxes", "masks")
@@ -117,7 +123,13 @@ def require_same_categories(
     dataset: Dataset, known: tuple[Category, ...], annotations: Path
 ) -> None:
     """Raise where the file's categories are not those that the model knows."""
-    odd = {(c.id, c.name) for c in known} ^ {(c.id, c.name) for c in dataset.categories}
+    _require_categories(dataset.categories, known, annotations)
+
+
+def _require_categories(
+    categories: Sequence[Category], known: Sequence[Category], annotations: Path
+) -> None:
+    odd = {(c.id, c.name) for c in known} ^ {(c.id, c.name) for c in categories}
     if odd:
         raise ValueError(
             f"{annotations}: its categories are not those the model was trained on; they differ "
@@ -125,12 +137,56 @@ def require_same_categories(
         )
 
 
-def ids_by_name(files: list[Path], annotations: Path | None) -> list[int] | None:
-    """The files' image ids in an annotation file, None without one; ValueError where one lacks."""
+def records_for(
+    pictures: Sequence[Picture], annotations: Path | None, known: Sequence[Category]
+) -> tuple[list[dict[str, Any]], int]:
+    """The image record of each picture, as it stands in results, and how many the file has more.
+
+    Without an annotation file ids are 1, 2, ... Else records are the file's: that of the same name,
+    or the only one whose path ends as the picture's does.
+
+    Raises:
+        ValueError: the file is unsound, has other categories than the model (`known`), or not one
+            record for each picture.
+    """
     if annotations is None:
-        return None
-    by_name = {Path(r["file_name"]).name: r["id"] for r in read_json(annotations)["images"]}
-    missing = [file.name for file in files if file.name not in by_name]
-    if missing:
-        raise ValueError(f"{annotations}: has no image called {missing[0]!r} ({len(missing)} such)")
-    return [by_name[file.name] for file in files]
+        return [{"id": i, "file_name": p.name} for i, p in enumerate(pictures, start=1)], 0
+    document = read_sound_document(annotations)
+    own = [Category(record["id"], record["name"]) for record in document["categories"]]
+    _require_categories(own, known, annotations)
+    by_end: dict[str, list[dict[str, Any]]] = {}
+    for record in document["images"]:
+        by_end.setdefault(_plain(record["file_name"]).rpartition("/")[2], []).append(record)
+    chosen: list[dict[str, Any]] = []
+    users: dict[int, str] = {}
+    for picture in pictures:
+        name, whole = _plain(picture.name), _plain(os.path.abspath(picture.path))
+        alike = by_end.get(name.rpartition("/")[2], [])
+        same = [r for r in alike if _plain(r["file_name"]) == name] or [
+            record
+            for record in alike
+            if f"/{_plain(record['file_name'])}".endswith(f"/{name}")
+            or whole.endswith(f"/{_plain(record['file_name'])}")
+        ]
+        if len(same) != 1:
+            which = f"{len(same)} images that may be" if same else "no image called"
+            known_names = [record["file_name"] for record in document["images"]]
+            near = [] if same else get_close_matches(picture.name, known_names, n=1)
+            hint = f"; {near[0]!r} is near" if near else ""
+            raise ValueError(
+                f"{annotations}: has {which} {picture.name!r}{hint}; ids in results would fit no "
+                "image. Name pictures as the file does, or predict without --annotations"
+            )
+        keys = ("id", "file_name", "width", "height")
+        chosen.append({key: same[0][key] for key in keys})
+        if (first := users.setdefault(same[0]["id"], picture.name)) != picture.name:
+            raise ValueError(
+                f"{annotations}: image {same[0]['id']} ({same[0]['file_name']!r}) would stand for "
+                f"both {first!r} and {picture.name!r}; predict on the folder of this file alone"
+            )
+    return chosen, len(document["images"]) - len(chosen)
+
+
+def _plain(name: str) -> str:
+    """A file name with "/" between folders, without "./", in one normal form of Unicode."""
+    return unicodedata.normalize("NFC", posixpath.normpath(name.replace("\\", "/")))

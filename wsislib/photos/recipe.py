@@ -141,6 +141,17 @@ def load_model(folder: Path) -> tuple[nn.Module, Recipe]:
     return model.eval(), recipe
 
 
+def limit_detections(model: nn.Module, most: int) -> None:
+    """Let a model of a `Recipe` find at most so many instances in an image."""
+    from wsislib.models.mask2former.mask2former import Mask2Former
+    from wsislib.models.maskrcnn.detector import Detector
+
+    if isinstance(model, Mask2Former):
+        model.max_detections = most
+    elif isinstance(model, Detector):
+        model.roi.detections_per_img = most
+
+
 def _short(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wsislib.data.sample import Category, Detections, Label, LabelKind
-from wsislib.viz.figure import BookFigure
+from wsislib.viz.lettering import is_drawable
 from wsislib.viz.palette import PALE, colour, rgb, text_colour
 
 TEXT_SIZE = 6.5
@@ -32,30 +31,6 @@ class Style:
     show_names: bool = True  # write category names (and scores) at the instances
 
 
-def overlay(
-    image: Tensor,
-    shown: Label | Detections | None,
-    names: Sequence[str | Category],
-    truth: Label | None = None,
-    style: Style | None = None,
-) -> Figure:
-    """Return a figure of one image with its label or detections, beside the ground truth if given.
-
-    `image` is (3, H, W) RGB, float in 0..1 or uint8; `shown` None leaves it bare; `names` are those
-    of the C categories, by index.
-    """
-    height, width = image.shape[1:]
-    panels, side = (1 if truth is None else 2), 3.0  # inches
-    figure = BookFigure(side * panels, side * height / width + (0.25 if truth is not None else 0))
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    draw_overlay(axes[0], image, shown, names, style)
-    if truth is not None:
-        axes[0].set_title("prediction", fontsize=8)
-        draw_overlay(axes[1], image, truth, names, style)
-        axes[1].set_title("ground truth", fontsize=8)
-    return figure
-
-
 def draw_overlay(
     axes: Axes,
     image: Tensor,
@@ -63,11 +38,13 @@ def draw_overlay(
     names: Sequence[str | Category],
     style: Style | None = None,
 ) -> Axes:
-    """Draw an image with its label or detections into axes; arguments as of `overlay`.
+    """Draw an image with its label or detections into axes.
 
-    Masks are translucent with a contour, boxes are outlines, points are dots and tags are words
-    in the corner. Colours go by category. Coordinates of `axes` become pixels of the image, pixel
-    centres at +0.5. Raises ValueError where the image is not (3, H, W) or a category has no name.
+    `image` is (3, H, W) RGB, float in 0..1 or uint8; `shown` None leaves it bare; `names` are those
+    of the C categories, by index. Masks are translucent with a contour, boxes are outlines, points
+    are dots and tags are words in the corner. Colours go by category. Coordinates of `axes` become
+    pixels of the image, pixel centres at +0.5. Raises ValueError where the image is not (3, H, W)
+    or a category has no name.
     """
     style = style or Style()
     pixels = image_array(image)
@@ -212,5 +189,7 @@ def _confident(every: Detections, min_score: float) -> Detections:
 
 
 def _name(names: Sequence[str | Category], index: int) -> str:
-    name = names[index]
-    return name.name if isinstance(name, Category) else name
+    """A category's name, or its number where the font cannot write it."""
+    given = names[index]
+    name, number = (given.name, given.id) if isinstance(given, Category) else (given, index)
+    return name if is_drawable(name) else f"#{number}"

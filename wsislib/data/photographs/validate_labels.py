@@ -43,7 +43,9 @@ def check_image_labels(
     try:
         check_amount(len(annotations), image["height"], image["width"])
     except ValueError as error:
-        yield here.error("too-many-instances", str(error), "cut the image into tiles")
+        yield here.error(
+            "too-many-instances", str(error), "cut the images into tiles with `wsis data tile`"
+        )
         return
     seen: dict[str, int] = {}
     for annotation in annotations:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,17 @@ def _check_records(document: dict[str, Any], name: str, path: Path) -> Iterator[
 
 
 def _check_categories(document: dict[str, Any], path: Path) -> Iterator[Problem]:
-    ids: dict[str, int] = {}
+    """Blank names, and names that people cannot tell apart."""
+    here, ids = Location(str(path)), dict[str, int]()
     for record in whole_records(document, "categories"):
-        name = record["name"]
-        if name in ids:
+        name = " ".join(unicodedata.normalize("NFC", record["name"]).split())
+        if not name:
+            message = f"category {record['id']} has the blank name {record['name']!r}"
+            yield here.error("blank-name", message, "give every category a name")
+        elif name in ids:
             message = f"categories {ids[name]} and {record['id']} share the name '{name}'"
-            remedy = "give every category its own name"
-            yield Location(str(path)).warning("duplicate-name", message, remedy)
+            remedy = "give every category its own name, or make them one category"
+            yield here.error("duplicate-name", message, remedy)
         ids.setdefault(name, record["id"])
 
 

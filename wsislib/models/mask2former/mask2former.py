@@ -18,13 +18,13 @@ Deliberate differences from the authors' code and from Hugging Face's port:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
-from wsislib.data.sample import Detections, Sample
+from wsislib.data.sample import Detections, Sample, WindowDetection
 from wsislib.losses.points import PointSampling, random_points, uncertain_points
 from wsislib.losses.queries import class_loss, class_truth, instance_maps, mask_losses
 from wsislib.losses.targets import Targets, mask_targets
@@ -38,7 +38,7 @@ from wsislib.matching import (
 )
 from wsislib.models.mask2former.preprocess import ImageBatch, Preprocess
 from wsislib.models.mask2former.query_decoder import Predictions, QueryDecoder
-from wsislib.models.mask2former.query_inference import detect
+from wsislib.models.mask2former.query_inference import detect, detect_windows
 
 
 class Mask2Former(nn.Module):
@@ -162,3 +162,9 @@ class Mask2Former(nn.Module):
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""
         batch = self.framing(images, False)
         return detect(self.decode(batch), batch, self.max_detections)
+
+    @torch.no_grad()
+    def predict_windows(self, image: Tensor) -> Iterator[WindowDetection]:
+        """The detections that `predict` gives of one image (3, H, W), up to rounding."""
+        batch = self.framing([image], False)
+        yield from detect_windows(self.decode(batch), batch, self.max_detections)

@@ -7,18 +7,24 @@ one (`mask_rcnn.py`) or several side by side (`mask_heads.py`).
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 from torchvision.models.detection.image_list import ImageList
-from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
+from torchvision.models.detection.roi_heads import (
+    RoIHeads,
+    expand_boxes,
+    expand_masks,
+    fastrcnn_loss,
+)
 from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
-from torchvision.models.detection.transform import GeneralizedRCNNTransform
+from torchvision.models.detection.transform import GeneralizedRCNNTransform, resize_boxes
 
-from wsislib.data.sample import Detections, LabelKind, Sample
+from wsislib.data.sample import Detections, LabelKind, Sample, WindowDetection
 from wsislib.models.maskrcnn.mask_branch import crop_mask_targets
 
 Target = dict[str, Tensor]
@@ -202,6 +208,22 @@ class Detector(nn.Module):
             Detections(e["boxes"], e["scores"], e["labels"] - 1, e["masks"][:, 0] > 0.5)
             for e in entries
         ]
+
+    def paste_windows(self, regions: DetectedRegions, logits: Tensor) -> Iterator[WindowDetection]:
+        """The detections that `paste_masks` gives of one image, each mask around its box only."""
+        height, width = regions.originals[0]
+        boxes = resize_boxes(regions.boxes[0], list(regions.sizes[0]), [height, width])
+        masks, scale = expand_masks(logits.sigmoid().unsqueeze(1), padding=1)
+        outer = expand_boxes(boxes, scale).to(torch.int64).tolist()
+        scores, labels = regions.scores[0].tolist(), regions.labels[0].tolist()
+        for box, score, label, mask, (x0, y0, x1, y1) in zip(
+            boxes, scores, labels, masks, outer, strict=True
+        ):
+            size = (max(y1 - y0 + 1, 1), max(x1 - x0 + 1, 1))
+            pasted = interpolate(mask[None], size=size, mode="bilinear", align_corners=False)[0, 0]
+            top, left = max(y0, 0), max(x0, 0)
+            inside = pasted[top - y0 : height - y0, left - x0 : width - x0] > 0.5
+            yield WindowDetection(box, score, label - 1, top, left, inside)
 
     def _propose(
         self, images: ImageList, features: Features, targets: list[Target] | None

@@ -12,7 +12,7 @@ can hand a region a mask of a category that should have none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +20,9 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from torchvision.models.detection.rpn import RegionProposalNetwork
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
-from wsislib.data.sample import Detections, Sample
+from wsislib.data.sample import Detections, Sample, WindowDetection
 from wsislib.losses.masks import region_mask_loss
-from wsislib.models.maskrcnn.detector import Detector
+from wsislib.models.maskrcnn.detector import DetectedRegions, Detector
 from wsislib.models.maskrcnn.mask_branch import MaskBranch
 
 
@@ -66,9 +66,18 @@ class MaskRCNN(Detector):
     def predict(self, images: Sequence[Tensor]) -> list[Detections]:
         """Detections for images (3, H, W) float32 in 0..1; sizes may differ."""
         regions = self.detect(images)
+        return self.paste_masks(regions, self._mask_logits(regions))
+
+    @torch.no_grad()
+    def predict_windows(self, image: Tensor) -> Iterator[WindowDetection]:
+        """The detections that `predict` gives of one image (3, H, W), one at a time."""
+        regions = self.detect([image])
+        yield from self.paste_windows(regions, self._mask_logits(regions))
+
+    def _mask_logits(self, regions: DetectedRegions) -> Tensor:
+        """(N, M, M) of the detections of all images."""
         labels = torch.cat(regions.labels)
-        logits = self.mask(regions.features, regions.boxes, regions.sizes, labels)
-        return self.paste_masks(regions, logits)
+        return self.mask(regions.features, regions.boxes, regions.sizes, labels)
 
     @property
     def mask_side(self) -> int:
