@@ -25,10 +25,12 @@ class ImageLabels:
     finished: bool = False
     seconds: float = 0.0  # time on this image that made no entry
     id: int = 0  # of the image in the file; 0 where it is not numbered yet
+    # A model's, with `score`: nobody's labels until a person accepts or changes them.
+    proposals: tuple[Entry, ...] = ()
     record: Mapping[str, Any] = field(default_factory=dict)  # other keys of its record in the file
 
     def with_entry(self, entry: Entry) -> ImageLabels:
-        """With an entry added, or replaced where one has the same id.
+        """With an entry added, or replaced where an entry or a proposal has the same id.
 
         Raises ValueError where its numbers are wrong, it lies outside the image or is empty, or it
         is a tag whose category has an entry already.
@@ -43,21 +45,30 @@ class ImageLabels:
         entries = [*others[:position], entry, *others[position:]]
         if not _is_tag(entry):  # it says more than the tag of its category, so that one goes
             entries = [o for o in entries if not (_is_tag(o) and o["category_id"] == category)]
-        return replace(self, entries=tuple(entries))
+        waiting = tuple(other for other in self.proposals if other["id"] != entry["id"])
+        return replace(self, entries=tuple(entries), proposals=waiting)
 
     def without(self, entry_id: int) -> ImageLabels:
-        """Without one entry; raises ValueError where there is no such entry."""
-        gone = self._entry(entry_id)
-        return replace(self, entries=tuple(entry for entry in self.entries if entry is not gone))
+        """Without one entry or proposal; raises ValueError where there is no such one."""
+        self.entry(entry_id)
+        entries, proposals = (
+            tuple(entry for entry in some if entry["id"] != entry_id)
+            for some in (self.entries, self.proposals)
+        )
+        return replace(self, entries=entries, proposals=proposals)
 
     def named(self, entry_id: int, category_id: int) -> ImageLabels:
         """With another category for one entry; raises as `with_entry`, or where there is none."""
-        return self.with_entry({**self._entry(entry_id), "category_id": category_id})
+        return self.with_entry({**self.entry(entry_id), "category_id": category_id})
 
-    def _entry(self, entry_id: int) -> Entry:
+    def entry(self, entry_id: int) -> Entry:
+        """An entry, or a proposal as the entry that it becomes; ValueError where there is none."""
         for entry in self.entries:
             if entry["id"] == entry_id:
                 return entry
+        for proposal in self.proposals:
+            if proposal["id"] == entry_id:
+                return {key: value for key, value in proposal.items() if key != "score"}
         raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
 
 
