@@ -109,6 +109,7 @@ ALLOWED = {
     ),
     "wsislib.commands": (
         "wsislib.commands",
+        "wsislib.annotate",
         "wsislib.data",
         "wsislib.labels",
         "wsislib.models",

@@ -14,10 +14,10 @@ import pytest
 
 from tests.annotate.folder import make_folder
 from tests.book.browser import NEEDED, find_chromium
-from wsislib.annotate import page as page_module
 from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
+from wsislib.annotate.page_files import page_file, page_script
 from wsislib.models.sam.sam_weights import load_tiny_sam
 
 pytestmark = pytest.mark.skipif(find_chromium() is None, reason=NEEDED)
@@ -34,8 +34,8 @@ class Quiet(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("served")
-    for name in ("label.js", "label.css"):
-        shutil.copy(Path(page_module.__file__).parent / "page" / name, folder)
+    (folder / "page.js").write_text(page_script())
+    (folder / "label.css").write_text(page_file("label.css"))
     shutil.copy(Path(__file__).with_name("harness.html"), folder / "index.html")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -68,7 +68,8 @@ class Screen:
         self.tab.expose_function("toPython", self._received)
         self.tab.goto(address)
         self.tab.wait_for_function("window.ready")
-        self.tab.evaluate("first => window.begin(first)", self._answer())
+        first = [self._answer(), list(desk.labels.files)]
+        self.tab.evaluate("([first, files]) => window.begin(first, files)", first)
 
     def _received(self, message: dict) -> dict:
         self.desk.receive(message)
@@ -140,7 +141,7 @@ def test_the_picture_fills_its_place(screen):
         "fetch(document.querySelector('image').getAttribute('href')).then(r => r.ok)"
     )
     assert "a.png (1 of 3)" in screen.tab.inner_text(".wsis-label")
-    assert "0 of 3 labelled" in screen.tab.inner_text(".finished")
+    assert "0 of 3 finished" in screen.tab.inner_text(".finished")
 
 
 def test_every_tool_makes_its_entry(screen):
@@ -198,7 +199,7 @@ def test_undo_redo_finish_and_walk(screen):
     assert len(entries(screen)) == 1
     with screen.one_update():
         screen.tab.get_by_role("button", name="All is labelled").click()
-    assert screen.desk.file_name == "b.png" and "1 of 3 labelled" in screen.tab.inner_text(
+    assert screen.desk.file_name == "b.png" and "1 of 3 finished" in screen.tab.inner_text(
         ".finished"
     )
     assert screen.shapes() == []
@@ -291,5 +292,5 @@ def test_keys_do_not_reach_the_notebook(screen):
     screen.tab.evaluate(
         "window.keys = []; document.addEventListener('keydown', e => keys.push(e.key))"
     )
-    screen.press("b", "x")
-    assert screen.tab.evaluate("window.keys") == ["x"]  # what the page does not know goes on
+    screen.press("b", "q")
+    assert screen.tab.evaluate("window.keys") == ["q"]  # what the page does not know goes on

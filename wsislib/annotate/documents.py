@@ -116,7 +116,10 @@ def _lines(work: ImageLabels) -> tuple[str, list[str]]:
     """Of one image: its record, and its annotations where those stand elsewhere."""
     if work.finished:
         return _json(_record(work)), [_json({**e, "image_id": work.id}) for e in work.entries]
-    lists = {"annotations": work.entries, **({"proposals": work.proposals} if work.proposals else {})}
+    lists = {
+        "annotations": work.entries,
+        **({"proposals": work.proposals} if work.proposals else {}),
+    }
     return _json({**_record(work), **{k: list(map(dict, v)) for k, v in lists.items()}}), []
 
 

@@ -57,7 +57,9 @@ def edited(entry: Entry, message: Mapping[str, Any], work: ImageLabels) -> dict[
     if annotation_kind(entry).name != "MASK":
         raise ValueError("only a mask can be painted on or erased; choose one, or draw one")
     if message.get("op") not in ("paint", "erase"):
-        raise ValueError(f"the page asked to {message.get('op')!r} a mask; paint and erase are known")
+        raise ValueError(
+            f"the page asked to {message.get('op')!r} a mask; paint and erase are known"
+        )
     mask = decode_segmentation(entry["segmentation"], work.height, work.width).copy()
     if message.get("stroke"):
         drawn = _stroke(message, work)
@@ -141,4 +143,6 @@ def outline_of_segmentation(segmentation: Any, height: int, width: int) -> Outli
 
 @lru_cache(maxsize=1024)  # the page shows an image's masks after every change of one of them
 def _outline_of_code(counts: bytes, height: int, width: int) -> Outline:
-    return outline_of(decode_segmentation({"size": [height, width], "counts": counts}, height, width))
+    return outline_of(
+        decode_segmentation({"size": [height, width], "counts": counts}, height, width)
+    )

@@ -44,6 +44,11 @@ class Predictions:
             if isinstance(score, int | float) and least <= score < math.inf
         ]
 
+    def names(self, least: float, new: bool) -> list[str]:
+        """The categories that are proposed; of a `new` file of labels all that the model knows."""
+        used = {_id(one, "category_id") for one in self.likely(least)}
+        return [name for number, name in self.categories.items() if new or number in used]
+
 
 def read_predictions(path: Path, of: Path | None = None) -> Predictions:
     """Read a COCO document, or a bare list of results whose ids the COCO file `of` explains.
@@ -69,7 +74,11 @@ def read_predictions(path: Path, of: Path | None = None) -> Predictions:
             "list of results or the document's 'annotations'"
         )
     images, categories = (
-        {_id(one, "id"): one for one in some if isinstance(one, dict) and isinstance(one.get(key), str)}
+        {
+            _id(one, "id"): one
+            for one in some
+            if isinstance(one, dict) and isinstance(one.get(key), str)
+        }
         for some, key in zip(lists, ("file_name", "name"), strict=True)
     )
     return Predictions(
@@ -84,7 +93,8 @@ def read_predictions(path: Path, of: Path | None = None) -> Predictions:
 def propose(labels: LabelFile, predictions: Predictions, least: float = LEAST_SCORE) -> str:
     """Put predictions of a score of at least `least` into `labels`; a sentence on what was taken.
 
-    The same predictions again change nothing. What cannot be drawn, or belongs to no image of the folder, is left out and counted.
+    The same predictions again change nothing. What cannot be drawn, or belongs to no image of the
+    folder, is left out and counted.
     Raises ValueError where no prediction fits any image, and as `LabelFile.propose`.
     """
     if labels.proposals_from == predictions.source:  # else what was removed would come back
