@@ -104,9 +104,6 @@ class Desk:
         """What the page shows beside the picture, ready for JSON."""
         work = None if self._pixels is None else self._work()
         states = self.labels.states()
-        entries = [] if work is None else [shown(entry, work) for entry in work.entries]
-        for proposal in () if work is None else work.proposals:
-            entries.append({**shown(proposal, work), "score": proposal.get("score", 1.0)})
         return {
             "image": self.file_name,
             "index": self._index,
@@ -116,7 +113,7 @@ class Desk:
             "width": 0 if work is None else work.width,
             "height": 0 if work is None else work.height,
             "done": work is not None and work.finished,
-            "entries": entries,
+            "entries": [] if work is None else _shown_entries(work),
             "categories": [
                 {"id": category.id, "name": category.name, "colour": colour(index)}
                 for index, category in enumerate(self.labels.categories)
@@ -285,13 +282,22 @@ class Desk:
         try:
             picture = self.pictures.picture(name)
             height, width = picture.pixels.shape[:2]
-            for proposal in self.labels.work(name, (width, height)).proposals:
+            work = self.labels.work(name, (width, height))
+            for proposal in work.proposals:
                 require_place(proposal, height, width)
+            if self.labels.has_proposals(name) and not work.proposals:
+                self.message = "what is proposed was predicted for a picture of another size"
             self._pixels, self._jpeg = picture.pixels, picture.jpeg
             self._unreadable.pop(name, None)
         except (ValueError, OSError) as error:
             self._unreadable[name] = str(error)
         self.pictures.prefetch(self.labels.files[(index + 1) % len(self.labels.files)])
+
+
+def _shown_entries(work: ImageLabels) -> list[dict[str, Any]]:
+    """Entries, then proposals, which have a `score`."""
+    proposals = ({**shown(p, work), "score": p.get("score", 1.0)} for p in work.proposals)
+    return [*(shown(entry, work) for entry in work.entries), *proposals]
 
 
 def _require_one_place(message: Mapping[str, Any]) -> int:

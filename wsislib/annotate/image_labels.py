@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from wsislib.data.photographs.coco_labels import label_of
+from wsislib.data.photographs.coco_labels import annotation_kind, box_of, numbers
+from wsislib.data.rle import checked_rle, rle_area
+from wsislib.data.sample import LabelKind
 
 Entry = Mapping[str, Any]
 """A COCO annotation without `image_id`: `id`, `category_id` and what its kind has (see
@@ -36,7 +38,7 @@ class ImageLabels:
         is a tag whose category has an entry already.
         """
         category = entry["category_id"]
-        label_of([entry], self.height, self.width, {category: 0})
+        _require_readable(entry, self.height, self.width)
         others = [other for other in self.entries if other["id"] != entry["id"]]
         if _is_tag(entry) and any(other["category_id"] == category for other in others):
             raise ValueError("the image has an entry of this category already; a tag adds nothing")
@@ -70,6 +72,24 @@ class ImageLabels:
             if proposal["id"] == entry_id:
                 return {key: value for key, value in proposal.items() if key != "score"}
         raise ValueError(f"{self.file_name}: there is no entry {entry_id}")
+
+
+def _require_readable(entry: Entry, height: int, width: int) -> None:
+    """Raise ValueError where `label_of` would; without a mask of a large image being decoded."""
+    kind = annotation_kind(entry)
+    try:
+        if kind == LabelKind.POINT:
+            x, y = numbers(entry["point"], "point", 2)
+            if not (0 <= x <= width and 0 <= y <= height):
+                raise ValueError(f"point [{x:g}, {y:g}] lies outside the image")
+        if kind >= LabelKind.BOX:
+            box_of(entry, height, width)
+        if kind == LabelKind.MASK and not rle_area(
+            checked_rle(entry["segmentation"], height, width)
+        ):
+            raise ValueError("its mask covers no pixel")
+    except ValueError as error:
+        raise ValueError(f"annotation {entry['id']}: {error}") from None
 
 
 def _is_tag(entry: Entry) -> bool:

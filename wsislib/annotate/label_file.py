@@ -64,7 +64,7 @@ class LabelFile:
         """The labels of an image so far; `size` is (width, height), None reads the image.
 
         Raises ValueError where the name leads out of the folder, the image cannot be read, or it is
-        not of the size that the file has.
+        not of the size that the file has labels for; proposals for another size are left out.
         """
         if size is None:
             facts = probe_image(self.path_of(file_name))
@@ -72,11 +72,18 @@ class LabelFile:
         known = self._works.get(file_name)
         if known is None:
             return ImageLabels(file_name, *size)
+        if (known.width, known.height) != size and not (known.entries or known.finished):
+            return replace(known, width=size[0], height=size[1], proposals=())
         if (known.width, known.height) != size:
+            remedy = "put the old image back, or take its record out of the file"
+            if (known.height, known.width) == size:
+                remedy = (
+                    "where they were drawn on the picture lying down, `wsis data turn` turns them"
+                )
             raise ValueError(
                 f"{self.path}, image {known.id}: {file_name} has {size[0]} x {size[1]} pixels, its "
-                f"record says {known.width} x {known.height}; its labels would lie elsewhere: put "
-                "the old image back, or take its record out of the file"
+                f"record says {known.width} x {known.height}; its labels would lie elsewhere: "
+                f"{remedy}"
             )
         # Where the file only lists it, its first entries are a draft.
         return known if known.finished == _is_finished(known) else replace(known, finished=False)
@@ -89,6 +96,11 @@ class LabelFile:
         """Whether somebody has labelled an image completely."""
         known = self._works.get(file_name)
         return known is not None and _is_finished(known)
+
+    def has_proposals(self, file_name: str) -> bool:
+        """Whether something that a model proposed for an image waits."""
+        known = self._works.get(file_name)
+        return known is not None and bool(known.proposals)
 
     def states(self) -> str:
         """A letter for each of `files`: f finished, p with proposals, d begun, a dot for none."""

@@ -3,7 +3,8 @@
     from wsislib.annotate.page import label
     label("garden/images", "garden/train.json", ["rose", "thistle"], sam=True)
 
-`wsis label` serves the same page to a browser. Needs `anywidget` (part of `pip install wsis-book[book]`).
+`wsis label` serves the same page to a browser; this one needs `anywidget` (part of
+`pip install wsis-book[book]`).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class LabelPage(anywidget.AnyWidget):
     _css = page_file("label.css")
     view = traitlets.Dict().tag(sync=True)  # `Desk.view`: what the page shows beside the picture
     picture = traitlets.Bytes().tag(sync=True)  # JPEG
-    files = traitlets.List().tag(sync=True)  # names of all images
+    files: traitlets.List[str] = traitlets.List().tag(sync=True)  # names of all images
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk

@@ -67,20 +67,15 @@ def read_predictions(path: Path, of: Path | None = None) -> Predictions:
     elif isinstance(document, dict):
         results = document.get("annotations")
     where = of if isinstance(document, list) and of is not None else path
-    lists = [names.get("images"), names.get("categories")] if isinstance(names, dict) else [None]
-    if not isinstance(results, list) or not all(isinstance(one, list) for one in lists):
+    images, categories = (
+        _records(names, "images", "file_name"),
+        _records(names, "categories", "name"),
+    )
+    if not isinstance(results, list) or images is None or categories is None:
         raise ValueError(
             f"{where}: must be a COCO document with 'images' and 'categories', and predictions a "
             "list of results or the document's 'annotations'"
         )
-    images, categories = (
-        {
-            _id(one, "id"): one
-            for one in some
-            if isinstance(one, dict) and isinstance(one.get(key), str)
-        }
-        for some, key in zip(lists, ("file_name", "name"), strict=True)
-    )
     return Predictions(
         path,
         f"{path.name} {digest}",
@@ -116,13 +111,13 @@ def propose(labels: LabelFile, predictions: Predictions, least: float = LEAST_SC
             left_out["of categories that have no name"] += 1
             continue
         try:
-            if name not in sizes:
-                sizes[name] = _size(labels, name, predictions, result)
-            entry = _entry(result, sizes[name], predictions.path.name)
+            size = sizes.get(name) or _size(labels, name, predictions, result)
+            entry = _entry(result, size, predictions.path.name)
         except (ValueError, OSError) as error:
             fault = fault or f" (the first: {name}, {error})"
             left_out["that cannot be drawn"] += 1
             continue
+        sizes[name] = size
         score = round(float(result.get("score", 1.0)), 4)
         taken.setdefault(name, []).append({**entry, "category_id": category, "score": score})
     best_first = {n: sorted(some, key=lambda e: -e["score"]) for n, some in taken.items()}
@@ -136,6 +131,15 @@ def propose(labels: LabelFile, predictions: Predictions, least: float = LEAST_SC
     if not taken:
         raise ValueError(f"{predictions.path}: nothing to propose: {wrong or 'it is empty'}")
     return f"{done} proposals" + (f"; left out: {wrong}" if wrong else "")
+
+
+def _records(document: Any, key: str, name: str) -> dict[Any, dict[str, Any]] | None:
+    """Those of a list of the document that have an id and a name, by id; None without a list."""
+    records = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(records, list):
+        return None
+    whole = (one for one in records if isinstance(one, dict) and isinstance(one.get(name), str))
+    return {_id(one, "id"): one for one in whole if _id(one, "id") is not None}
 
 
 def _id(record: Mapping[str, Any], key: str) -> int | str | None:
@@ -174,9 +178,10 @@ def _size(
 ) -> tuple[int, int]:
     """(width, height) of an image as the predictions have it; read where they do not say it."""
     record, segmentation = predictions.images[result["image_id"]], result.get("segmentation")
-    said = [record.get("width"), record.get("height")]
-    if isinstance(segmentation, dict) and isinstance(segmentation.get("size"), list):
-        said = segmentation["size"][::-1]
+    said: list[Any] = [record.get("width"), record.get("height")]
+    coded = segmentation.get("size") if isinstance(segmentation, dict) else None
+    if None in said and isinstance(coded, list):
+        said = coded[::-1]
     if len(said) == 2 and all(isinstance(side, int) and side > 0 for side in said):
         return said[0], said[1]
     facts = probe_image(labels.path_of(name))
