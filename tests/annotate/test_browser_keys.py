@@ -1,4 +1,4 @@
-"""Without a mouse, among thousands of images, in windows of any size; and the page of `wsis label`."""
+"""Without a mouse, among thousands of images, in windows of any size; the page of `wsis label`."""
 
 import json
 import re
@@ -175,7 +175,7 @@ def test_of_2000_images_the_list_holds_what_is_in_sight(many):
     tab.evaluate("document.querySelector('.scroller').scrollTop = 1e6")
     tab.wait_for_selector("button[title='day 3/1999.png']")
     tab.wait_for_function(
-        "[...document.querySelectorAll('.spacer img')].every(image => image.naturalWidth > 0)"
+        "() => [...document.querySelectorAll('.spacer img')].every(image => image.naturalWidth > 0)"
     )
     assert rows.count() < 40 and len(server.desk.pictures._thumbnails) < 60
     tab.keyboard.press("i")
@@ -193,12 +193,14 @@ def test_proposals_are_decided_by_keys(many):
     assert tab.locator("svg g.proposal").count() == 2
     assert "\u0ba8\u0bbe\u0baf\u0bcd <b>" in tab.inner_text(".side")
     tab.keyboard.press("f")
-    tab.wait_for_function("document.querySelector('[role=alert]').innerText.includes('still wait')")
+    tab.wait_for_function(
+        "() => document.querySelector('[role=alert]').innerText.includes('still wait')"
+    )
     tab.keyboard.press("j")
     tab.keyboard.press("y")
-    tab.wait_for_function("document.querySelectorAll('svg g.proposal').length === 1")
+    tab.wait_for_function("() => document.querySelectorAll('svg g.proposal').length === 1")
     tab.keyboard.press("Shift+X")
-    tab.wait_for_function("document.querySelectorAll('svg g.proposal').length === 0")
+    tab.wait_for_function("() => document.querySelectorAll('svg g.proposal').length === 0")
     tab.keyboard.press("f")
     settle(tab, "1 of 2000 finished")
     assert server.desk.labels.states()[:2] == "f."
@@ -209,7 +211,9 @@ def test_a_page_without_its_server_says_that_nothing_is_saved(many):
     settle(tab, "(1 of 2000)")
     tab.route("**/message", lambda route: route.abort())
     tab.keyboard.press("Shift+Y")
-    tab.wait_for_function("document.querySelector('[role=alert]').innerText.includes('Not saved')")
+    tab.wait_for_function(
+        "() => document.querySelector('[role=alert]').innerText.includes('Not saved')"
+    )
     assert tab.locator("svg g.proposal").count() == 2
     wrong.clear()  # the browser itself logs the request that failed
 

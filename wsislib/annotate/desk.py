@@ -201,7 +201,10 @@ class Desk:
         self._offers = []
 
     def _remove(self, message: Mapping[str, Any]) -> None:
-        self.labels.change(with_time(self._work().without(message["entry"]), message))
+        work = self._work().without(message["entry"])
+        # That it is empty is for a person to say, by finishing it.
+        work = replace(work, finished=work.finished and bool(work.entries))
+        self.labels.change(with_time(work, message))
 
     def _rename(self, message: Mapping[str, Any]) -> None:
         work = self._work().named(message["entry"], self._known(message["category"]))
@@ -215,9 +218,7 @@ class Desk:
                 f"{count} proposal{'s' * (count > 1)} of the model still wait{'s' * (count == 1)}: "
                 "accept or remove what is left, then finish"
             )
-        # Said of an empty image, which a file of another tool may list without it.
-        record = {**work.record, **({} if work.entries else {"finished": True})}
-        self.labels.change(with_time(replace(work, finished=True, record=record), message))
+        self.labels.change(with_time(replace(work, finished=True), message))
         following = self._unfinished_from(self._index + 1)
         self._show(self._index if following is None else following)
 

@@ -155,6 +155,8 @@ def _with_drafts(document: dict[str, Any]) -> dict[str, Any]:
 def _work(record: dict[str, Any], entries: Sequence[Entry], finished: bool) -> ImageLabels:
     other = {k: v for k, v in record.items() if k not in (*_IMAGE_KEYS, "annotations", "proposals")}
     seconds = record.get("seconds", 0.0)
+    if finished and seconds and not entries:
+        other["finished"] = True  # somebody worked on it here
     return ImageLabels(
         file_name=record["file_name"],
         width=record["width"],

@@ -153,6 +153,8 @@ class LabelFile:
         """
         old = self._works.get(work.file_name)
         new = replace(work, id=work.id or (old.id if old else self._next_image_id()))
+        if new.finished and not new.entries:  # else it is as if another tool had listed it
+            new = replace(new, record={**new.record, "finished": True})
         before = old or ImageLabels(work.file_name, work.width, work.height, id=new.id)
         self._put(new)
         self._past.append((before, new))
@@ -251,8 +253,7 @@ class LabelFile:
 
 def _is_finished(work: ImageLabels) -> bool:
     """Not where a file of another tool lists an image without any annotation."""
-    somebody = work.entries or work.seconds or work.record.get("finished")
-    return work.finished and bool(somebody)
+    return work.finished and bool(work.entries or work.record.get("finished"))
 
 
 def _state(work: ImageLabels | None) -> str:

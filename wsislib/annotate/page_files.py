@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 _PAGE = Path(__file__).parent / "page"
-_PARTS = ("drawing.js", "images.js", "keys.js", "label.js")
+_PARTS = ("drawing.js", "images.js", "keys.js", "canvas.js", "panels.js", "label.js")
 
 
 def page_file(name: str) -> str:

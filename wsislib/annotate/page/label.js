@@ -1,16 +1,6 @@
 // The labelling page: shows `view` and `picture`, says what the annotator does. All that is kept
 // is kept in Python (desk.py); here are only the tool, what is chosen and a drawing not yet done.
 
-const TOOLS = [
-  ["tag", "Tag", "t", "Choose a category: the image shows it."],
-  ["point", "Point", "p", "Click on an object."],
-  ["box", "Box", "b", "Drag from corner to corner."],
-  ["outline", "Outline", "o", "Click from corner to corner of the outline; Enter closes it."],
-  ["paint", "Paint", "a", "Drag the brush, or click corners and Enter: onto the chosen mask, or a new one."],
-  ["erase", "Erase", "e", "Drag the brush, or click corners and Enter: holes into the chosen mask."],
-  ["sam", "SAM mask", "m", "Click on an object, or drag a box around it; \u2191 \u2193 change the offer, Enter takes it."],
-  ["select", "Select", "s", "Click on an entry in the picture."],
-];
 const DRAWS_CORNERS = ["outline", "paint", "erase"];
 
 function render({ model, el }) {
@@ -23,21 +13,14 @@ function render({ model, el }) {
 
   const root = make("div", { class: "wsis-label", tabindex: "0", role: "application",
     "aria-label": "Labelling page; h lists the keys", "data-lm-suppress-shortcuts": "true" });
-  const bar = make("div", { class: "row bar" });
-  const tools = make("div", { class: "row tools", role: "toolbar", "aria-label": "Tools" });
-  const shapes = shape("g", {});
-  const live = shape("g", {}); // what moves with the pointer
-  const svg = shape("svg", { role: "img", preserveAspectRatio: "xMidYMid meet" }, shapes, live);
-  const side = make("div", { class: "side" });
   const alert = make("div", { role: "alert" });
-  const help = make("div", { class: "help" });
   const images = imageList(model, (index) => {
     say({ do: "go", to: index });
     root.focus({ preventScroll: true });
   });
+  const { svg, drawWindow, drawShapes, drawLive } = canvas(state, view, () => address);
   const keys = helpTable(() => toggleHelp(false), view().sam);
   keys.hidden = true;
-  root.append(bar, tools, make("div", { class: "table" }, images.element, svg, side), alert, help, keys);
   el.append(root);
   state.list = Boolean(model.thumbnail) && root.clientWidth >= 900;
 
@@ -59,13 +42,11 @@ function render({ model, el }) {
   function view() {
     return model.get("view");
   }
-  const category = (id) => view().categories.find((c) => c.id === id);
   const chosen = () => view().entries.find((e) => e.id === state.chosen);
-  const radius = () => (state.window?.[2] ?? view().width) / 120;
   const middle = () => [view().width / 2, view().height / 2];
 
   function drop() {
-    Object.assign(state, { start: null, at: null, ring: [], stroke: null });
+    Object.assign(state, { start: null, ring: [], stroke: null });
   }
 
   function choose(id) {
@@ -267,7 +248,6 @@ function render({ model, el }) {
     (open ? keys.querySelector("button") : root).focus({ preventScroll: true });
   }
 
-  const isProposal = (e) => e.score !== undefined;
   const ACTS = {
     next: () => say({ do: "go", to: "next" }),
     previous: () => say({ do: "go", to: "previous" }),
@@ -320,6 +300,9 @@ function render({ model, el }) {
     help: () => toggleHelp(),
   };
 
+  const { bar, tools, side, help, drawPanels } = panels(state, view, ACTS, { say, choose, pick, use, take, draw, typed });
+  root.append(bar, tools, make("div", { class: "table" }, images.element, svg, side), alert, help, keys);
+
   root.addEventListener("keydown", (event) => {
     const { tagName } = event.target;
     if (/^(INPUT|SELECT|TEXTAREA)$/.test(tagName)) {
@@ -342,117 +325,12 @@ function render({ model, el }) {
     else draw();
   }
 
-  function drawBar(v) {
-    const waiting = [...v.states].filter((s) => s === "p").length;
-    const proposed = waiting ? `, ${waiting} with proposals` : "";
-    const all = v.done ? "Open again" : v.entries.length ? "All is labelled" : "Nothing to label here";
-    bar.replaceChildren(
-      button("previous", "Previous", "\u2190", ACTS.previous),
-      button("next", "Next", "\u2192", ACTS.next),
-      button("unfinished", "Next unfinished", "u", ACTS.unfinished, { disabled: v.finished === v.count }),
-      button("images", "Images", "i", ACTS.images, { "aria-pressed": String(state.list) }),
-      make("span", { class: "at", title: v.image }, `${v.image} (${v.index + 1} of ${v.count})`),
-      make("span", { class: "finished" }, `${v.finished} of ${v.count} finished${proposed}`),
-      button("undo", "Undo", "Ctrl Z", ACTS.undo, { disabled: !v.undo }),
-      button("redo", "Redo", "Ctrl Y", ACTS.redo, { disabled: !v.redo }),
-      button("finish", all, "f", ACTS.finish, { class: "finish", disabled: !v.width }),
-    );
-  }
-
-  function drawTools(v) {
-    const offered = TOOLS.filter((tool) => tool[0] !== "sam" || v.sam);
-    tools.replaceChildren(...offered.map(([id, text, key]) =>
-      button(id, text, key, () => use(id), { "aria-pressed": String(state.tool === id) })),
-    make("span", { class: "space" }),
-    button("out", "\u2212", "", ACTS.zoomOut, { "aria-label": "Zoom out" }),
-    button("in", "+", "", ACTS.zoomIn, { "aria-label": "Zoom in" }),
-    button("help", "Keys", "h", ACTS.help));
-    help.textContent = offered.find((tool) => tool[0] === state.tool)[3];
-  }
-
   // A name that is typed: a category that is known, or one more.
   function typed(name) {
     const known = view().categories.find((c) => c.name === name.trim());
     if (known) choose(known.id);
     else if (name.trim()) say({ do: "category", name });
     if (known) root.focus({ preventScroll: true });
-  }
-
-  function drawSide(v) {
-    const chip = (c) => {
-      const one = make("span", { class: "chip" });
-      one.style.background = c.colour;
-      return one;
-    };
-    const field = make("input", { placeholder: "name of a category", "aria-label": "Another category", size: "14", list: "wsis-names", "data-f": "category" });
-    const names = v.categories.map((c, i) => make("li", {}, make("button", { type: "button", onclick: () => choose(c.id),
-      "aria-pressed": String(state.category === c.id), "data-category": c.name, "data-f": `category ${c.id}` },
-    chip(c), c.name, ...(i < 9 ? [kbd(String(i + 1))] : []))));
-    const form = make("form", { class: "row", onsubmit: (event) => {
-      event.preventDefault();
-      typed(field.value);
-    } }, field, make("datalist", { id: "wsis-names" }, ...v.categories.map((c) => make("option", { value: c.name }))),
-    make("button", { type: "submit", "aria-label": "Choose or add the category" }, "+"), kbd("c"));
-    const entries = v.entries.map((e) => make("li", { class: `${e.id === state.chosen ? "chosen" : ""}${isProposal(e) ? " proposal" : ""}`, onclick: () => pick(e.id) },
-      make("span", { class: "kind" }, isProposal(e) ? `${e.kind}? ${e.score.toFixed(2)}` : e.kind),
-      make("select", { "aria-label": `Category of entry ${e.id}`, "data-f": `name ${e.id}`,
-        onchange: (event) => say({ do: "rename", entry: e.id, category: Number(event.target.value) }) },
-      ...v.categories.map((c) => make("option", { value: c.id, ...(c.id === e.category ? { selected: "" } : {}) }, c.name))),
-      ...(isProposal(e) ? [button(`accept ${e.id}`, "\u2713", "", (event) => { event.stopPropagation(); say({ do: "accept", entry: e.id }); },
-        { "aria-label": `Accept proposal ${e.id}` })] : []),
-      button(`remove ${e.id}`, "\u2715", "", (event) => { event.stopPropagation(); say({ do: "remove", entry: e.id }); },
-        { "aria-label": `Remove entry ${e.id}` })));
-    const offers = v.offers.map((o, i) => make("li", {}, button(`offer ${i}`, `${i + 1}: IoU ${o.score.toFixed(2)}, says SAM`, "",
-      () => { state.offer = i; draw(); }, { "aria-pressed": String(i === state.offer) })));
-    const taking = offers.length ? [make("h4", {}, "SAM offers"), make("ul", {}, ...offers), button("take", "Take it", "Enter", take)] : [];
-    const proposed = v.entries.filter(isProposal).length;
-    const deciding = proposed ? [make("div", { class: "row" }, button("acceptAll", "Accept all", "Shift Y", ACTS.acceptAll),
-      button("dismissAll", "Remove all", "Shift X", ACTS.dismissAll))] : [];
-    const title = proposed ? `In this image; ${proposed} proposed` : v.entries.length ? "In this image" : "Nothing is labelled here yet";
-    side.replaceChildren(make("h4", {}, "Categories"), make("ul", {}, ...names), form, ...taking,
-      make("h4", {}, title), ...deciding, make("ul", {}, ...entries));
-  }
-
-  function drawWindow() {
-    const [left, top, width, height] = state.window ?? [0, 0, view().width, view().height];
-    svg.setAttribute("viewBox", `${left} ${top} ${Math.max(width, 1)} ${Math.max(height, 1)}`);
-  }
-
-  function drawShapes() {
-    const v = view();
-    svg.setAttribute("aria-label", `${v.image}: ${v.entries.length} entries`);
-    svg.setAttribute("class", ["tag", "select"].includes(state.tool) ? "still" : "");
-    const parts = [shape("image", { href: address, x: 0, y: 0, width: v.width, height: v.height, preserveAspectRatio: "none" })];
-    for (const e of state.hidden ? [] : v.entries) {
-      if (e.kind === "tag") continue;
-      const css = `entry${e.id === state.chosen ? " chosen" : ""}${isProposal(e) ? " proposal" : ""}`;
-      const one = outlined(e.kind, e.outline ?? e.box ?? e.point, category(e.category)?.colour ?? "#fff", css, radius());
-      one.dataset.entry = e.id;
-      parts.push(one);
-    }
-    const offer = v.offers[state.offer];
-    if (offer) parts.push(outlined("mask", offer.outline, category(state.category)?.colour ?? "#ffffff", "offer"));
-    shapes.replaceChildren(...parts);
-  }
-
-  function drawLive() {
-    const colour = category(state.category)?.colour ?? "#ffffff";
-    const parts = [];
-    if (state.start && state.at) parts.push(outlined("box", boxBetween(state.start, state.at), colour, "drawn"));
-    if (state.ring.length) {
-      const ring = state.at ? [...state.ring, state.at] : state.ring;
-      parts.push(outlined("mask", [ring.flat()], colour, "drawn"));
-    }
-    if (state.stroke) {
-      const points = state.stroke.map((at) => at.join(",")).join(" ");
-      parts.push(shape("polyline", { class: "stroke", points, "stroke-width": state.brush, stroke: state.tool === "erase" ? "#000000" : colour }));
-    }
-    if (state.at && view().width) {
-      const [[x, y], long] = [state.at, radius() * 2];
-      if (state.keyed) parts.push(shape("path", { class: "cross", d: `M${x - long},${y}H${x + long}M${x},${y - long}V${y + long}` }));
-      if (["paint", "erase"].includes(state.tool)) parts.push(shape("circle", { class: "cross", cx: x, cy: y, r: state.brush / 2 }));
-    }
-    live.replaceChildren(...parts);
   }
 
   function draw() {
@@ -466,9 +344,7 @@ function render({ model, el }) {
     if (state.category === null && v.categories.length === 1) state.category = v.categories[0].id;
     const focused = root.contains(document.activeElement) ? document.activeElement : null;
     const id = focused?.dataset.f;
-    drawBar(v);
-    drawTools(v);
-    drawSide(v);
+    drawPanels(v);
     drawWindow();
     drawShapes();
     drawLive();
@@ -486,7 +362,7 @@ function render({ model, el }) {
     const bytes = model.get("picture");
     URL.revokeObjectURL(address);
     address = bytes.byteLength ? URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })) : "";
-    Object.assign(state, { window: null, redraw: null, picks: null, brush: Math.max(view().width / 40, 2) });
+    Object.assign(state, { at: null, window: null, redraw: null, picks: null, brush: Math.max(view().width / 40, 2) });
     drop();
     drawWindow();
     drawShapes();
