@@ -247,7 +247,7 @@ class LabelFile:
                 self._category_records.append({"id": number, "name": clean})
         if not self._category_records:
             raise ValueError(
-                f"{self.path}: no such file, so say the categories that you want to label"
+                f"{self.path}: no such file, so say the categories that you want to label (names)"
             )
 
 

@@ -30,7 +30,7 @@ def label_folder(
         names: of categories; those that the file lacks are added.
         predictions: what a model predicts, as proposals to accept, correct or remove: a COCO
             document with scores, or a list of COCO results.
-        of: the COCO file whose ids a list of results uses; that of the labels where not given.
+        of: the COCO file whose ids a list of results uses.
         score: lowest score of what is proposed.
         sam: to be offered masks for a click or a box: a SAM of the package by name (photo, tiny),
             or the path of a published checkpoint; none where not given.
@@ -46,7 +46,7 @@ def label_folder(
         file = (folder.parent if folder.resolve().name == "images" else folder) / "labels.json"
     wanted = list(names)
     if predictions is not None:
-        predicted = read_predictions(predictions, of or (file if file.exists() else None))
+        predicted = read_predictions(predictions, of)
         wanted += predicted.names(score, new=not file.exists() and not names)
     labels = LabelFile(file, folder, list(dict.fromkeys(wanted)))
     if predictions is not None:

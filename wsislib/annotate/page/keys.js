@@ -23,7 +23,7 @@ const KEYS = [
   [["Shift+ArrowLeft", "Shift+ArrowRight", "Shift+ArrowUp", "Shift+ArrowDown"], "cross", "move the cross over the picture"],
   [[" "], "press", "what a click does, at the cross; of a box each of two corners"],
   [["Enter"], "enter", "close the outline, take SAM's offer"],
-  [["Backspace"], "back", "take the last corner back"],
+  [["Backspace"], "back", "take the last corner back; without a drawing, remove the chosen entry"],
   [["Escape"], "escape", "drop the drawing, choose nothing, close the help"],
   ["Entries"],
   [["1", "2", "3", "4", "5", "6", "7", "8", "9"], "category", "choose a category"],

@@ -266,8 +266,9 @@ function render({ model, el }) {
     press: pressCross,
     enter: () => (view().offers.length ? take() : state.ring.length && closeRing()),
     back: () => {
+      if (!state.ring.length) return state.chosen !== null && ACTS.remove();
       state.ring.pop();
-      drawLive();
+      return drawLive();
     },
     escape: () => {
       if (!keys.hidden) toggleHelp(false);
