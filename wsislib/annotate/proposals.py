@@ -26,7 +26,7 @@ LEAST_SCORE = 0.25
 
 
 @dataclass
-class Predictions:
+class PredictionFile:
     """What a file predicts, and the names that its ids stand for."""
 
     path: Path
@@ -50,7 +50,7 @@ class Predictions:
         return [name for number, name in self.categories.items() if new or number in used]
 
 
-def read_predictions(path: Path, of: Path | None = None) -> Predictions:
+def read_predictions(path: Path, of: Path | None = None) -> PredictionFile:
     """Read a COCO document, or a bare list of results whose ids the COCO file `of` explains.
 
     Raises ValueError where a file cannot be read or is neither, or a bare list comes alone.
@@ -76,7 +76,7 @@ def read_predictions(path: Path, of: Path | None = None) -> Predictions:
             f"{where}: must be a COCO document with 'images' and 'categories', and predictions a "
             "list of results or the document's 'annotations'"
         )
-    return Predictions(
+    return PredictionFile(
         path,
         f"{path.name} {digest}",
         [one for one in results if isinstance(one, dict)],
@@ -85,7 +85,7 @@ def read_predictions(path: Path, of: Path | None = None) -> Predictions:
     )
 
 
-def propose(labels: LabelFile, predictions: Predictions, least: float = LEAST_SCORE) -> str:
+def propose(labels: LabelFile, predictions: PredictionFile, least: float = LEAST_SCORE) -> str:
     """Put predictions of a score of at least `least` into `labels`; a sentence on what was taken.
 
     The same predictions again change nothing. What cannot be drawn, or belongs to no image of the
@@ -157,7 +157,7 @@ def _parsed(path: Path) -> tuple[Any, str]:
         raise ValueError(f"{path}: is not JSON: {error}; write the predictions again") from None
 
 
-def _names(files: Sequence[str], predictions: Predictions) -> dict[Any, str]:
+def _names(files: Sequence[str], predictions: PredictionFile) -> dict[Any, str]:
     """Image ids to names in the folder: the same name, else the only file that ends alike."""
     inside, found = set(files), {}
     by_end: dict[str, list[str]] = {}
@@ -174,7 +174,7 @@ def _names(files: Sequence[str], predictions: Predictions) -> dict[Any, str]:
 
 
 def _size(
-    labels: LabelFile, name: str, predictions: Predictions, result: Mapping[str, Any]
+    labels: LabelFile, name: str, predictions: PredictionFile, result: Mapping[str, Any]
 ) -> tuple[int, int]:
     """(width, height) of an image as the predictions have it; read where they do not say it."""
     record, segmentation = predictions.images[result["image_id"]], result.get("segmentation")

@@ -49,6 +49,9 @@ class LabelServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 60  # seconds that an idle connection is kept
+    # An answer goes out whole and at once; in parts, each waits some 40 ms for the one before.
+    wbufsize = -1
+    disable_nagle_algorithm = True
     server: LabelServer
 
     def do_GET(self) -> None:
