@@ -185,6 +185,10 @@ def test_of_2000_images_the_list_holds_what_is_in_sight(many):
     tab.keyboard.press("ArrowRight")  # the focus is back on the page
     settle(tab, "day 2/1235.png")
     assert tab.locator(".spacer button[data-state='.']").count() > 0
+    tab.keyboard.press("Shift+I")
+    assert not tab.locator(".images").is_visible()
+    tab.get_by_role("button", name="Images").click()
+    assert tab.evaluate("document.activeElement.type") == "search"
 
 
 def test_proposals_are_decided_by_keys(many):

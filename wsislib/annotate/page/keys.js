@@ -7,6 +7,7 @@ const KEYS = [
   [["ArrowLeft"], "previous", "previous image"],
   [["u"], "unfinished", "next image that is not finished"],
   [["i"], "images", "the list of images, to find one by its name"],
+  [["Shift+i"], "closeImages", "hide that list"],
   [["f"], "finish", "all is labelled, next image; of a finished one: open it again"],
   ["Tools"],
   [["t"], "tool:tag", "tag: the image shows the category"],

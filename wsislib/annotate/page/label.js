@@ -253,10 +253,14 @@ function render({ model, el }) {
     previous: () => say({ do: "go", to: "previous" }),
     unfinished: () => say({ do: "go", to: "unfinished" }),
     images: () => {
-      state.list = !state.list || document.activeElement !== images.field;
+      state.list = true;
       draw();
       images.field.focus();
       images.field.select();
+    },
+    closeImages: () => {
+      state.list = false;
+      draw();
     },
     finish: () => say({ do: view().done ? "reopen" : "finish" }),
     tool: (name) => use(name),

@@ -13,6 +13,7 @@ const TOOLS = [
 const isProposal = (e) => e.score !== undefined;
 
 function panels(state, view, ACTS, { say, choose, pick, use, take, draw, typed }) {
+  const namesId = `wsis-names-${Math.random()}`; // a notebook may hold several pages
   const bar = make("div", { class: "row bar" });
   const tools = make("div", { class: "row tools", role: "toolbar", "aria-label": "Tools" });
   const side = make("div", { class: "side" });
@@ -26,7 +27,7 @@ function panels(state, view, ACTS, { say, choose, pick, use, take, draw, typed }
       button("previous", "Previous", "\u2190", ACTS.previous),
       button("next", "Next", "\u2192", ACTS.next),
       button("unfinished", "Next unfinished", "u", ACTS.unfinished, { disabled: v.finished === v.count }),
-      button("images", "Images", "i", ACTS.images, { "aria-pressed": String(state.list) }),
+      button("images", "Images", "i", state.list ? ACTS.closeImages : ACTS.images, { "aria-pressed": String(state.list) }),
       make("span", { class: "at", title: v.image }, `${v.image} (${v.index + 1} of ${v.count})`),
       make("span", { class: "finished" }, `${v.finished} of ${v.count} finished${proposed}`),
       button("undo", "Undo", "Ctrl Z", ACTS.undo, { disabled: !v.undo }),
@@ -52,14 +53,14 @@ function panels(state, view, ACTS, { say, choose, pick, use, take, draw, typed }
       one.style.background = c.colour;
       return one;
     };
-    const field = make("input", { placeholder: "name of a category", "aria-label": "Another category", size: "14", list: "wsis-names", "data-f": "category" });
+    const field = make("input", { placeholder: "name of a category", "aria-label": "Another category", size: "14", list: namesId, "data-f": "category" });
     const names = v.categories.map((c, i) => make("li", {}, make("button", { type: "button", onclick: () => choose(c.id),
       "aria-pressed": String(state.category === c.id), "data-category": c.name, "data-f": `category ${c.id}` },
     chip(c), c.name, ...(i < 9 ? [kbd(String(i + 1))] : []))));
     const form = make("form", { class: "row", onsubmit: (event) => {
       event.preventDefault();
       typed(field.value);
-    } }, field, make("datalist", { id: "wsis-names" }, ...v.categories.map((c) => make("option", { value: c.name }))),
+    } }, field, make("datalist", { id: namesId }, ...v.categories.map((c) => make("option", { value: c.name }))),
     make("button", { type: "submit", "aria-label": "Choose or add the category" }, "+"), kbd("c"));
     const entries = v.entries.map((e) => make("li", { class: `${e.id === state.chosen ? "chosen" : ""}${isProposal(e) ? " proposal" : ""}`, onclick: () => pick(e.id) },
       make("span", { class: "kind" }, isProposal(e) ? `${e.kind}? ${e.score.toFixed(2)}` : e.kind),
