@@ -155,6 +155,12 @@ def test_a_link_out_of_the_folder_is_not_followed(server, tmp_path):
     assert "c.png" in answer["view"]["message"] and answer["view"]["width"] == 0
 
 
+@pytest.mark.parametrize("port", [None, 70_000])
+def test_a_port_that_cannot_be_had_is_one_clear_error(server, port):
+    with pytest.raises(ValueError, match=r"port \d+ cannot be had"):
+        LabelServer(server.desk, port or server.server_port)
+
+
 def started(*words: str) -> tuple[subprocess.Popen, int, str, list[str]]:
     """The command, its port and token, and what it said before."""
     command = [sys.executable, "-m", "wsislib.cli", "label", *words, "--no-browser"]

@@ -93,7 +93,7 @@ class Desk:
             getattr(self, f"_{message['do']}")(message)
         except (ValueError, OSError) as error:
             self.message = str(error)
-        except (KeyError, TypeError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self.message = f"the page sent {dict(message)!r:.200}, which lacks or misuses {error}"
 
     def picture(self) -> bytes:

@@ -39,8 +39,11 @@ class LabelServer(ThreadingHTTPServer):
     daemon_threads = True
 
     def __init__(self, desk: Desk, port: int = 0) -> None:
-        """Listen at a port of this machine, 0 for any that is free; OSError where it is taken."""
-        super().__init__((HERE[0], port), _Handler)
+        """Listen at a port of this machine, any free one for 0; ValueError where it is taken."""
+        try:
+            super().__init__((HERE[0], port), _Handler)
+        except (OSError, OverflowError) as error:
+            raise ValueError(f"port {port} cannot be had ({error}); give another, or 0") from None
         self.desk, self.lock = desk, Lock()
         self.token = secrets.token_urlsafe(24)
         self.address = f"http://{HERE[0]}:{self.server_port}/?token={self.token}"
