@@ -111,6 +111,7 @@ ALLOWED = {
     ),
     "wsislib.commands": (
         "wsislib.commands",
+        "wsislib.annotate",
         "wsislib.data",
         "wsislib.formats",
         "wsislib.labels",

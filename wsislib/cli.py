@@ -27,6 +27,11 @@ COMMANDS: Commands = {
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
     "evaluate": ("wsislib.photos.commands", "evaluate", "COCO's twelve numbers of a model"),
     "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),
+    "label": (
+        "wsislib.commands.label",
+        "label_folder",
+        "label images, correct a model",
+    ),
     "teach": ("wsislib.commands.teach", "teach", "a teacher's candidate masks for weak labels"),
     "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
 }

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.annotate.folder import make_folder
-from wsislib.annotate.assistant import SamAssistant, entry_of
+from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.messages import outline_of, outline_of_segmentation
@@ -109,6 +109,9 @@ def test_outlines_run_round_parts_and_holes():
     assert outline_of_segmentation([[1, 2, 3, 4, 5, 6]], 12, 14) == [[1, 2, 3, 4, 5, 6]]
 
 
-def test_an_entry_says_who_drew_it(assistant, desk):
-    offer = assistant.offers(read_image(desk.labels.image_root / "a.png"), 0, point=(30, 20))[0]
-    assert set(entry_of(offer, "vit_b")) == {"segmentation", "bbox", "area", "drawn_by"}
+def test_an_entry_says_who_drew_it(desk):
+    desk.receive({"do": "ask", "point": [30, 20]})
+    desk.receive({"do": "choose", "category": 1, "offer": 0})
+    [entry] = desk.labels.work("a.png").entries
+    fields = {"segmentation", "bbox", "area", "drawn_by"}
+    assert fields < set(entry) and entry["drawn_by"] == "SAM tiny"

@@ -1,136 +1,12 @@
 """The labelling page in a browser, over the real desk: clicked, dragged and typed at."""
 
-import base64
-import contextlib
 import json
-import shutil
-import threading
-from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import pytest
 
-from tests.annotate.folder import make_folder
-from tests.book.browser import NEEDED, find_chromium
-from wsislib.annotate import page as page_module
-from wsislib.annotate.assistant import SamAssistant
-from wsislib.annotate.desk import Desk
-from wsislib.annotate.label_file import LabelFile
-from wsislib.models.sam.sam_weights import load_tiny_sam
+from tests.annotate.screen import entries
 
-pytestmark = pytest.mark.skipif(find_chromium() is None, reason=NEEDED)
 NAMES = ["rose", "thistle"]
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    """Modules cannot be loaded from `file:`."""
-
-    def log_message(self, *_) -> None:
-        pass
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("served")
-    for name in ("label.js", "label.css"):
-        shutil.copy(Path(page_module.__file__).parent / "page" / name, folder)
-    shutil.copy(Path(__file__).with_name("harness.html"), folder / "index.html")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-class Screen:
-    """A page over a desk, and how one works at it."""
-
-    def __init__(self, browser, address: str, desk: Desk) -> None:
-        self.desk, self.shown = desk, ""
-        self.wrong: list[str] = []
-        self.tab = browser.new_page(viewport={"width": 1100, "height": 800})
-        self.tab.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.tab.on("console", lambda m: m.type == "error" and self.wrong.append(m.text))
-        self.tab.expose_function("toPython", self._received)
-        self.tab.goto(address)
-        self.tab.wait_for_function("window.ready")
-        self.tab.evaluate("first => window.begin(first)", self._answer())
-
-    def _received(self, message: dict) -> dict:
-        self.desk.receive(message)
-        return self._answer()
-
-    def _answer(self) -> dict:
-        new = self.desk.file_name != self.shown
-        self.shown = self.desk.file_name
-        picture = base64.b64encode(self.desk.picture()).decode() if new else None
-        return {"view": self.desk.view(), "picture": picture}
-
-    @contextlib.contextmanager
-    def one_update(self) -> Iterator[None]:
-        """What is done inside makes the page say one thing, and waits for the answer."""
-        before = self.tab.evaluate("window.updates")
-        yield
-        self.tab.wait_for_function(f"window.updates > {before}")
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        """Where a place of the image is on the screen."""
-        return tuple(
-            self.tab.evaluate(
-                """([x, y]) => { const p = new DOMPoint(x, y).matrixTransform(
-                   document.querySelector('svg').getScreenCTM()); return [p.x, p.y]; }""",
-                [x, y],
-            )
-        )
-
-    def click(self, x: float, y: float) -> None:
-        self.tab.mouse.click(*self.at(x, y))
-
-    def drag(self, x0: float, y0: float, x1: float, y1: float) -> None:
-        self.tab.mouse.move(*self.at(x0, y0))
-        self.tab.mouse.down()
-        self.tab.mouse.move(*self.at((x0 + x1) / 2, (y0 + y1) / 2))
-        self.tab.mouse.move(*self.at(x1, y1))
-        self.tab.mouse.up()
-
-    def press(self, *keys: str) -> None:
-        self.tab.locator(".wsis-label").focus()
-        for key in keys:
-            self.tab.keyboard.press(key)
-
-    def shapes(self) -> list[str]:
-        return self.tab.evaluate(
-            "[...document.querySelectorAll('svg g.entry .shape')].map(s => s.tagName)"
-        )
-
-
-@pytest.fixture
-def screen(chromium, address, tmp_path) -> Iterator[Screen]:
-    images = make_folder(tmp_path / "images")
-    labels = LabelFile(tmp_path / "labels.json", images, NAMES)
-    one = Screen(chromium, address, Desk(labels, SamAssistant(load_tiny_sam())))
-    yield one
-    wrong = list(one.wrong)
-    one.tab.close()
-    assert wrong == []
-
-
-def entries(screen: Screen) -> list[dict]:
-    return list(screen.desk.labels.work(screen.desk.file_name).entries)
 
 
 def test_the_picture_fills_its_place(screen):
@@ -140,7 +16,7 @@ def test_the_picture_fills_its_place(screen):
         "fetch(document.querySelector('image').getAttribute('href')).then(r => r.ok)"
     )
     assert "a.png (1 of 3)" in screen.tab.inner_text(".wsis-label")
-    assert "0 of 3 labelled" in screen.tab.inner_text(".finished")
+    assert "0 of 3 finished" in screen.tab.inner_text(".finished")
 
 
 def test_every_tool_makes_its_entry(screen):
@@ -198,7 +74,7 @@ def test_undo_redo_finish_and_walk(screen):
     assert len(entries(screen)) == 1
     with screen.one_update():
         screen.tab.get_by_role("button", name="All is labelled").click()
-    assert screen.desk.file_name == "b.png" and "1 of 3 labelled" in screen.tab.inner_text(
+    assert screen.desk.file_name == "b.png" and "1 of 3 finished" in screen.tab.inner_text(
         ".finished"
     )
     assert screen.shapes() == []
@@ -291,5 +167,62 @@ def test_keys_do_not_reach_the_notebook(screen):
     screen.tab.evaluate(
         "window.keys = []; document.addEventListener('keydown', e => keys.push(e.key))"
     )
-    screen.press("b", "x")
-    assert screen.tab.evaluate("window.keys") == ["x"]  # what the page does not know goes on
+    screen.press("b", "q")
+    assert screen.tab.evaluate("window.keys") == ["q"]  # what the page does not know goes on
+
+
+def test_a_hole_is_drawn_by_hand(screen):
+    screen.press("1", "o")
+    for place in [(10, 5), (50, 5), (50, 35), (10, 35)]:
+        screen.click(*place)
+    with screen.one_update():
+        screen.press("Enter")
+    screen.press("e")
+    screen.drag(28, 20, 32, 20)
+    assert "Choose a mask first" in screen.tab.get_by_role("alert").inner_text()
+    screen.press("j")
+    with screen.one_update():
+        screen.drag(28, 20, 32, 20)
+    assert len(screen.desk.view()["entries"][0]["outline"]) == 2  # the ring and its hole
+    for place in [(12, 7), (18, 7), (18, 12), (12, 12)]:
+        screen.click(*place)
+    with screen.one_update():
+        screen.press("Enter")
+    assert len(screen.desk.view()["entries"][0]["outline"]) == 3
+    screen.press("a")
+    with screen.one_update():
+        screen.drag(11, 10, 19, 10)  # paints over most of the second hole
+    area = entries(screen)[0]["area"]
+    assert 1100 < area < 1200 and len(entries(screen)) == 1
+    for _ in range(3):
+        with screen.one_update():
+            screen.press("Control+z")
+    assert "size" not in entries(screen)[0]["segmentation"]  # the outline as it was drawn
+
+
+def test_a_mask_is_painted_in_several_strokes(screen):
+    screen.press("2", "a")
+    with screen.one_update():
+        screen.drag(10, 10, 20, 10)
+    with screen.one_update():
+        screen.drag(40, 30, 50, 30)  # a second part of the same object
+    [entry] = entries(screen)
+    assert entry["category_id"] == 2 and len(screen.desk.view()["entries"][0]["outline"]) == 2
+    screen.press("Escape", ".", ".")
+    with screen.one_update():
+        screen.drag(30, 5, 35, 5)
+    assert len(entries(screen)) == 2
+
+
+def test_an_entry_is_drawn_anew(screen):
+    screen.press("1", "b")
+    with screen.one_update():
+        screen.drag(10, 10, 20, 20)
+    screen.press("s")
+    screen.click(15, 15)
+    assert screen.tab.locator("svg g.chosen").count() == 1
+    screen.press("w", "b")
+    with screen.one_update():
+        screen.drag(30, 10, 50, 30)
+    [entry] = entries(screen)
+    assert entry["bbox"] == pytest.approx([30, 10, 20, 20], abs=0.2) and entry["id"] == 1

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from tests.annotate.folder import make_folder
-from wsislib.annotate.desk import Desk
+from wsislib.annotate.desk import ACTIONS, Desk
 from wsislib.annotate.label_file import LabelFile
 
 
@@ -121,6 +123,38 @@ def test_what_is_wrong_is_said_and_changes_nothing(desk, message, said):
 def test_a_time_that_cannot_be_is_not_kept(desk, seconds):
     desk.receive({"do": "add", "category": 1, "point": [5, 5], "seconds": seconds})
     assert 0 <= saved(desk)["drafts"][0]["annotations"][0]["seconds"] <= 120
+
+
+ODD = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.just(10**400)
+    | st.floats()
+    | st.text(max_size=3),
+    lambda some: (
+        st.lists(some, max_size=6) | st.dictionaries(st.text(max_size=2), some, max_size=2)
+    ),
+    max_leaves=8,
+)
+KEYS = ("category", "entry", "point", "box", "polygons", "stroke", "width", "op", "to", "offer",
+        "name", "seconds", "image")  # fmt: skip
+
+
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(message=st.fixed_dictionaries(
+    {"do": st.sampled_from(ACTIONS)}, optional={key: ODD | st.just(1) for key in KEYS}
+))  # fmt: skip
+def test_no_message_stops_the_page(desk, message):
+    desk.receive(
+        {"do": "add", "category": 1, "polygons": [[1, 1, 9, 1, 9, 9]], "image": desk.file_name}
+    )
+    desk.receive(message)
+    view = desk.view()
+    assert json.loads(json.dumps(view, allow_nan=False)) == view
+    assert LabelFile(desk.labels.path, desk.labels.image_root).states() == view["states"]
 
 
 def test_an_image_that_cannot_be_read_stops_nobody(desk):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.annotate.folder import make_folder
 from wsislib.annotate.page import LabelPage, label
+from wsislib.annotate.page_files import page_file, page_script
 
 
 @pytest.fixture
@@ -49,6 +50,6 @@ def test_a_sam_is_loaded_where_one_is_named(tmp_path):
 
 
 def test_the_page_ships_with_the_package(page):
-    folder = Path(__import__("wsislib.annotate.page", fromlist=["x"]).__file__).parent / "page"
-    assert (folder / "label.js").read_text() == str(page._esm)
-    assert (folder / "label.css").read_text() == str(page._css)
+    assert page_script() == str(page._esm) and "export default" in page_script()
+    assert page_file("label.css") == str(page._css)
+    assert page.files == ["a.png", "b.png", "c.png"]

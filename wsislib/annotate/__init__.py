@@ -1,5 +1,6 @@
-"""Labelling one's own images in a notebook: tags, points, boxes and masks in one COCO file.
+"""Labelling one's own images: tags, points, boxes and masks in one COCO file.
 
-`page.label` opens the page, `label_file.LabelFile` is the file behind it, and
+`page.label` opens the page in a notebook, `server.LabelServer` in a browser; `desk.Desk` is behind
+both and `label_file.LabelFile` is the file. `proposals` takes a model's predictions in, and
 `measured_prices.measured_prices` turns the time that labelling took into prices.
 """

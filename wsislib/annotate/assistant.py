@@ -6,14 +6,12 @@ This is the use that the model was made for: Kirillov et al., "Segment Anything"
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from wsislib.data.images import image_tensor
-from wsislib.data.rle import encode_mask, rle_area, rle_box
 from wsislib.models.sam.prompts import Prompts
 from wsislib.models.sam.sam import Embedded, Teacher
 
@@ -69,10 +67,3 @@ class SamAssistant:
             tensor = image_tensor(image).to(self.teacher.device)
             self._last = (key, self.teacher.embed([tensor]))
         return self._last[1]
-
-
-def entry_of(offer: Offer, teacher: str) -> dict[str, Any]:
-    """Fields of an entry for a chosen offer: `segmentation`, `bbox`, `area`, `drawn_by`."""
-    rle = encode_mask(offer.mask)
-    box = list(rle_box(rle))
-    return {"segmentation": rle, "bbox": box, "area": rle_area(rle), "drawn_by": f"SAM {teacher}"}

@@ -2,59 +2,77 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from wsislib.annotate.assistant import Offer, SamAssistant, entry_of
+from wsislib.annotate.documents import require_place
 from wsislib.annotate.image_labels import ImageLabels
 from wsislib.annotate.label_file import LabelFile
-from wsislib.annotate.messages import geometry_of, outline_of, seconds_of, shown, with_time
-from wsislib.data.images import read_image, resolve_image
+from wsislib.annotate.messages import (
+    edited,
+    geometry_of,
+    mask_fields,
+    outline_of,
+    seconds_of,
+    shown,
+    with_time,
+)
+from wsislib.annotate.pictures import Pictures
 from wsislib.data.photographs.coco_labels import clip_box, numbers
 from wsislib.models.teacher_names import DEFAULT_TEACHER
 from wsislib.viz.palette import colour
 
+if TYPE_CHECKING:  # loading a SAM's code takes longer than opening the page
+    from wsislib.annotate.assistant import Offer, SamAssistant
+
 ACTIONS = (
-    *("add", "ask", "choose", "remove", "rename", "finish", "reopen"),
-    *("undo", "redo", "go", "category"),
+    *("add", "redraw", "edit", "ask", "choose", "remove", "rename", "accept", "dismiss"),
+    *("finish", "reopen", "undo", "redo", "go", "category"),
 )
-SHOWN_SIDE = 1600  # pixels; a larger picture is sent scaled down, its coordinates are not
+_OF_NO_IMAGE = ("undo", "redo", "go", "category")
+_PLACES = ("point", "box", "polygons", "stroke")
 
 
 class Desk:
     """One file of labels and the current image.
 
     Every message is a mapping with `do` and what that needs, and `seconds`, the time that the
-    annotator worked since the last one:
+    annotator worked since the last one. A place is one of point, box, polygons and stroke (with
+    `width`, pixels); in pixels of the image as it is shown.
 
     | do | needs | |
     |---|---|---|
-    | add | category, and of point, box, polygons at most one; with none it is a tag | |
+    | add | category and at most one place | without a place it is a tag |
+    | redraw | entry and a place | the entry has its place there instead |
+    | edit | entry, op (paint, erase), and polygons or stroke | makes and fills holes of a mask |
     | ask | point or box | asks SAM; `view` has the offers |
     | choose | category, offer (index) | an offer becomes an entry |
     | remove, rename | entry; rename: category | |
+    | accept, dismiss | perhaps entry; without: all | proposals become entries, or go |
     | finish, reopen | | the image is, is not completely labelled |
     | undo, redo | | |
-    | go | to: file name, or "next", "previous", "unfinished" | |
+    | go | to: file name, index, or "next", "previous", "unfinished" | |
     | category | name | one more |
 
-    After an error the view has it as `message`, and nothing has changed.
+    A proposal that is redrawn, edited or renamed is accepted by that. Where a message names the
+    `image` that its page shows and another one is current, nothing is changed. After an error the
+    view has it as `message`, and nothing has changed.
     """
 
     def __init__(self, labels: LabelFile, assistant: SamAssistant | None = None) -> None:
         self.labels, self.assistant = labels, assistant
+        self.pictures = Pictures(labels.path_of)
         self.message = ""
         self._offers: list[Offer] = []
         self._unreadable: dict[str, str] = {}
         self._index = 0
         self._pixels: NDArray[np.uint8] | None = None
+        self._jpeg = b""
         self._show(self._unfinished_from(0) or 0)
 
     @property
@@ -69,37 +87,33 @@ class Desk:
             if message.get("do") not in ACTIONS:
                 known = ", ".join(ACTIONS)
                 raise ValueError(f"the page asked for {message.get('do')!r}; known are {known}")
+            shows = message.get("image", self.file_name)
+            if shows != self.file_name and message["do"] not in _OF_NO_IMAGE:
+                raise ValueError(f"nothing was done: the page showed {shows}, another one is open")
             getattr(self, f"_{message['do']}")(message)
         except (ValueError, OSError) as error:
             self.message = str(error)
-        except (KeyError, TypeError) as error:
+        except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
             self.message = f"the page sent {dict(message)!r:.200}, which lacks or misuses {error}"
 
     def picture(self) -> bytes:
-        """The current image as JPEG, at most `SHOWN_SIDE` pixels a side; empty if unreadable.
-
-        EXIF orientation is not applied, as COCO's coordinates refer to the stored pixels.
-        """
-        if self._pixels is None:
-            return b""
-        image = Image.fromarray(self._pixels)
-        image.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
-        stream = io.BytesIO()
-        image.save(stream, "JPEG", quality=92)
-        return stream.getvalue()
+        """The current image as JPEG, at most `SHOWN_SIDE` pixels a side; empty if unreadable."""
+        return self._jpeg
 
     def view(self) -> dict[str, Any]:
         """What the page shows beside the picture, ready for JSON."""
         work = None if self._pixels is None else self._work()
+        states = self.labels.states()
         return {
             "image": self.file_name,
             "index": self._index,
             "count": len(self.labels.files),
-            "finished": sum(map(self.labels.finished, self.labels.files)),
+            "states": states,
+            "finished": states.count("f"),
             "width": 0 if work is None else work.width,
             "height": 0 if work is None else work.height,
             "done": work is not None and work.finished,
-            "entries": [] if work is None else [shown(entry, work) for entry in work.entries],
+            "entries": [] if work is None else _shown_entries(work),
             "categories": [
                 {"id": category.id, "name": category.name, "colour": colour(index)}
                 for index, category in enumerate(self.labels.categories)
@@ -122,12 +136,41 @@ class Desk:
 
     def _add(self, message: Mapping[str, Any]) -> None:
         work = self._work()
-        places = [key for key in ("point", "box", "polygons") if message.get(key)]
-        if len(places) > 1:
-            raise ValueError(f"an entry has one place, the page sent {' and '.join(places)}")
+        _require_one_place(message)
         entry = {**self._head(message), **geometry_of(message, work)}
         self.labels.change(work.with_entry(entry))
         self._offers = []
+
+    def _redraw(self, message: Mapping[str, Any]) -> None:
+        work = self._work()
+        old = work.entry(message["entry"])
+        if not _require_one_place(message):
+            raise ValueError("draw where the entry is to be")
+        gone = ("segmentation", "bbox", "area", "point")
+        kept = {key: value for key, value in old.items() if key not in gone}
+        new = work.with_entry({**kept, **geometry_of(message, work)})
+        self.labels.change(with_time(new, message))
+
+    def _edit(self, message: Mapping[str, Any]) -> None:
+        work = self._work()
+        new = work.with_entry(edited(work.entry(message["entry"]), message, work))
+        self.labels.change(with_time(new, message))
+
+    def _accept(self, message: Mapping[str, Any]) -> None:
+        work = self._work()
+        for proposal in _proposals(work, message):
+            # A tag says nothing that an entry of its category does not say; it goes.
+            tagged = not any(key in proposal for key in ("segmentation", "bbox", "point"))
+            same = any(e["category_id"] == proposal["category_id"] for e in work.entries)
+            entry = work.entry(proposal["id"])
+            work = work.without(entry["id"]) if tagged and same else work.with_entry(entry)
+        self.labels.change(with_time(work, message))
+
+    def _dismiss(self, message: Mapping[str, Any]) -> None:
+        work = self._work()
+        gone = [proposal["id"] for proposal in _proposals(work, message)]
+        waiting = tuple(p for p in work.proposals if p["id"] not in gone)
+        self.labels.change(with_time(replace(work, proposals=waiting), message))
 
     def _ask(self, message: Mapping[str, Any]) -> None:
         if self.assistant is None:
@@ -152,24 +195,37 @@ class Desk:
         if not isinstance(index, int) or not 0 <= index < len(self._offers):
             raise ValueError("there is no such offer; ask SAM again")
         assert self.assistant is not None
-        drawn = entry_of(self._offers[index], self.assistant.teacher.name)
+        drawn_by = {"drawn_by": f"SAM {self.assistant.teacher.name}"}
+        drawn = {**mask_fields(self._offers[index].mask), **drawn_by}
         self.labels.change(work.with_entry({**self._head(message), **drawn}))
         self._offers = []
 
     def _remove(self, message: Mapping[str, Any]) -> None:
-        self.labels.change(with_time(self._work().without(message["entry"]), message))
+        work = self._work().without(message["entry"])
+        # That it is empty is for a person to say, by finishing it.
+        work = replace(work, finished=work.finished and bool(work.entries))
+        self.labels.change(with_time(work, message))
 
     def _rename(self, message: Mapping[str, Any]) -> None:
         work = self._work().named(message["entry"], self._known(message["category"]))
         self.labels.change(with_time(work, message))
 
     def _finish(self, message: Mapping[str, Any]) -> None:
-        self.labels.change(with_time(replace(self._work(), finished=True), message))
+        work = self._work()
+        if work.proposals:
+            count = len(work.proposals)
+            raise ValueError(
+                f"{count} proposal{'s' * (count > 1)} of the model still wait{'s' * (count == 1)}: "
+                "accept or remove what is left, then finish"
+            )
+        self.labels.change(with_time(replace(work, finished=True), message))
         following = self._unfinished_from(self._index + 1)
         self._show(self._index if following is None else following)
 
     def _reopen(self, message: Mapping[str, Any]) -> None:
-        self.labels.change(with_time(replace(self._work(), finished=False), message))
+        work = self._work()
+        record = {key: value for key, value in work.record.items() if key != "finished"}
+        self.labels.change(with_time(replace(work, finished=False, record=record), message))
 
     def _undo(self, message: Mapping[str, Any]) -> None:
         self._follow(self.labels.undo())
@@ -186,8 +242,10 @@ class Desk:
             self._show(following)
         elif to in ("next", "previous"):
             self._show((self._index + (1 if to == "next" else -1)) % count)
-        elif to in self.labels.files:
-            self._show(self.labels.files.index(to))
+        elif isinstance(to, int) and 0 <= to < count:
+            self._show(to)
+        elif to in self.labels.place:
+            self._show(self.labels.place[to])
         else:
             raise ValueError(f"there is no image {to!r}")
 
@@ -197,7 +255,7 @@ class Desk:
     def _follow(self, file_name: str | None) -> None:
         """Show the image in which something was changed."""
         if file_name is not None:
-            self._show(self.labels.files.index(file_name))
+            self._show(self.labels.place[file_name])
 
     def _head(self, message: Mapping[str, Any]) -> dict[str, Any]:
         """Of a new entry: number, category and time."""
@@ -220,12 +278,41 @@ class Desk:
 
     def _show(self, index: int) -> None:
         """Take another image; of one that cannot be read the view has the reason."""
-        self._index, self._offers, self._pixels = index, [], None
+        self._index, self._offers, self._pixels, self._jpeg = index, [], None, b""
         name = self.file_name
         try:
-            pixels = read_image(resolve_image(self.labels.image_root, name))
-            self.labels.work(name, (pixels.shape[1], pixels.shape[0]))
-            self._pixels = pixels
+            picture = self.pictures.picture(name)
+            height, width = picture.pixels.shape[:2]
+            work = self.labels.work(name, (width, height))
+            for proposal in work.proposals:
+                require_place(proposal, height, width)
+            if self.labels.has_proposals(name) and not work.proposals:
+                self.message = "what is proposed was predicted for a picture of another size"
+            self._pixels, self._jpeg = picture.pixels, picture.jpeg
             self._unreadable.pop(name, None)
         except (ValueError, OSError) as error:
             self._unreadable[name] = str(error)
+        self.pictures.prefetch(self.labels.files[(index + 1) % len(self.labels.files)])
+
+
+def _shown_entries(work: ImageLabels) -> list[dict[str, Any]]:
+    """Entries, then proposals, which have a `score`."""
+    proposals = ({**shown(p, work), "score": p.get("score", 1.0)} for p in work.proposals)
+    return [*(shown(entry, work) for entry in work.entries), *proposals]
+
+
+def _require_one_place(message: Mapping[str, Any]) -> int:
+    """How many places a message has, 0 or 1; more raise ValueError."""
+    places = [key for key in _PLACES if message.get(key)]
+    if len(places) > 1:
+        raise ValueError(f"an entry has one place, the page sent {' and '.join(places)}")
+    return len(places)
+
+
+def _proposals(work: ImageLabels, message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Those of the entry that a message names, or all; raises ValueError where there is none."""
+    wanted = message.get("entry")
+    chosen = [p for p in work.proposals if wanted is None or p["id"] == wanted]
+    if not chosen:
+        raise ValueError("there is no such proposal" if work.proposals else "nothing is proposed")
+    return chosen

@@ -17,13 +17,14 @@ def measured_seconds(labels: LabelFile) -> pd.DataFrame:
 
     One row for each kind that was measured; `seconds` are of an image. Only finished images with
     one kind of label and a measured time count, with all time spent on them: looking and
-    correcting belong to the price.
+    correcting belong to the price. Images with labels that a model proposed do not count.
     """
     rows: dict[LabelKind, list[tuple[float, int]]] = {}
     for work in labels.all_works():
         kinds = {annotation_kind(entry) for entry in work.entries}
         seconds = work.seconds + sum(entry.get("seconds", 0.0) for entry in work.entries)
-        if work.finished and len(kinds) == 1 and seconds > 0:
+        proposed = any("proposed_by" in entry for entry in work.entries)
+        if work.finished and not proposed and len(kinds) == 1 and seconds > 0:
             rows.setdefault(kinds.pop(), []).append((seconds, len(work.entries)))
     table = {
         kind.name.lower(): {

@@ -3,7 +3,8 @@
     from wsislib.annotate.page import label
     label("garden/images", "garden/train.json", ["rose", "thistle"], sam=True)
 
-Needs `anywidget` (part of `pip install wsis-book[book]`).
+`wsis label` serves the same page to a browser; this one needs `anywidget` (part of
+`pip install wsis-book[book]`).
 """
 
 from __future__ import annotations
@@ -18,23 +19,23 @@ import traitlets
 from wsislib.annotate.assistant import SamAssistant
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
+from wsislib.annotate.page_files import page_file, page_script
 from wsislib.models.teacher_names import DEFAULT_TEACHER
-
-_PAGE = Path(__file__).parent / "page"
 
 
 class LabelPage(anywidget.AnyWidget):
     """A `Desk` in a notebook's cell; `desk.labels` is the file."""
 
-    _esm = _PAGE / "label.js"
-    _css = _PAGE / "label.css"
+    _esm = page_script()
+    _css = page_file("label.css")
     view = traitlets.Dict().tag(sync=True)  # `Desk.view`: what the page shows beside the picture
     picture = traitlets.Bytes().tag(sync=True)  # JPEG
+    files: traitlets.List[str] = traitlets.List().tag(sync=True)  # names of all images
 
     def __init__(self, desk: Desk) -> None:
         self.desk = desk
         self._shown = desk.file_name
-        super().__init__(view=desk.view(), picture=desk.picture())
+        super().__init__(view=desk.view(), picture=desk.picture(), files=list(desk.labels.files))
         self.on_msg(self._received)
 
     def _received(self, _: object, content: Mapping[str, Any], __: object) -> None:

@@ -1,56 +1,28 @@
 // The labelling page: shows `view` and `picture`, says what the annotator does. All that is kept
-// is kept in Python (desk.py); here are only the tool, the chosen category and a drawing not yet done.
+// is kept in Python (desk.py); here are only the tool, what is chosen and a drawing not yet done.
 
-const SVG = "http://www.w3.org/2000/svg";
-const TOOLS = [
-  ["tag", "Tag", "t", "Choose a category: the image shows it."],
-  ["point", "Point", "p", "Click on an object."],
-  ["box", "Box", "b", "Drag from corner to corner."],
-  ["outline", "Outline", "o", "Click from corner to corner of the outline; Enter closes it."],
-  ["sam", "SAM mask", "m", "Click on an object, or drag a box around it; \u2191 \u2193 change the offer, Enter takes it."],
-];
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "disabled") element.disabled = value;
-    else element.setAttribute(name, value);
-  }
-  element.append(...children);
-  return element;
-}
-
-function shape(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
-
-function ringPath(rings) {
-  const corners = (ring) => ring.flatMap((x, i) => (i % 2 ? [] : [`${x},${ring[i + 1]}`]));
-  return rings.map((ring) => `M${corners(ring).join("L")}Z`).join("");
-}
-
-const boxBetween = ([x0, y0], [x1, y1]) =>
-  [Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0)];
+const DRAWS_CORNERS = ["outline", "paint", "erase"];
 
 function render({ model, el }) {
-  const state = { tool: "box", category: null, chosen: null, offer: 0, start: null, at: null, ring: [], window: null, pan: null, hint: "" };
+  const first = model.get("view").states.includes("p") ? "select" : "box";
+  const state = { tool: first, category: null, chosen: null, offer: 0, start: null, at: null, ring: [], stroke: null, brush: 0,
+    window: null, pan: null, hint: "", redraw: null, hidden: false, list: false, picks: null, keyed: false };
   let worked = 0; // milliseconds, up to `since`
   let since = Date.now();
   let address = "";
 
   const root = make("div", { class: "wsis-label", tabindex: "0", role: "application",
-    "aria-label": "Labelling page", "data-lm-suppress-shortcuts": "true" });
-  const bar = make("div", { class: "row" });
-  const tools = make("div", { class: "row", role: "toolbar", "aria-label": "Tools", style: "margin-top:6px" });
-  const svg = shape("svg", { role: "img", preserveAspectRatio: "xMidYMid meet" });
-  const side = make("div", { class: "side" });
+    "aria-label": "Labelling page; h lists the keys", "data-lm-suppress-shortcuts": "true" });
   const alert = make("div", { role: "alert" });
-  const help = make("div", { class: "help" });
-  root.append(bar, tools, make("div", { class: "table" }, svg, side), alert, help);
+  const images = imageList(model, (index) => {
+    say({ do: "go", to: index });
+    root.focus({ preventScroll: true });
+  });
+  const { svg, drawWindow, drawShapes, drawLive } = canvas(state, view, () => address);
+  const keys = helpTable(() => toggleHelp(false), view().sam);
+  keys.hidden = true;
   el.append(root);
+  state.list = Boolean(model.thumbnail) && root.clientWidth >= 900;
 
   // Time counts while the page can be seen.
   const seen = () => {
@@ -64,19 +36,27 @@ function render({ model, el }) {
     worked = 0;
     since = Date.now();
     state.hint = "";
-    model.send({ ...message, seconds });
+    model.send({ ...message, seconds, image: view().image });
   }
 
-  const view = () => model.get("view");
-  const category = (id) => view().categories.find((c) => c.id === id);
+  function view() {
+    return model.get("view");
+  }
+  const chosen = () => view().entries.find((e) => e.id === state.chosen);
+  const middle = () => [view().width / 2, view().height / 2];
 
   function drop() {
-    Object.assign(state, { start: null, at: null, ring: [] });
+    Object.assign(state, { start: null, ring: [], stroke: null });
   }
 
   function choose(id) {
     Object.assign(state, { category: id, hint: "" });
     if (state.tool === "tag") say({ do: "add", category: id });
+    draw();
+  }
+
+  function pick(id) {
+    Object.assign(state, { chosen: id, hint: "", redraw: null });
     draw();
   }
 
@@ -100,13 +80,49 @@ function render({ model, el }) {
   }
 
   function add(what) {
-    if (named()) say({ do: "add", category: state.category, ...what });
+    if (state.redraw !== null) {
+      say({ do: "redraw", entry: state.redraw, ...what });
+      state.redraw = null;
+    } else if (named()) say({ do: "add", category: state.category, ...what });
+  }
+
+  // Paint or erase; painting with no mask chosen begins a new one, which the next strokes go on.
+  function brushed(what) {
+    const mask = chosen()?.kind === "mask" && state.redraw === null ? state.chosen : null;
+    if (mask !== null) say({ do: "edit", op: state.tool, entry: mask, ...what });
+    else if (state.tool === "erase") state.hint = "Choose a mask first: j, k, or s and a click.";
+    else {
+      if (state.redraw === null && state.category !== null) state.picks = view().entries.map((e) => e.id);
+      add(what);
+    }
   }
 
   function closeRing() {
     const ring = state.ring.flat();
     drop();
-    if (ring.length >= 6) add({ polygons: [ring] });
+    if (ring.length >= 6) (state.tool === "outline" ? add : brushed)({ polygons: [ring] });
+    else state.hint = "An outline needs three corners.";
+    draw();
+  }
+
+  // What a click does.
+  function press(at, target) {
+    if (state.tool === "point") add({ point: at });
+    else if (state.tool === "sam") {
+      state.offer = 0;
+      say({ do: "ask", point: at });
+    } else if (state.tool === "select") pick(Number(target?.closest?.("[data-entry]")?.dataset.entry ?? NaN));
+    else if (DRAWS_CORNERS.includes(state.tool)) state.ring.push(at);
+    draw();
+  }
+
+  // What a drag does, or two corners by keys.
+  function dragged(box) {
+    if (state.tool === "box") add({ box });
+    else {
+      state.offer = 0;
+      say({ do: "ask", box });
+    }
     draw();
   }
 
@@ -119,9 +135,10 @@ function render({ model, el }) {
       event.preventDefault();
     } else if (event.button === 0) {
       const at = place(event);
-      if (state.tool === "outline") state.ring.push(at);
-      else if (state.tool !== "tag") Object.assign(state, { start: at, at });
-      draw();
+      if (state.tool === "paint" || state.tool === "erase") state.stroke = [at];
+      else if (state.tool === "box" || state.tool === "sam") Object.assign(state, { start: at, at });
+      else press(at, event.target);
+      drawLive();
     }
   });
   svg.addEventListener("pointermove", (event) => {
@@ -130,24 +147,30 @@ function render({ model, el }) {
       state.window[0] -= (event.clientX - state.pan[0]) * scale;
       state.window[1] -= (event.clientY - state.pan[1]) * scale;
       state.pan = [event.clientX, event.clientY];
-    } else if (state.start || state.ring.length) state.at = place(event);
-    else return;
-    drawShapes();
+      drawWindow();
+      return;
+    }
+    Object.assign(state, { at: place(event), keyed: false });
+    if (state.stroke) state.stroke.push(state.at);
+    drawLive();
   });
   svg.addEventListener("pointerup", (event) => {
     state.pan = null;
-    if (!state.start) return;
-    const [start, end] = [state.start, place(event)];
-    drop();
-    const box = boxBetween(start, end);
-    const dragged = Math.max(box[2], box[3]) > view().width / 200;
-    if (state.tool === "point") add({ point: end });
-    else if (state.tool === "box" && dragged) add({ box });
-    else if (state.tool === "sam") {
-      state.offer = 0;
-      say({ do: "ask", ...(dragged ? { box } : { point: end }) });
-    }
-    draw();
+    const [start, stroke, end] = [state.start, state.stroke, place(event)];
+    const far = ([x, y]) => Math.max(Math.abs(x - end[0]), Math.abs(y - end[1])) > view().width / 200;
+    Object.assign(state, { start: null, stroke: null });
+    if (stroke && stroke.some(far)) {
+      state.ring = [];
+      brushed({ stroke: [...stroke, end].flat(), width: state.brush });
+      draw();
+    } else if (stroke) press(end);
+    else if (start && far(start)) dragged(boxBetween(start, end));
+    else if (start && state.tool === "sam") press(end);
+    else drawLive();
+  });
+  svg.addEventListener("pointercancel", () => {
+    Object.assign(state, { pan: null, start: null, stroke: null });
+    drawLive();
   });
   svg.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && !event.metaKey) return;
@@ -160,49 +183,146 @@ function render({ model, el }) {
     const [left, top, w, h] = state.window ?? [0, 0, width, height];
     state.window = w * factor >= width ? null
       : [x - (x - left) * factor, y - (y - top) * factor, w * factor, h * factor];
+    drawWindow();
     drawShapes();
   }
 
+  // The cross that keys move; where it leaves the part that is seen, that part follows.
+  function cross(key) {
+    const { width, height } = view();
+    const [left, top, w, h] = state.window ?? [0, 0, width, height];
+    const step = w / 50;
+    const [dx, dy] = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] }[key];
+    const [x, y] = state.at ?? [left + w / 2, top + h / 2];
+    state.at = [Math.min(Math.max(x + dx, 0), width), Math.min(Math.max(y + dy, 0), height)];
+    state.keyed = true;
+    if (state.window) {
+      state.window[0] += Math.min(state.at[0] - left, 0) + Math.max(state.at[0] - left - w, 0);
+      state.window[1] += Math.min(state.at[1] - top, 0) + Math.max(state.at[1] - top - h, 0);
+      drawWindow();
+    }
+    drawLive();
+  }
+
+  function pressCross() {
+    if (!view().width) return;
+    state.at ??= middle();
+    if (state.tool === "box" && !state.start) state.start = state.at;
+    else if (state.tool === "box") {
+      const box = boxBetween(state.start, state.at);
+      state.start = null;
+      dragged(box);
+    } else {
+      const on = new DOMPoint(...state.at).matrixTransform(svg.getScreenCTM());
+      press(state.at, document.elementFromPoint(on.x, on.y));
+    }
+    drawLive();
+  }
+
+  function walk(step) {
+    const ids = view().entries.map((e) => e.id);
+    const offers = view().offers.length;
+    if (offers) {
+      state.offer = (state.offer + step + offers) % offers;
+      draw();
+    } else if (ids.length) {
+      const at = ids.indexOf(state.chosen);
+      pick(ids[at < 0 ? (step > 0 ? 0 : ids.length - 1) : (at + step + ids.length) % ids.length]);
+      side.querySelector("li.chosen")?.scrollIntoView({ block: "nearest" });
+    }
+  }
+
+  function ofChosen(action, needed = () => true, missing = "Choose an entry first: j, k, or s and a click.") {
+    if (chosen() && needed(chosen())) action(state.chosen);
+    else state.hint = missing;
+    draw();
+  }
+
+  function brush(factor) {
+    state.brush = Math.min(Math.max(state.brush * factor, 1), view().width / 2);
+    drawLive();
+  }
+
+  function toggleHelp(open = keys.hidden) {
+    keys.hidden = !open;
+    (open ? keys.querySelector("button") : root).focus({ preventScroll: true });
+  }
+
+  const ACTS = {
+    next: () => say({ do: "go", to: "next" }),
+    previous: () => say({ do: "go", to: "previous" }),
+    unfinished: () => say({ do: "go", to: "unfinished" }),
+    images: () => {
+      state.list = true;
+      draw();
+      images.field.focus();
+      images.field.select();
+    },
+    closeImages: () => {
+      state.list = false;
+      draw();
+    },
+    finish: () => say({ do: view().done ? "reopen" : "finish" }),
+    tool: (name) => use(name),
+    thinner: () => brush(0.8),
+    thicker: () => brush(1.25),
+    cross: (key) => cross(key.split("+")[1]),
+    press: pressCross,
+    enter: () => (view().offers.length ? take() : state.ring.length && closeRing()),
+    back: () => {
+      if (!state.ring.length) return state.chosen !== null && ACTS.remove();
+      state.ring.pop();
+      return drawLive();
+    },
+    escape: () => {
+      if (!keys.hidden) toggleHelp(false);
+      drop();
+      Object.assign(state, { redraw: null, hint: "" });
+      pick(null);
+    },
+    category: (key) => {
+      const known = view().categories[Number(key) - 1];
+      if (known) choose(known.id);
+    },
+    categories: () => side.querySelector("input").focus(),
+    down: () => walk(1),
+    up: () => walk(-1),
+    rename: () => ofChosen((entry) => named() && say({ do: "rename", entry, category: state.category })),
+    redraw: () => ofChosen((entry) => Object.assign(state, { redraw: entry, hint: "The next drawing takes the place of the chosen entry." })),
+    remove: () => ofChosen((entry) => say({ do: "remove", entry })),
+    accept: () => ofChosen((entry) => say({ do: "accept", entry }), isProposal, "Choose a proposal first: j, k, or s and a click."),
+    acceptAll: () => say({ do: "accept" }),
+    dismissAll: () => say({ do: "dismiss" }),
+    undo: () => say({ do: "undo" }),
+    redo: () => say({ do: "redo" }),
+    zoomIn: () => zoom(0.8, state.at ?? middle()),
+    zoomOut: () => zoom(1.25, state.at ?? middle()),
+    zoomAll: () => zoom(Infinity, middle()),
+    hide: () => {
+      state.hidden = !state.hidden;
+      drawShapes();
+    },
+    help: () => toggleHelp(),
+  };
+
+  const { bar, tools, side, help, drawPanels } = panels(state, view, ACTS, { say, choose, pick, use, take, draw, typed });
+  root.append(bar, tools, make("div", { class: "table" }, images.element, svg, side), alert, help, keys);
+
   root.addEventListener("keydown", (event) => {
-    if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) {
+    const { tagName } = event.target;
+    if (/^(INPUT|SELECT|TEXTAREA)$/.test(tagName)) {
+      if (event.key === "Escape") root.focus({ preventScroll: true });
       event.stopPropagation();
       return;
     }
-    const key = event.key.toLowerCase();
-    const middle = [view().width / 2, view().height / 2];
-    const offers = view().offers.length;
-    const tool = TOOLS.find((t) => t[2] === key);
-    const number = view().categories[Number(key) - 1];
-    const command = event.ctrlKey || event.metaKey;
-    let known = true;
-    if (command && key === "z") say({ do: event.shiftKey ? "redo" : "undo" });
-    else if (command && key === "y") say({ do: "redo" });
-    else if (command || event.altKey) known = false;
-    else if (tool && (tool[0] !== "sam" || view().sam)) use(tool[0]);
-    else if (/^[1-9]$/.test(key) && number) choose(number.id);
-    else if (key === "f") say({ do: view().done ? "reopen" : "finish" });
-    else if (key === "arrowright") say({ do: "go", to: "next" });
-    else if (key === "arrowleft") say({ do: "go", to: "previous" });
-    else if (offers && (key === "arrowdown" || key === "arrowup")) {
-      state.offer = (state.offer + (key === "arrowdown" ? 1 : offers - 1)) % offers;
-      draw();
-    } else if (key === "enter" && offers) take();
-    else if (key === "enter" && state.ring.length && event.target === root) closeRing();
-    else if (key === "backspace" && state.ring.length) {
-      state.ring.pop();
-      drawShapes();
-    } else if (key === "escape") {
-      drop();
-      state.chosen = null;
-      draw();
-    } else if ((key === "delete" || key === "backspace") && state.chosen !== null) say({ do: "remove", entry: state.chosen });
-    else if (key === "+" || key === "=") zoom(0.8, middle);
-    else if (key === "-") zoom(1.25, middle);
-    else known = false;
-    if (known) {
-      event.preventDefault();
-      event.stopPropagation();
-    }
+    if (tagName === "BUTTON" && (event.key === "Enter" || event.key === " ")) return; // presses it
+    const key = keyOf(event);
+    const [name, tool] = (event.altKey ? "" : BY_KEY.get(key) ?? "").split(":");
+    if (!name || (tool === "sam" && !view().sam)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    if (event.repeat && !HELD.has(name)) return;
+    ACTS[name](tool ?? key);
   });
 
   function take() {
@@ -210,131 +330,62 @@ function render({ model, el }) {
     else draw();
   }
 
-  function button(text, key, action, attributes = {}) {
-    const label = key ? [text, make("kbd", { "aria-hidden": "true" }, key)] : [text];
-    return make("button", { type: "button", onclick: action, ...attributes }, ...label);
-  }
-
-  function drawBar(v) {
-    const name = make("span", {}, `${v.image} (${v.index + 1} of ${v.count})`);
-    const finished = make("span", { class: "finished" }, `${v.finished} of ${v.count} labelled`);
-    bar.replaceChildren(
-      button("Previous", "\u2190", () => say({ do: "go", to: "previous" })),
-      button("Next", "\u2192", () => say({ do: "go", to: "next" })),
-      button("Next unlabelled", "", () => say({ do: "go", to: "unfinished" }), { disabled: v.finished === v.count }),
-      name, make("span", { class: "space" }), finished,
-      button("Undo", "Ctrl Z", () => say({ do: "undo" }), { disabled: !v.undo }),
-      button("Redo", "Ctrl Y", () => say({ do: "redo" }), { disabled: !v.redo }),
-      button(v.done ? "Open again" : v.entries.length ? "All is labelled" : "Nothing to label here", "f",
-        () => say({ do: v.done ? "reopen" : "finish" }), { class: "finish", disabled: !v.width }),
-    );
-  }
-
-  function drawTools(v) {
-    const offered = TOOLS.filter((tool) => tool[0] !== "sam" || v.sam);
-    tools.replaceChildren(...offered.map(([id, text, key]) =>
-      button(text, key, () => use(id), { "aria-pressed": String(state.tool === id) })),
-    make("span", { class: "space" }),
-    button("\u2212", "", () => zoom(1.25, [v.width / 2, v.height / 2]), { "aria-label": "Zoom out" }),
-    button("+", "", () => zoom(0.8, [v.width / 2, v.height / 2]), { "aria-label": "Zoom in" }));
-    const more = " Ctrl and wheel zoom, Shift and drag move.";
-    help.textContent = offered.find((tool) => tool[0] === state.tool)[3] + more;
-  }
-
-  function drawSide(v) {
-    const chip = (c) => make("span", { class: "chip", style: `background:${c.colour}` });
-    const field = make("input", { placeholder: "another category", "aria-label": "Another category", size: "16" });
-    const names = v.categories.map((c, i) => make("li", {}, button("", "", () => choose(c.id),
-      { "aria-pressed": String(state.category === c.id), "data-category": c.name })));
-    names.forEach((item, i) => item.firstChild.append(chip(v.categories[i]), v.categories[i].name,
-      ...(i < 9 ? [make("kbd", { "aria-hidden": "true" }, String(i + 1))] : [])));
-    const form = make("form", { class: "row", onsubmit: (event) => {
-      event.preventDefault();
-      if (field.value.trim()) say({ do: "category", name: field.value });
-    } }, field, make("button", { type: "submit", "aria-label": "Add the category" }, "+"));
-    const entries = v.entries.map((e) => make("li", { class: e.id === state.chosen ? "chosen" : "",
-      onclick: () => { state.chosen = e.id; drawSide(view()); drawShapes(); } },
-    make("span", { class: "kind" }, e.kind),
-    make("select", { "aria-label": `Category of entry ${e.id}`,
-      onchange: (event) => say({ do: "rename", entry: e.id, category: Number(event.target.value) }) },
-    ...v.categories.map((c) => make("option", { value: c.id, ...(c.id === e.category ? { selected: "" } : {}) }, c.name))),
-    button("\u2715", "", (event) => { event.stopPropagation(); say({ do: "remove", entry: e.id }); },
-      { "aria-label": `Remove entry ${e.id}` })));
-    const offers = v.offers.map((o, i) => make("li", {}, button(`${i + 1}: IoU ${o.score.toFixed(2)}, says SAM`, "",
-      () => { state.offer = i; draw(); }, { "aria-pressed": String(i === state.offer) })));
-    const taking = offers.length ? [make("h4", {}, "SAM offers"), make("ul", {}, ...offers), button("Take it", "Enter", take)] : [];
-    side.replaceChildren(make("h4", {}, "Categories"), make("ul", {}, ...names), form, ...taking,
-      make("h4", {}, v.entries.length ? "In this image" : "Nothing is labelled here yet"), make("ul", {}, ...entries));
-  }
-
-  function outlined(kind, data, colour, css) {
-    const group = shape("g", { class: css });
-    const both = (tag, attributes) => group.append(
-      shape(tag, { ...attributes, class: "under" }), shape(tag, { ...attributes, class: "shape", stroke: colour, fill: colour }));
-    if (kind === "box") both("rect", { x: data[0], y: data[1], width: data[2], height: data[3] });
-    else if (kind === "point") both("circle", { cx: data[0], cy: data[1], r: (state.window?.[2] ?? view().width) / 120 });
-    else both("path", { d: ringPath(data) });
-    return group;
-  }
-
-  function drawShapes() {
-    const v = view();
-    const [left, top, width, height] = state.window ?? [0, 0, v.width, v.height];
-    svg.setAttribute("viewBox", `${left} ${top} ${Math.max(width, 1)} ${Math.max(height, 1)}`);
-    svg.setAttribute("aria-label", `${v.image}: ${v.entries.length} entries`);
-    svg.classList.toggle("still", state.tool === "tag");
-    const parts = [shape("image", { href: address, x: 0, y: 0, width: v.width, height: v.height, preserveAspectRatio: "none" })];
-    for (const e of v.entries) {
-      if (e.kind !== "tag") {
-        parts.push(outlined(e.kind, e.outline ?? e.box ?? e.point, category(e.category)?.colour ?? "#fff", e.id === state.chosen ? "entry chosen" : "entry"));
-      }
-    }
-    const colour = category(state.category)?.colour ?? "#ffffff";
-    const offer = v.offers[state.offer];
-    if (offer) parts.push(outlined("mask", offer.outline, colour, "offer"));
-    if (state.start && state.at) parts.push(outlined("box", boxBetween(state.start, state.at), colour, "drawn"));
-    if (state.ring.length) {
-      const ring = state.at ? [...state.ring, state.at] : state.ring;
-      parts.push(outlined("mask", [ring.flat()], colour, "drawn"));
-    }
-    svg.replaceChildren(...parts);
+  // A name that is typed: a category that is known, or one more.
+  function typed(name) {
+    const known = view().categories.find((c) => c.name === name.trim());
+    if (known) choose(known.id);
+    else if (name.trim()) say({ do: "category", name });
+    if (known) root.focus({ preventScroll: true });
   }
 
   function draw() {
     const v = view();
     if (state.offer >= v.offers.length) state.offer = 0;
+    if (state.picks && v.entries.length > state.picks.length) {
+      state.chosen = v.entries.find((e) => !state.picks.includes(e.id)).id;
+      state.picks = null;
+    }
     if (!v.entries.some((e) => e.id === state.chosen)) state.chosen = null;
     if (state.category === null && v.categories.length === 1) state.category = v.categories[0].id;
-    const typing = side.contains(document.activeElement) && document.activeElement.tagName === "INPUT";
-    const inside = root.contains(document.activeElement);
-    drawBar(v);
-    drawTools(v);
-    drawSide(v);
+    const focused = root.contains(document.activeElement) ? document.activeElement : null;
+    const id = focused?.dataset.f;
+    drawPanels(v);
+    drawWindow();
     drawShapes();
+    drawLive();
+    images.element.hidden = !state.list;
+    images.update(v);
     alert.textContent = state.hint || v.message;
     // What had the focus was made anew; keys must go on working.
-    if (typing) side.querySelector("input").focus({ preventScroll: true });
-    else if (inside) root.focus({ preventScroll: true });
+    if (focused && !focused.isConnected) {
+      const again = id && root.querySelector(`[data-f="${CSS.escape(id)}"]:not(:disabled)`);
+      (again || root).focus({ preventScroll: true });
+    }
   }
 
   function pictureChanged() {
     const bytes = model.get("picture");
     URL.revokeObjectURL(address);
     address = bytes.byteLength ? URL.createObjectURL(new Blob([bytes], { type: "image/jpeg" })) : "";
-    state.window = null;
+    Object.assign(state, { at: null, window: null, redraw: null, picks: null, brush: Math.max(view().width / 40, 2) });
     drop();
+    drawWindow();
     drawShapes();
+    drawLive();
   }
 
   model.on("change:picture", pictureChanged);
   model.on("change:view", draw);
   pictureChanged();
   draw();
+  images.find();
+  images.update(view());
   return () => {
     model.off("change:picture", pictureChanged);
     model.off("change:view", draw);
     document.removeEventListener("visibilitychange", seen);
     URL.revokeObjectURL(address);
+    images.end();
   };
 }
 
