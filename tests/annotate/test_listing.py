@@ -27,6 +27,18 @@ def test_folders_inside_count_and_keep_their_names(tmp_path: Path):
     ]
 
 
+def test_links_to_folders_are_followed_when_allowed_and_never_in_circles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make_folder(tmp_path / "album", 1)
+    make_folder(tmp_path / "elsewhere", 1)
+    (tmp_path / "album" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "album" / "circle").symlink_to(tmp_path / "album")
+    assert image_names(tmp_path / "album") == ["a.png"]
+    monkeypatch.setenv("WSIS_FOLLOW_LINKS", "1")
+    assert image_names(tmp_path / "album") == ["a.png", "linked/a.png"]
+
+
 def test_equal_names_in_two_folders_are_two_images(tmp_path: Path):
     for folder in ("one", "two"):
         make_folder(tmp_path / "images" / folder, 1)
