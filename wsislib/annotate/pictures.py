@@ -25,7 +25,7 @@ _Key = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
-class Picture:
+class ShownPicture:
     """An image as it is read, and what a browser shows of it."""
 
     pixels: NDArray[np.uint8]  # (H, W, 3), upright, as every other command reads it
@@ -38,12 +38,12 @@ class Pictures:
     def __init__(self, path_of: Callable[[str], Path]) -> None:
         """`path_of` gives the file of a name, or raises ValueError."""
         self._path_of = path_of
-        self._pictures: OrderedDict[_Key, Future[Picture]] = OrderedDict()
+        self._pictures: OrderedDict[_Key, Future[ShownPicture]] = OrderedDict()
         self._thumbnails: OrderedDict[_Key, bytes] = OrderedDict()
         self._lock, self._one_thumbnail = Lock(), Lock()
         self._reader: ThreadPoolExecutor | None = None
 
-    def picture(self, name: str) -> Picture:
+    def picture(self, name: str) -> ShownPicture:
         """The picture of a name; raises ValueError or OSError where it cannot be read."""
         key, path = self._key(name)
         with self._lock:
@@ -52,7 +52,7 @@ class Pictures:
                 self._pictures.move_to_end(key)
         if known is not None:
             return known.result()
-        done: Future[Picture] = Future()
+        done: Future[ShownPicture] = Future()
         done.set_result(_read(path))
         self._keep(key, done)
         return done.result()
@@ -88,16 +88,16 @@ class Pictures:
             return (name, 0, 0), path  # reading it says what is wrong
         return (name, facts.st_mtime_ns, facts.st_size), path
 
-    def _keep(self, key: _Key, picture: Future[Picture]) -> None:
+    def _keep(self, key: _Key, picture: Future[ShownPicture]) -> None:
         with self._lock:
             self._pictures[key] = picture
             while len(self._pictures) > _KEPT:
                 self._pictures.popitem(last=False)
 
 
-def _read(path: Path) -> Picture:
+def _read(path: Path) -> ShownPicture:
     pixels = read_image(path)
-    return Picture(pixels, _jpeg(pixels, SHOWN_SIDE))
+    return ShownPicture(pixels, _jpeg(pixels, SHOWN_SIDE))
 
 
 def _jpeg(pixels: NDArray[np.uint8], side: int) -> bytes:
