@@ -65,7 +65,7 @@ def photo_quality_table() -> pd.DataFrame:
             rows += [
                 {
                     "masks by": f"{teacher} SAM" if trained else "no training",
-                    "prompt": prompt,
+                    "prompt": prompt.replace("one look", "first pass"),
                     "objects": size,
                     "best of three": values["best"],
                     "chosen by score": values["chosen"],
