@@ -85,4 +85,5 @@ def rows_in_time(rows: Sequence[RowResults], column: str, smooth: int = 10) -> F
         spread = by_seed.std(axis=1).tolist() if len(smoothed) > 1 else None
         mean = by_seed.mean(axis=1)
         series.append(Series(row.title, mean.index.tolist(), mean.tolist(), spread))
-    return curves(series, "step", column.replace("_", " ")) if series else "not run"
+    name = f"{column.removeprefix('loss_')} loss" if column.startswith("loss_") else column
+    return curves(series, "step", name.replace("_", " ")) if series else "not run"

@@ -217,7 +217,7 @@ def gate_reasons(gate: Gate | None, sample: Sample) -> list[list[str]]:
     # From the last reason to the first: an earlier one replaces a later one.
     for reason, passes in (
         ("low score", gate(label, candidates)),
-        ("takes in another", any_score(label, candidates)),
+        ("covers another", any_score(label, candidates)),
         ("off its prompt", any_overlap(label, candidates)),
         ("empty", candidates.masks.flatten(2).any(2)),
     ):

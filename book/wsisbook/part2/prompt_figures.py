@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import hsv_to_rgb
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize, hsv_to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -89,11 +90,12 @@ def maps_figure(
             _bare(ax, name)
             ax.set_xlabel(f"0 to {values.max():.2g}", fontsize=6.5, labelpad=2)
         axes[0].set_ylabel(title, fontsize=7.5)
+    _colour_bar(figure, grid, "0", "largest")
     return figure
 
 
 def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) -> Figure:
-    """Maps of where a box's token says that there are corners, with the box over each."""
+    """Similarity of a box's token to every place, with the box over each map."""
     figure = BookFigure(PAGE_WIDTH, PAGE_WIDTH / len(maps) + 0.1)
     grid = figure.subplots(1, len(maps), squeeze=False)[0]
     top = max(float(values.max()) for values in maps)
@@ -101,6 +103,7 @@ def corners_figure(maps: Sequence[Floats], boxes: Sequence[Box], side: float) ->
         ax.imshow(values, cmap=SEQUENTIAL, vmin=0, vmax=top, extent=(0, side, side, 0))
         draw_box(ax, box, "white", 1.3)
         _bare(ax, f"{box[2] - box[0]:.0f} x {box[3] - box[1]:.0f} px")
+    _colour_bar(figure, grid, "0", f"{top:.2g}")
     return figure
 
 
@@ -126,6 +129,7 @@ def shapes_figure(
         ax.tick_params(labelsize=7)
         ax.set_aspect("equal")
     grid[0].set_ylabel("height (px)", fontsize=7)
+    _colour_bar(figure, grid, "0", "largest")
     return figure
 
 
@@ -168,6 +172,15 @@ def scale_figure(values: Mapping[str, Mapping[str, float]], stress: int, label: 
     grid[0].set_yticks(rows, names, fontsize=7)
     grid[0].invert_yaxis()
     return figure
+
+
+def _colour_bar(figure: Figure, grid: NDArray[np.object_], low: str, high: str) -> None:
+    """One bar for all panels; where each has a range of its own, the ends are words."""
+    shades = ScalarMappable(Normalize(0, 1), SEQUENTIAL)
+    bar = figure.colorbar(shades, ax=grid.ravel().tolist(), fraction=0.02, pad=0.01, ticks=[0, 1])
+    bar.ax.set_yticklabels([low, high], fontsize=6.5)
+    bar.ax.tick_params(length=0)
+    bar.outline.set_visible(False)
 
 
 def _bare(ax: Axes, title: str, frame: bool = False) -> None:

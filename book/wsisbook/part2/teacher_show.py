@@ -36,9 +36,9 @@ def quality_table(quality: Mapping[str, Any]) -> pd.DataFrame:
     """Mean IoU by world, prompt and level, as `judge` measured them."""
     rows = [
         {
-            "scenes of": f"the {world}'s world",
+            "scenes of": f"the {world}",
             "prompt": kind,
-            "meant": level,
+            "level": level,
             "best of three": values["best"],
             "chosen by score": values["chosen"],
             "masks": values["masks"],
@@ -47,7 +47,7 @@ def quality_table(quality: Mapping[str, Any]) -> pd.DataFrame:
         for kind in ("box", "point")
         for level, values in found[kind].items()
     ]
-    return pd.DataFrame(rows).set_index(["scenes of", "prompt", "meant"])
+    return pd.DataFrame(rows).set_index(["scenes of", "prompt", "level"])
 
 
 def photo_quality_table() -> pd.DataFrame:
@@ -65,7 +65,7 @@ def photo_quality_table() -> pd.DataFrame:
             rows += [
                 {
                     "masks by": f"{teacher} SAM" if trained else "no training",
-                    "prompt": prompt,
+                    "prompt": prompt.replace("one look", "first pass"),
                     "objects": size,
                     "best of three": values["best"],
                     "chosen by score": values["chosen"],
@@ -81,11 +81,11 @@ def meanings_table(quality: Mapping[str, Any]) -> pd.DataFrame:
     """Points by how many masks they may mean: what the candidates cover, how alike they are."""
     titles = {
         "points": "points",
-        "covered": "IoU of the best candidate for each meaning",
+        "covered": "IoU of the best candidate for each valid mask",
         "alike": "IoU of the candidates with one another",
     }
     frame = pd.DataFrame.from_dict(quality["meanings"], orient="index")[list(titles)]
-    return frame.rename(columns=titles).rename_axis("masks a point may mean")
+    return frame.rename(columns=titles).rename_axis("valid masks of a point")
 
 
 def heads_table(quality: Mapping[str, Any]) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def instance_table(model: WISH, batch: Sequence[Sample]) -> pd.DataFrame:
             "image": np.repeat(targets.image_ids, targets.counts),
             "label": [KIND_NAMES[LabelKind(kind)] for kind in targets.kinds.tolist()],
             "category": targets.categories.tolist(),
-            "candidates that may be learnt": targets.allowed.sum(1).tolist(),
+            "allowed candidates": targets.allowed.sum(1).tolist(),
             "their pixels": [
                 ", ".join(str(int(mask.sum())) for mask in masks[allowed])
                 for masks, allowed in zip(candidates, targets.allowed, strict=True)
@@ -179,7 +179,7 @@ def student_for(
     try:
         return load_student(scale, seed, table, row), f"the student of a run at {scale} scale"
     except ValueError as missing:
-        instead = f"instead, one after {steps} steps taken here, so its answers are crude"
+        instead = f"instead, one after {steps} steps trained here, so its predictions are crude"
         return short_student(steps, seed), f"{missing}\n{instead}"
 
 

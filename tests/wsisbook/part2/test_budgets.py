@@ -83,7 +83,7 @@ def test_lines_are_means_over_seeds():
     assert (boxes.get_label(), points.get_label()) == ("boxes", "points")
     assert boxes.get_xdata().tolist() == [20, 40] and boxes.get_ydata().tolist() == [5, 3]
     assert points.get_ydata().tolist() == [3, 2, 1]
-    assert figure.axes[0].get_ylabel() == "loss class"
+    assert figure.axes[0].get_ylabel() == "class loss"
 
 
 def test_logged_lines_are_averaged():

@@ -70,7 +70,7 @@ def test_each_way_to_be_left_out_has_its_name() -> None:
         candidates=Candidates(two.transpose(0, 1).contiguous(), torch.full((2, 2), 0.8)),
     )
     reasons = gate_reasons(Gate(), replace(sample, label=both))
-    assert reasons == [["", "takes in another"], ["", "takes in another"]]
+    assert reasons == [["", "covers another"], ["", "covers another"]]
 
 
 def test_every_pair_shows_its_own_candidates(student: WISH, opened: MatchTrace) -> None:

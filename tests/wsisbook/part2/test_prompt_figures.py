@@ -46,16 +46,20 @@ def test_likeness_shows_every_pair_and_the_line() -> None:
 def test_each_map_has_a_scale_of_its_own() -> None:
     rows = {"sure": {"kl": np.full((4, 4), 0.5), "l2": np.full((4, 4), 2.0)}}
     figure = maps_figure(rows, 96, {"sure": [(3.0, 4.0)]})
-    assert [axes.get_title() for axes in figure.axes] == ["kl", "l2"]
-    assert [axes.get_xlabel() for axes in figure.axes] == ["0 to 0.5", "0 to 2"]
-    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 0.5), (0, 2)]
+    *maps, bar = figure.axes
+    assert [axes.get_title() for axes in maps] == ["kl", "l2"]
+    assert [axes.get_xlabel() for axes in maps] == ["0 to 0.5", "0 to 2"]
+    assert [axes.images[0].get_clim() for axes in maps] == [(0, 0.5), (0, 2)]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "largest"]
     assert figure.axes[0].lines[0].get_xydata().tolist() == [[3, 4]]
 
 
 def test_corners_share_one_scale() -> None:
     maps = [np.full((4, 4), 0.5), np.full((4, 4), 1.0)]
     figure = corners_figure(maps, [(0, 0, 10, 20), (5, 5, 8, 8)], 96)
-    assert [axes.images[0].get_clim() for axes in figure.axes] == [(0, 1), (0, 1)]
+    *maps, bar = figure.axes
+    assert [axes.images[0].get_clim() for axes in maps] == [(0, 1), (0, 1)]
+    assert [label.get_text() for label in bar.get_yticklabels()] == ["0", "1"]
     assert figure.axes[0].get_title() == "10 x 20 px"
 
 

@@ -107,12 +107,12 @@ def test_a_batch_of_all_kinds_holds_what_was_told(model, scenes: WorldDataset) -
     frame = instance_table(model, batch)
     assert (frame["label"] == "mask").sum() == count
     masks = frame[frame["label"] == "mask"]
-    assert (masks["candidates that may be learnt"] == 1).all()
+    assert (masks["allowed candidates"] == 1).all()
     assert masks["their pixels"].tolist() == [
         str(int(mask.sum())) for mask in scenes[4].label.masks
     ]
     others = frame[frame["label"] != "mask"]
-    assert others["candidates that may be learnt"].between(1, 3).all()
+    assert others["allowed candidates"].between(1, 3).all()
     assert set(frame["label"]) == {"tag", "point", "box", "mask"}
     assert set(frame["numbers in Z"]) == {8}
 

@@ -90,6 +90,6 @@ def test_tables_hold_what_was_measured() -> None:
     masks = scene().label.masks
     found = judged(masks[:, None].expand(-1, 3, -1, -1), [0.9, 0.5, 0.1])
     table = quality_table({"study": found})
-    assert table.loc[("the study's world", "box", "object"), "best of three"] == 1.0
+    assert table.loc[("the study", "box", "object"), "best of three"] == 1.0
     assert meanings_table(found)["points"].sum() == 5
     assert heads_table(found)["IoU"].tolist() == [1.0, 1.0, 1.0]
