@@ -13,7 +13,7 @@ from tests.annotate.screen import entries
 from wsislib.annotate.desk import ACTIONS, Desk
 from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.page_files import page_file, page_script
-from wsislib.annotate.proposals import propose, read_predictions
+from wsislib.annotate.proposals import propose, read_proposals
 from wsislib.annotate.server import LabelServer
 
 
@@ -137,7 +137,7 @@ def many(chromium, tmp_path: Path) -> Iterator:
         ],
     }
     (tmp_path / "p.json").write_text(json.dumps(predicted))
-    predictions = read_predictions(tmp_path / "p.json")
+    predictions = read_proposals(tmp_path / "p.json")
     labels = LabelFile(tmp_path / "labels.json", tmp_path / "images", predictions.names(0.25, True))
     propose(labels, predictions)
     with LabelServer(Desk(labels)) as server:

@@ -10,7 +10,7 @@ from tests.annotate.folder import make_folder
 from wsislib.annotate.desk import Desk
 from wsislib.annotate.label_file import LabelFile
 from wsislib.annotate.measured_prices import measured_seconds
-from wsislib.annotate.proposals import propose, read_predictions
+from wsislib.annotate.proposals import propose, read_proposals
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.rle import decode_segmentation, encode_mask
 
@@ -57,13 +57,13 @@ def opened(place: Path, names=("rose", "thistle")) -> LabelFile:
 
 def proposed(place: Path, path: Path | None = None) -> Desk:
     labels = opened(place)
-    propose(labels, read_predictions(path or write(place / "p.json")))
+    propose(labels, read_proposals(path or write(place / "p.json")))
     return Desk(labels)
 
 
 def test_a_document_becomes_proposals_by_names(place):
     labels = opened(place)
-    said = propose(labels, read_predictions(write(place / "p.json")))
+    said = propose(labels, read_proposals(write(place / "p.json")))
     assert said == "3 proposals; left out: 1 of a score below 0.25"
     view = Desk(labels).view()
     assert [(e["category"], e["kind"], e["score"]) for e in view["entries"]] == [
@@ -78,9 +78,9 @@ def test_a_bare_list_is_read_with_the_file_that_its_ids_are_of(place):
     with pytest.raises(
         ValueError, match=r"bare.json: a list of results says ids and no names.*--of"
     ):
-        read_predictions(place / "bare.json")
+        read_proposals(place / "bare.json")
     val = write(place / "val.json", [])
-    predictions = read_predictions(place / "bare.json", val)
+    predictions = read_proposals(place / "bare.json", val)
     assert predictions.names(0.25, new=False) == ["thistle", "rose"]
     assert predictions.names(0.25, new=True) == ["thistle", "rose", "lily"]
     assert propose(opened(place), predictions).startswith("3 proposals")
@@ -150,7 +150,7 @@ def test_what_was_decided_stays_decided(place):
     desk.receive({"do": "remove", "entry": desk.view()["entries"][0]["id"]})
     desk.receive({"do": "accept"})
     labels = opened(place)
-    said = propose(labels, read_predictions(place / "p.json"))
+    said = propose(labels, read_proposals(place / "p.json"))
     assert said.startswith("1 proposals still wait") and labels.states() == "dp."
     assert len(labels.work("a.png").entries) == 1
 
@@ -162,7 +162,7 @@ def test_other_predictions_replace_what_waits_and_nothing_else(place):
     desk.receive({"do": "finish"})
     new = [result(10, 0.7, bbox=[1, 1, 5, 5]), result(12, 0.7, bbox=[1, 1, 5, 5])]
     labels = opened(place)
-    said = propose(labels, read_predictions(write(place / "q.json", new)))
+    said = propose(labels, read_proposals(write(place / "q.json", new)))
     assert said.startswith("1 proposals; left out: 1 of images that are finished")
     assert labels.states() == "p.f"
     assert [e["bbox"] for e in labels.work("a.png").entries] == [[20, 10, 20, 20]]
@@ -173,7 +173,7 @@ def test_names_of_another_folder_are_found_where_only_one_file_ends_alike(place)
     make_folder(place / "images" / "more", 1)
     images = [{**IMAGES[0], "file_name": "data\\raw\\b.png"}, {**IMAGES[1], "file_name": "x/a.png"}]
     labels = opened(place)
-    said = propose(labels, read_predictions(write(place / "p.json", images=images)))
+    said = propose(labels, read_proposals(write(place / "p.json", images=images)))
     assert labels.states()[labels.place["b.png"]] == "p"
     assert said.startswith("2 proposals") and "1 of images that are not in the folder" in said
 
@@ -194,7 +194,7 @@ def test_names_of_another_folder_are_found_where_only_one_file_ends_alike(place)
 def test_what_cannot_be_drawn_is_left_out_and_said(place, fault):
     labels = opened(place)
     results = [result(10, 0.9, **fault), RESULTS[0]]
-    said = propose(labels, read_predictions(write(place / "p.json", results)))
+    said = propose(labels, read_proposals(write(place / "p.json", results)))
     assert said.startswith("1 proposals; left out: 1 that cannot be drawn (the first: a.png, ")
 
 
@@ -216,7 +216,7 @@ def test_what_cannot_be_drawn_is_left_out_and_said(place, fault):
 def test_a_wrong_file_is_one_clear_error(place, content, said):
     (place / "p.json").write_text(content)
     with pytest.raises(ValueError, match=r"p\.json: ") as error:
-        propose(opened(place), read_predictions(place / "p.json"))
+        propose(opened(place), read_proposals(place / "p.json"))
     assert said in str(error.value) and not (place / "labels.json").exists()
 
 

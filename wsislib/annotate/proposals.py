@@ -50,7 +50,7 @@ class PredictionFile:
         return [name for number, name in self.categories.items() if new or number in used]
 
 
-def read_predictions(path: Path, of: Path | None = None) -> PredictionFile:
+def read_proposals(path: Path, of: Path | None = None) -> PredictionFile:
     """Read a COCO document, or a bare list of results whose ids the COCO file `of` explains.
 
     Raises ValueError where a file cannot be read or is neither, or a bare list comes alone.

@@ -39,14 +39,14 @@ def label_folder(
     """
     from wsislib.annotate.desk import Desk
     from wsislib.annotate.label_file import LabelFile
-    from wsislib.annotate.proposals import propose, read_predictions
+    from wsislib.annotate.proposals import propose, read_proposals
     from wsislib.annotate.server import LabelServer
 
     if file is None:
         file = (folder.parent if folder.resolve().name == "images" else folder) / "labels.json"
     wanted = list(names)
     if predictions is not None:
-        predicted = read_predictions(predictions, of)
+        predicted = read_proposals(predictions, of)
         wanted += predicted.names(score, new=not file.exists() and not names)
     labels = LabelFile(file, folder, list(dict.fromkeys(wanted)))
     if predictions is not None:
