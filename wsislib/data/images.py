@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,10 @@ class ImageReadError(ValueError):
     """A file that is no readable photograph; the message names the file."""
 
 
+class LinkOutside(ValueError):
+    """A link in the image folder that leads out of it."""
+
+
 @dataclass(frozen=True)
 class ImageFacts:
     """Stored size of a photograph in pixels and its EXIF orientation 1..8."""
@@ -35,10 +40,11 @@ class ImageFacts:
     orientation: int
 
 
-def resolve_image(root: Path, file_name: object) -> Path:
+def resolve_image(root: Path, file_name: object, follow_links: bool = False) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Raises ValueError where it is no text, or leads out of `root` (`..`, an absolute path, a link).
+    Links inside `root` may lead out of it with `follow_links` alone, names never. Raises ValueError
+    where it is no text, or leads out of `root` (`..`, an absolute path); LinkOutside for a link.
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -49,6 +55,14 @@ def resolve_image(root: Path, file_name: object) -> Path:
         path = (base / file_name).resolve()
     except (OSError, RuntimeError) as error:
         raise ValueError(f"file_name {file_name!r} cannot be resolved: {error}") from None
+    plain = Path(os.path.normpath(base / file_name))
+    inside = plain.is_relative_to(base) and plain != base and ".." not in Path(file_name).parts
+    if inside and not path.is_relative_to(base):
+        if follow_links:
+            return path
+        raise LinkOutside(
+            f"file_name {file_name!r} is a link that leads out of the image folder {root}"
+        )
     if not path.is_relative_to(base) or path == base:
         raise ValueError(f"file_name {file_name!r} leads out of the image folder {root}")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ class CocoDataset:
         kind: LabelKind = LabelKind.MASK,
         image_ids: Sequence[int] | None = None,
         category_ids: Sequence[int] | None = None,
+        follow_links: bool = False,
     ) -> None:
         """Read the JSON file; images and masks are decoded when they are asked for.
 
@@ -45,18 +46,21 @@ class CocoDataset:
             image_ids: only these images, in this order; None reads all, in the file's order.
             category_ids: only these categories, whatever their order here; annotations of others
                 are left out, also of the ground truth.
+            follow_links: whether links in `image_root` may lead out of it. Only for links of one's
+                own: who unpacks a stranger's folder would read what they name.
 
         Raises ValueError with every problem of the file's skeleton.
         """
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root)
-        self.kind = LabelKind(kind)
+        self.kind, self._follow_links = LabelKind(kind), follow_links
         document = read_sound_document(self.annotation_file)
         chosen = _chosen(document["categories"], category_ids, self.annotation_file, "category")
         ordered = sorted(chosen.values(), key=lambda record: record["id"])
         self.categories = tuple(Category(record["id"], record["name"]) for record in ordered)
         self._category_index = {category.id: i for i, category in enumerate(self.categories)}
         self._records = _chosen(document["images"], image_ids, self.annotation_file, "image")
+        self.declared = len(document["images"])  # images of the file, chosen or not
         self.image_ids = tuple(self._records)
         self._annotations: dict[int, list[dict[str, Any]]] = {i: [] for i in self.image_ids}
         for annotation in document["annotations"]:
@@ -72,7 +76,7 @@ class CocoDataset:
         record = self._records[self.image_ids[index]]
         height, width = record["height"], record["width"]
         try:
-            array = read_image(resolve_image(self.image_root, record["file_name"]))
+            array = read_image(self.image_path(record))
             if array.shape[:2] != (height, width):
                 raise ValueError(
                     f"{record['file_name']} has {array.shape[1]} x {array.shape[0]} pixels, the "
@@ -90,6 +94,10 @@ class CocoDataset:
     def instances(self, index: int) -> list[dict[str, Any]]:
         """The file's annotations of the image at `index`, as they stand, without crowds."""
         return [a for a in self._annotations[self.image_ids[index]] if not a.get("iscrowd")]
+
+    def crowds(self, index: int) -> int:
+        """How many crowd regions the image at `index` has."""
+        return len(self._annotations[self.image_ids[index]]) - len(self.instances(index))
 
     def ground_truth(self) -> dict[str, Any]:
         """Every true mask as RLE, whatever kind the labels are read as; new annotation ids from 1.
@@ -123,9 +131,28 @@ class CocoDataset:
             members = [{key: a.get(key) for key in keys} for a in self._annotations[image_id]]
             content = [image_id, record["width"], record["height"], members]
             digest.update(json.dumps(content, sort_keys=True).encode())
-            path = resolve_image(self.image_root, record["file_name"])
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(self.picture_digests[image_id])
         return digest.hexdigest()
+
+    @cached_property
+    def picture_digests(self) -> dict[int, bytes]:
+        """SHA-256 of each image file, by image id."""
+        return {
+            image_id: hashlib.sha256(self.image_path(record).read_bytes()).digest()
+            for image_id, record in self._records.items()
+        }
+
+    def image_path(self, record: Mapping[str, Any]) -> Path:
+        """The file of an image's record; a ValueError where its name leads out of the folder."""
+        return resolve_image(self.image_root, record["file_name"], self._follow_links)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The file's records of the images, in the data set's order."""
+        return list(self._records.values())
+
+    def annotations_of(self, image_id: int) -> list[dict[str, Any]]:
+        """The file's annotations of an image, crowd regions included."""
+        return self._annotations[image_id]
 
 
 def _chosen(
