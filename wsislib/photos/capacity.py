@@ -56,7 +56,7 @@ def capacity_warning(amounts: Mapping[int, Mapping[int, int]], capacity: int) ->
     over, most = sum(total > capacity for total in totals), max(totals)
     ceiling = ap_ceiling(amounts, capacity, max(METRIC_LIMIT, capacity))
     return (
-        f"{over} images hold more objects (up to {most}) than this model finds in one ({capacity}): "
-        f"on this file its AP can be {ceiling:.1f} at most; --max-objects {most} makes room, or "
-        "cut the images into tiles"
+        f"{over} images hold more objects (up to {most}) than this model finds in one "
+        f"({capacity}): on this file its AP can be {ceiling:.1f} at most; --max-objects {most} "
+        "makes room, or cut the images into tiles"
     )

@@ -90,7 +90,7 @@ def empty_predictions(
     model = cast(Model, network)
     with preserve_modes(network, False):
         found = [model.predict([sample.image.to(device)])[0] for sample in samples]
-    asked = f"on {len(samples)} images that it was trained on ({steps} steps)"
+    asked = f"on {len(samples)} of the images that it was trained on for {steps} steps"
     trusted, labelled = [], []
     for sample, detections in zip(samples, found, strict=True):
         filled = detections.masks.flatten(1).any(1) & (detections.scores >= _LOWEST)
@@ -104,7 +104,7 @@ def empty_predictions(
             "--learning-rate"
         )
     largest = int(true.bincount().max()) / len(true)
-    if len(seen) >= 4 and len(seen.unique()) == 1 and largest <= _SHARE:
+    if min(len(seen), len(samples)) >= 4 and len(seen.unique()) == 1 and largest <= _SHARE:
         name = dataset.categories[int(seen[0])].name
         return (
             f"the model finds nothing but '{name}' {asked}, whose labels name "

@@ -87,7 +87,8 @@ def read_mixed(
         ValueError: the data set has faults, which are listed; an image lacks what it is to be
             weakened from; or the mix is malformed or asks for more images than there are.
     """
-    return weakened(read_photographs(annotations, images, first, weakest=LabelKind.TAG), labels, seed)
+    dataset = read_photographs(annotations, images, first, weakest=LabelKind.TAG)
+    return weakened(dataset, labels, seed)
 
 
 def weakened(dataset: CocoDataset, labels: str, seed: int) -> Dataset:

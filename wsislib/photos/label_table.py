@@ -36,7 +36,8 @@ class LabelTable:
         """The table for a reader."""
         out = f", {self.left_out} left out" if self.left_out else ""
         head = f"{self.images} images, {self.empty} without objects{out}"
-        lines = [f"how each label was read ({head})", f"  {'':8s}{'in the file':>12s}{'learnt':>8s}"]
+        columns = f"  {'':8s}{'in the file':>12s}{'learnt':>8s}"
+        lines = [f"how each label was read ({head})", columns]
         for name, count in self.in_file.items():
             learnt = self.learnt.get(name, 0)
             if count or learnt:

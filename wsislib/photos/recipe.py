@@ -41,7 +41,7 @@ class Recipe:
     # What the weights were before training; before there was a choice ImageNet's if pretrained.
     start: Start = "scratch"
     start_sha256: str = ""  # of our own start weights, or of the model that --init named
-    max_objects: int = 0  # that an image may hold at least; 0 is as many as the network is built for
+    max_objects: int = 0  # room for so many in an image; 0 is what the network is built for
 
     def known(self) -> tuple[Category, ...]:
         """The categories that the model knows, in its order."""

@@ -40,7 +40,5 @@ def ap_ceiling(
     if not whole:
         return float("nan")
     recalls = np.linspace(0.0, 1.0, 101)
-    reached = [
-        np.count_nonzero(recalls <= found[c] / whole[c]) if found[c] else 0 for c in whole
-    ]
-    return float(100 * np.mean(reached) / len(recalls))
+    reached = [int((recalls <= found[c] / whole[c]).sum()) if found[c] else 0 for c in whole]
+    return 100 * sum(reached) / len(reached) / len(recalls)

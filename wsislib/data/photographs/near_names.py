@@ -3,7 +3,7 @@
 Rules, in their order: the same last part of the path after turning backslashes into slashes,
 decoding %20 and the like, composing accents and ignoring case; a file whose name is the end of
 the given one after a '-' or '_' (tools write such prefixes), or the other way round; the same
-name with another ending; the nearest spelling.
+name with another ending; the nearest spelling with the same digits.
 """
 
 from __future__ import annotations
@@ -38,9 +38,10 @@ class NearNames:
         found = self._whole.get(base)
         found = found or next((self._whole[e] for e in _ends(base) if e in self._whole), None)
         found = found or self._ends.get(base) or self._stems.get(os.path.splitext(base)[0])
-        if found is None and self._asked < _SPELLINGS:
+        if found is None and base not in self._ends and self._asked < _SPELLINGS:
             self._asked += 1
-            near = difflib.get_close_matches(base, self._whole, n=1, cutoff=0.85)
+            alike = [one for one in self._whole if _digits(one) == _digits(base)]
+            near = difflib.get_close_matches(base, alike, n=1, cutoff=0.85)
             found = self._whole[near[0]] if near else None
         return found
 
@@ -48,6 +49,11 @@ class NearNames:
 def _plain(name: str) -> str:
     last = unquote(name.replace("\\", "/")).rpartition("/")[2]
     return unicodedata.normalize("NFC", last).casefold()
+
+
+def _digits(base: str) -> str:
+    """Numbers tell images apart, so that no other number is a slip of the pen."""
+    return "".join(filter(str.isdecimal, base))
 
 
 def _ends(base: str) -> Iterator[str]:

@@ -156,7 +156,7 @@ def _check_kind(
         remedy = "add 'point': [x, y] on the object, or draw points from the masks"
         yield here.error("kind-missing", message, remedy)
     elif have < kind:
-        message = f"has {carrier[have]}, {carrier[kind]} is asked for; it is read as what it is"
+        message = f"has {carrier[have]}, not {carrier[kind]}; it is read as what it is"
         remedy = f"add {carrier[kind]} if it is missing by mistake"
         yield here.warning("kind-weaker", message, remedy)
 

@@ -58,16 +58,18 @@ def amounts_of(annotations: Mapping[int, list[Any]]) -> dict[int, dict[int, int]
     return counted
 
 
-def _check_amounts(annotations: Mapping[int, list[dict[str, Any]]], here: Location) -> Iterator:
+def _check_amounts(
+    annotations: Mapping[int, list[dict[str, Any]]], here: Location
+) -> Iterator[Problem]:
     amounts = amounts_of(annotations)
     many = [image for image, of in amounts.items() if max(of.values(), default=0) > METRIC_LIMIT]
     if many:
         most = max(max(amounts[image].values()) for image in many)
         some = ", ".join(map(str, many[:3])) + (", ..." if len(many) > 3 else "")
         message = (
-            f"{len(many)} images hold more than {METRIC_LIMIT} objects of a category (up to {most}; "
-            f"images {some}), and COCO's AP counts {METRIC_LIMIT} detections of an image and "
-            f"category: perfect predictions of this file reach AP {ap_ceiling(amounts):.1f}"
+            f"{len(many)} images hold more than {METRIC_LIMIT} objects of a category (up to "
+            f"{most}; images {some}), and COCO's AP counts {METRIC_LIMIT} detections of an image "
+            f"and category: perfect predictions of this file reach AP {ap_ceiling(amounts):.1f}"
         )
         remedy = f"evaluate with --detections {most}, or cut the images into tiles"
         yield here.warning("many-objects", message, remedy)

@@ -126,7 +126,7 @@ class Report:
     def summary(self) -> str:
         """For a command that goes on: an example of each kind of warning, then the counts."""
         lines = []
-        for _, group in groupby(self.problems, key=lambda problem: (problem.severity, problem.code)):
+        for _, group in groupby(self.problems, key=lambda one: (one.severity, one.code)):
             first = next(group)
             lines.append(f"{first.severity}: {first.where()}: {first.message}; {first.remedy}")
         more = "; `wsis data check` lists them all" if lines else ""
