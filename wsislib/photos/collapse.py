@@ -1,8 +1,8 @@
 """Has a training learnt nothing, though every number of it was finite?
 
-Two signs are cheap and seldom wrong: no loss has fallen since the start; and, of a few images that
-were trained on, the model finds nothing at all, or one and the same category where labels have
-several.
+Signs that are cheap and seldom wrong: no loss has fallen since the start; and, of a few images that
+were trained on, the model finds nothing at all, none of the objects, or one and the same category
+where labels have several.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import cast
 
 import torch
 from torch import nn
+from torchvision.ops import box_iou
 
 from wsislib.atomic import read_json
-from wsislib.data.sample import Dataset, Model, Sample
+from wsislib.data.sample import Dataset, LabelKind, Model, Sample
 from wsislib.engine.history import Row
 from wsislib.engine.side_effects import preserve_modes
 
@@ -23,6 +24,8 @@ _ROWS = 10  # of the history at least, before it says anything
 _FALL = 0.97  # of a loss from the first rows to the last, at least
 _IMAGES = 8
 _LOWEST = 0.05  # score of a detection that counts
+_OVERLAP = 0.3  # IoU of a box with a labelled one that counts as found
+_OBJECTS = 8  # with boxes at least, before it says that none is found
 _SHARE = 0.8  # of the labels that one category may have, where one alone is found
 
 
@@ -76,7 +79,7 @@ def flat_losses(rows: Sequence[Row]) -> str | None:
 def empty_predictions(
     network: nn.Module, dataset: Dataset, device: torch.device | str, steps: int
 ) -> str | None:
-    """A sentence where predictions on a few training images are empty or of one category.
+    """A sentence where predictions on a few training images are empty, wrong or of one category.
 
     Args:
         network: obeys `Model`; on `device`.
@@ -91,17 +94,28 @@ def empty_predictions(
     with preserve_modes(network, False):
         found = [model.predict([sample.image.to(device)])[0] for sample in samples]
     asked = f"on {len(samples)} of the images that it was trained on for {steps} steps"
-    trusted, labelled = [], []
+    trusted, labelled, hits, boxed = [], [], 0, 0
     for sample, detections in zip(samples, found, strict=True):
         filled = detections.masks.flatten(1).any(1) & (detections.scores >= _LOWEST)
         # As many as there are objects: a weak tail of other categories is no sign of life.
         trusted.append(detections.categories[filled][: len(sample.label)].cpu())
         labelled.append(sample.label.categories)
+        with_box = sample.label.entry_kinds >= int(LabelKind.BOX)
+        if sample.label.boxes is not None and bool(with_box.any()):
+            best = detections.boxes[filled][: len(sample.label)].cpu()
+            overlaps = box_iou(sample.label.boxes[with_box], best)
+            hits += int((overlaps > _OVERLAP).any(1).sum())
+            boxed += int(with_box.sum())
     seen, true = torch.cat(trusted), torch.cat(labelled)
     if not len(seen):
         return (
             f"the model finds nothing {asked}. Train longer (--steps), or try another "
             "--learning-rate"
+        )
+    if boxed >= _OBJECTS and hits == 0:
+        return (
+            f"the model finds none of {boxed} objects {asked}. Train longer (--steps), or look "
+            "whether labels and pictures belong together (`wsis data check`)"
         )
     largest = int(true.bincount().max()) / len(true)
     if min(len(seen), len(samples)) >= 4 and len(seen.unique()) == 1 and largest <= _SHARE:

@@ -73,7 +73,7 @@ def test_json_holds_every_problem() -> None:
     }
     text = report.text()
     assert text.count("is empty") == SHOWN_PER_CODE
-    assert f"and {200 - SHOWN_PER_CODE} more; --json lists all" in text
+    assert f"and {200 - SHOWN_PER_CODE} more; `wsis data check --json` lists all" in text
 
 
 def test_warnings_do_not_stop_training_and_errors_do() -> None:

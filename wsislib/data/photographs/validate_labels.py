@@ -147,8 +147,8 @@ def _check_kind(
     if have < least:
         message = f"has {carrier[have]}; at least {carrier[least]} is needed"
         remedy = (
-            f"add {carrier[least]}, delete the annotation, or train with --model wish, which "
-            f"learns from it (`wsis data check --least {have.name.lower()}` checks for that)"
+            f"add {carrier[least]}, delete the annotation, or learn from it as it is: "
+            f"`wsis data check --least {have.name.lower()}`, `wsis train --model wish`"
         )
         yield here.error("kind-missing", message, remedy)
     elif kind == LabelKind.POINT and have > kind and annotation.get("point") in (None, []):

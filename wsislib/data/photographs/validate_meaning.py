@@ -26,7 +26,7 @@ def check_meaning(
     members = [one for group in annotations.values() for one in group]
     if declared == 0 and not allow_empty:
         message = "holds no annotation at all; a model would learn that there is nothing to find"
-        remedy = "label some images; if images without objects are meant, say --allow-empty"
+        remedy = "label some images; `wsis train --allow-empty` learns from images without objects"
         yield here.error("no-annotation", message, remedy)
     if members and all(one.get("iscrowd") == 1 for one in members):
         message = (
@@ -71,7 +71,7 @@ def _check_amounts(
             f"{most}; images {some}), and COCO's AP counts {METRIC_LIMIT} detections of an image "
             f"and category: perfect predictions of this file reach AP {ap_ceiling(amounts):.1f}"
         )
-        remedy = f"evaluate with --detections {most}, or cut the images into tiles"
+        remedy = f"`wsis evaluate --detections {most}` counts more, or cut the images into tiles"
         yield here.warning("many-objects", message, remedy)
 
 

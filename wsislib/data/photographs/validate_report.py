@@ -145,5 +145,7 @@ def _group_lines(code: str, problems: list[Problem]) -> list[str]:
         lines.append(f"    {problem.where()}: {problem.message}")
         lines.append(f"      mend: {problem.remedy}")
     if len(problems) > SHOWN_PER_CODE:
-        lines.append(f"    and {len(problems) - SHOWN_PER_CODE} more; --json lists all")
+        lines.append(
+            f"    and {len(problems) - SHOWN_PER_CODE} more; `wsis data check --json` lists all"
+        )
     return lines
