@@ -13,15 +13,10 @@ from wsisbook.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*(ROOT / "wsislib").rglob("*.py"), *(ROOT / "book" / "wsisbook").rglob("*.py")])
+FILES = [path for path in FILES if path.parent.name != "batch"]  # its options are Snakemake's
 OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*[a-z])")
 COMMAND = re.compile(r"`wsis ([a-z][a-z0-9-]*(?: [a-z][a-z0-9-]*)?)([^`]*)`")
-FOREIGN = {
-    "directory",
-    "no-python",
-    "nproc-per-node",
-    "porcelain",
-    "snakefile",
-}  # of other programs
+FOREIGN = {"no-python", "nproc-per-node", "porcelain"}  # of other programs
 READERS = ("data check", "train", "evaluate", "teach", "export")  # commands that check labels
 
 
