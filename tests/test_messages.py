@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from wsisbook.cli import COMMANDS
+from wsislib.cli import FOLLOW_LINKS
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted([*(ROOT / "wsislib").rglob("*.py"), *(ROOT / "book" / "wsisbook").rglob("*.py")])
@@ -23,7 +24,7 @@ READERS = ("data check", "train", "evaluate", "teach", "export")  # commands tha
 def options_of(command: str) -> set[str]:
     module, function, _ = COMMANDS[command]
     parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
-    return {name.replace("_", "-") for name in parameters} | {"help"}
+    return {name.replace("_", "-") for name in parameters} | {"help", FOLLOW_LINKS[2:]}
 
 
 KNOWN = {command: options_of(command) for command in COMMANDS}

@@ -28,6 +28,8 @@ COMMANDS: Commands = {
     "export": ("wsislib.commands.export", "export", "masks for weak labels as a COCO file"),
 }
 
+FOLLOW_LINKS = "--follow-links"  # of every command that reads images
+
 DONE, FAILED, WRONG_USE, BUSY, INTERRUPTED = 0, 1, 2, 75, 130
 
 
@@ -46,6 +48,10 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
 
         print(f"wsis {__version__}")
         return DONE
+    before = os.environ.get("WSIS_FOLLOW_LINKS")
+    if FOLLOW_LINKS in words:
+        words.remove(FOLLOW_LINKS)
+        os.environ["WSIS_FOLLOW_LINKS"] = "1"  # the processes that this one starts follow them too
     try:
         name, rest = _command(words, commands)
         return _call(name, rest, commands)
@@ -65,6 +71,11 @@ def main(arguments: Sequence[str] | None = None, commands: Commands = COMMANDS) 
         print(f"wsis: error: {_one_line(error)}", file=sys.stderr)
         usual = FAILED if isinstance(error, RuntimeError) else WRONG_USE
         return getattr(error, "exit_code", usual)  # an error class may have its own
+    finally:
+        if before is None:
+            os.environ.pop("WSIS_FOLLOW_LINKS", None)
+        else:
+            os.environ["WSIS_FOLLOW_LINKS"] = before
 
 
 def help_text(commands: Commands) -> str:
@@ -72,7 +83,11 @@ def help_text(commands: Commands) -> str:
     width = max(map(len, commands))
     lines = [f"  {name:<{width}}  {what}" for name, (_, _, what) in commands.items()]
     return "\n".join(
-        ["usage: wsis COMMAND [OPTIONS]", "", *lines, "", "wsis COMMAND --help shows its options"]
+        [
+            *("usage: wsis COMMAND [OPTIONS]", "", *lines, ""),
+            "wsis COMMAND --help shows its options. Where a command reads images from a folder",
+            f"with links to elsewhere, {FOLLOW_LINKS} says that these are meant.",
+        ]
     )
 
 

@@ -23,7 +23,6 @@ def check(
     split: str | None = None,
     mend: Path | None = None,
     allow_empty: bool = False,
-    follow_links: bool = False,
     json: bool = False,
 ) -> int:
     """Read a whole data set and report every problem before anything trains.
@@ -42,14 +41,11 @@ def check(
         mend: write a copy of the JSON file without the annotations that have errors, and
             report on the copy. The original stays as it is. COCO only.
         allow_empty: a file without any annotation is meant so. COCO only.
-        follow_links: links in the image folder may lead out of it. COCO only.
         json: print the report as JSON.
     """
     from wsislib.data.photographs.validate import repairable
 
-    again = partial(
-        _report, kind=kind, least=least, allow_empty=allow_empty, follow_links=follow_links
-    )
+    again = partial(_report, kind=kind, least=least, allow_empty=allow_empty)
     report = again(path, images, split=split)
     if mend is not None:
         report = _mended(report, mend, path, images, again)
@@ -129,7 +125,7 @@ def _mended(
 
 def _report(
     path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None,
-    allow_empty: bool, follow_links: bool,
+    allow_empty: bool,
 ) -> Report:  # fmt: skip
     """The report on a COCO file or a VOC folder; ValueError for an option of the other one."""
     from wsislib.data.photographs.validate import check_coco, check_voc
@@ -139,8 +135,8 @@ def _report(
     if path.is_dir() and not annotations.is_file():
         if images is not None or kind != "mask" or least is not None:
             raise ValueError(f"{path}: --images, --kind and --least are for a COCO JSON file")
-        if allow_empty or follow_links:
-            raise ValueError(f"{path}: --allow-empty and --follow-links are for a COCO JSON file")
+        if allow_empty:
+            raise ValueError(f"{path}: --allow-empty is for a COCO JSON file")
         return check_voc(path, split or "train", progress=True)
     if split is not None:
         raise ValueError(f"{path}: --split is for a VOC folder; give the JSON file of the split")
@@ -150,6 +146,5 @@ def _report(
         LabelKind[kind.upper()],
         least=None if least is None else LabelKind[least.upper()],
         allow_empty=allow_empty,
-        follow_links=follow_links,
         progress=True,
     )

@@ -20,7 +20,6 @@ def export(
     kind: Literal["file", "point", "box"] = "file",
     seed: int = 0,
     score: float | None = None,
-    follow_links: bool = False,
     device: str = "auto",
 ) -> int:
     """Write masks for weakly labelled images as COCO JSON, with a score each.
@@ -39,7 +38,6 @@ def export(
         kind: as `wsis teach` was given it.
         seed: as `wsis teach` was given it.
         score: least score of a mask; 0 for a teacher's and 0.5 for a model's where not given.
-        follow_links: links in the image folder may lead out of it.
         device: of the model: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import atomic_write, read_json
@@ -54,13 +52,13 @@ def export(
     without = 0
     if cache is not None:
         candidates = TeacherCache(cache)
-        dataset = read_weak(annotations, images, kind, seed, follow_links)
+        dataset = read_weak(annotations, images, kind, seed)
         made_by = f"the teacher {candidates.teacher} ({candidates.fingerprint[:12]})"
         results, without = teacher_masks(TeachingDataset(dataset, candidates), score or 0.0)
     else:
         assert model is not None
         trained, recipe = load_model(model)
-        dataset = read_weak(annotations, images, kind, seed, follow_links)
+        dataset = read_weak(annotations, images, kind, seed)
         require_same_categories(dataset, recipe.known(), annotations)
         made_by = f"the model in {model.name}"
         results = model_masks(trained, dataset, 0.5 if score is None else score, device)

@@ -26,7 +26,6 @@ def teach(
     sam: Path | None = None,
     sam_model: SamModel | None = None,
     shard: str = "1/1",
-    follow_links: bool = False,
     device: str = "auto",
 ) -> int:
     """Make a teacher's three candidate masks for every point and box, and keep them in a cache.
@@ -49,7 +48,6 @@ def teach(
             where not given.
         sam_model: which SAM that is; from the file's name where not given.
         shard: i/n does the i-th of n shares, for jobs on a cluster.
-        follow_links: links in the image folder may lead out of it.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.data.sample import Dataset, LabelKind
@@ -72,7 +70,7 @@ def teach(
     teacher = load_sam(usual if sam is None else sam, sam_model)
     if world is None:
         assert annotations is not None
-        dataset: Dataset = read_weak(annotations, images, kind, seed, follow_links)
+        dataset: Dataset = read_weak(annotations, images, kind, seed)
     else:
         scenes = WorldDataset(WorldSpec(categories=categories, size=size), seed=seed, count=world)
         dataset = WeakDataset(scenes, [LabelKind[kind.upper()]] * world, seed)

@@ -27,10 +27,6 @@ class ImageReadError(ValueError):
     """A file that is no readable photograph; the message names the file."""
 
 
-class LinkOutside(ValueError):
-    """A link in the image folder that leads out of it."""
-
-
 @dataclass(frozen=True)
 class ImageFacts:
     """Stored size of a photograph in pixels and its EXIF orientation 1..8."""
@@ -40,11 +36,16 @@ class ImageFacts:
     orientation: int
 
 
-def resolve_image(root: Path, file_name: object, follow_links: bool = False) -> Path:
+def links_allowed() -> bool:
+    """Whether links may lead out of an image folder: `--follow-links`, or WSIS_FOLLOW_LINKS=1."""
+    return os.environ.get("WSIS_FOLLOW_LINKS") == "1"
+
+
+def resolve_image(root: Path, file_name: object) -> Path:
     """The path of an image, for an untrusted `file_name` relative to the folder `root`.
 
-    Links inside `root` may lead out of it with `follow_links` alone, names never. Raises ValueError
-    where it is no text, or leads out of `root` (`..`, an absolute path); LinkOutside for a link.
+    Raises ValueError where it is no text, or leads out of `root`: by `..` or an absolute path, or
+    by a link unless links are allowed.
     """
     if not isinstance(file_name, str) or not file_name:
         raise ValueError(f"file_name must be text, is {file_name!r}")
@@ -55,16 +56,14 @@ def resolve_image(root: Path, file_name: object, follow_links: bool = False) -> 
         path = (base / file_name).resolve()
     except (OSError, RuntimeError) as error:
         raise ValueError(f"file_name {file_name!r} cannot be resolved: {error}") from None
-    plain = Path(os.path.normpath(base / file_name))
-    inside = plain.is_relative_to(base) and plain != base and ".." not in Path(file_name).parts
-    if inside and not path.is_relative_to(base):
-        if follow_links:
-            return path
-        raise LinkOutside(
-            f"file_name {file_name!r} is a link that leads out of the image folder {root}"
-        )
-    if not path.is_relative_to(base) or path == base:
+    named = Path(os.path.normpath(base / file_name))  # where it would be, were there no links
+    if not named.is_relative_to(base) or path == base:
         raise ValueError(f"file_name {file_name!r} leads out of the image folder {root}")
+    if not path.is_relative_to(base) and not links_allowed():
+        raise ValueError(
+            f"file_name {file_name!r} leads out of the image folder {root} by a link; give "
+            "--follow-links where the links are your own"
+        )
     return path
 
 

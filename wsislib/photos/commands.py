@@ -39,7 +39,6 @@ def train(
     seed: int = 0,
     checkpoint_every: int = 100,
     allow_empty: bool = False,
-    follow_links: bool = False,
     device: str = "auto",
 ) -> int:
     """Check a COCO-format data set, then train a model on it.
@@ -75,7 +74,6 @@ def train(
         seed: of weights, order and augmentation.
         checkpoint_every: steps between checkpoints.
         allow_empty: a file without any object is meant so.
-        follow_links: links in the image folder may lead out of it.
         device: auto, cpu, cuda or mps.
     """
     given = _given(train, locals())
@@ -89,7 +87,7 @@ def train(
 
     options = TrainOptions(
         model, labels, teacher, size, mask_head, from_scratch, image_side, steps, batch_size,
-        learning_rate, seed, checkpoint_every, start, init, max_objects, allow_empty, follow_links,
+        learning_rate, seed, checkpoint_every, start, init, max_objects, allow_empty,
     )  # fmt: skip
     training = prepare(annotations, images, first, options, out, device, given)
     write_json(out / "labels.json", training.table.to_json())
@@ -132,8 +130,7 @@ def evaluate(
     images: Path | None = None,
     first: int | None = None,
     per_category: bool = False,
-    detections: int = 100,
-    follow_links: bool = False,
+    max_detections: int = 100,
     device: str = "auto",
 ) -> int:
     """Print COCO's twelve numbers, for masks and for boxes.
@@ -144,8 +141,7 @@ def evaluate(
         images: folder of the images; `images` beside the annotations where not given.
         first: evaluate only the first N images that have instances.
         per_category: also print the AP of every category.
-        detections: how many of an image and category AP counts; COCO's number is 100.
-        follow_links: links in the image folder may lead out of it.
+        max_detections: how many of an image and category AP counts; COCO's number is 100.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
@@ -155,7 +151,7 @@ def evaluate(
     from wsislib.photos.data import read_photographs, require_same_categories
 
     recipe = read_recipe(model)
-    dataset = read_photographs(annotations, images, first, follow_links=follow_links)
+    dataset = read_photographs(annotations, images, first)
     require_same_categories(dataset, recipe.known(), annotations)
     trained, _ = load_model(model)
     for line in training_warnings(model):
@@ -163,7 +159,7 @@ def evaluate(
     results = predict_all(trained, dataset, device=pick_device(device))
     ground_truth = dataset.ground_truth()
     scores = {
-        kind: coco_ap(ground_truth, results, iou_type=kind, most=detections)
+        kind: coco_ap(ground_truth, results, iou_type=kind, most=max_detections)
         for kind in ("segm", "bbox")
     }
     name = f"evaluation-{annotations.stem}"

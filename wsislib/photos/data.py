@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -29,46 +28,39 @@ def read_photographs(
     weakest: LabelKind = LabelKind.MASK,
     *,
     allow_empty: bool = False,
-    follow_links: bool = False,
 ) -> CocoDataset:
     """Check a whole COCO file, then read it, or the first N of its images that have instances.
 
     What the check warns of is said on stderr, and ends with the counts by kind. The folder `images`
     is the one beside the file if None. Labels are read as `kind` at most, and the check accepts no
-    label weaker than `weakest`; for the others see `check_coco`. Raises ValueError with a list of
+    label weaker than `weakest`; for `allow_empty` see `check_coco`. Raises ValueError with a list of
     all faults.
     """
     root = images or annotations.parent / "images"
     if not root.is_dir():
         raise ValueError(f"{root}: no such image folder; say where the images are with --images")
     report = check_coco(
-        annotations, root, kind, least=weakest, allow_empty=allow_empty, follow_links=follow_links,
-        progress=True,
-    )  # fmt: skip
+        annotations, root, kind, least=weakest, allow_empty=allow_empty, progress=True
+    )
     require_trainable(report)
     print(report.summary(), file=sys.stderr)
-    read = partial(CocoDataset, annotations, root, kind=kind, follow_links=follow_links)
-    dataset = read()
+    dataset = CocoDataset(annotations, root, kind=kind)
     if first is None:
         return dataset
     if first < 1:
         raise ValueError(f"--first is {first}; it must be 1 or more")
     labelled = (i for place, i in enumerate(dataset.image_ids) if len(dataset[place].label))
-    return read(image_ids=list(islice(labelled, first)))
+    return CocoDataset(annotations, root, kind=kind, image_ids=list(islice(labelled, first)))
 
 
-def read_weak(
-    annotations: Path, images: Path | None, kind: WeakKind, seed: int, follow_links: bool = False
-) -> Dataset:
+def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int) -> Dataset:
     """Check and read a COCO file whose annotations may be tags, points, boxes or masks.
 
     `kind` "file" reads labels as they are, "box" reads masks as boxes, "point" takes a random point
     of each mask, drawn by `seed`, keeps points and refuses boxes. Raises as `read_photographs`.
     """
     read_as = LabelKind.BOX if kind == "box" else LabelKind.MASK
-    dataset = read_photographs(
-        annotations, images, kind=read_as, weakest=LabelKind.TAG, follow_links=follow_links
-    )
+    dataset = read_photographs(annotations, images, kind=read_as, weakest=LabelKind.TAG)
     if kind == "point":
         return WeakDataset(dataset, [LabelKind.POINT] * len(dataset), seed)
     return dataset

@@ -85,7 +85,6 @@ class TrainOptions:
     init: Path | None = None
     max_objects: int = 0
     allow_empty: bool = False
-    follow_links: bool = False
 
     def check(self) -> None:
         """Raise ValueError where options do not go together."""
@@ -184,7 +183,7 @@ def prepare(
     masks = options.model == "mask-rcnn"
     source = read_photographs(
         annotations, images, first, weakest=LabelKind.BOX if masks else LabelKind.TAG,
-        allow_empty=options.allow_empty, follow_links=options.follow_links,
+        allow_empty=options.allow_empty,
     )  # fmt: skip
     if masks:
         table = table_of_masks(source)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.miniatures import coco
-from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate import Problem, check_coco
 
 
@@ -57,24 +58,19 @@ def test_more_objects_than_the_metric_counts(tmp_path: Path) -> None:
     assert problem.severity == "warning"
     assert "(up to 151; images 12)" in problem.message
     assert "perfect predictions of this file reach AP 66.3" in problem.message
-    assert "--detections 151" in problem.remedy
+    assert "--max-detections 151" in problem.remedy
 
 
-def test_links_out_of_the_folder_are_followed_on_demand(tmp_path: Path) -> None:
+def test_links_out_of_the_folder_are_followed_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = coco.write(tmp_path / "data")
     image, store = tmp_path / "data" / "images" / "plain.png", tmp_path / "store"
     store.mkdir()
     image.rename(store / "blob.png")
     image.symlink_to(store / "blob.png")
     (problem,) = [p for p in problems(path) if p.severity == "error"]
-    assert (problem.code, problem.image_id) == ("link-outside", 12)
+    assert (problem.code, problem.image_id) == ("path-outside", 12)
     assert "--follow-links" in problem.remedy
-    assert not [p for p in problems(path, follow_links=True) if p.severity == "error"]
-    images = tmp_path / "data" / "images"
-    followed = CocoDataset(path, images, follow_links=True)
-    assert followed[0].image_id == 12 and followed.fingerprint()
-    document = coco.document()
-    document["images"][0]["file_name"] = "../../store/blob.png"
-    path = coco.write(tmp_path / "data", document)
-    (problem,) = [p for p in problems(path, follow_links=True) if p.severity == "error"]
-    assert problem.code == "path-outside"
+    monkeypatch.setenv("WSIS_FOLLOW_LINKS", "1")
+    assert not [p for p in problems(path) if p.severity == "error"]

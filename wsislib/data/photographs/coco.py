@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,6 @@ class CocoDataset:
         kind: LabelKind = LabelKind.MASK,
         image_ids: Sequence[int] | None = None,
         category_ids: Sequence[int] | None = None,
-        follow_links: bool = False,
     ) -> None:
         """Read the JSON file; images and masks are decoded when they are asked for.
 
@@ -46,14 +45,12 @@ class CocoDataset:
             image_ids: only these images, in this order; None reads all, in the file's order.
             category_ids: only these categories, whatever their order here; annotations of others
                 are left out, also of the ground truth.
-            follow_links: whether links in `image_root` may lead out of it. Only for links of one's
-                own: who unpacks a stranger's folder would read what they name.
 
         Raises ValueError with every problem of the file's skeleton.
         """
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root)
-        self.kind, self._follow_links = LabelKind(kind), follow_links
+        self.kind = LabelKind(kind)
         document = read_sound_document(self.annotation_file)
         chosen = _chosen(document["categories"], category_ids, self.annotation_file, "category")
         ordered = sorted(chosen.values(), key=lambda record: record["id"])
@@ -76,7 +73,7 @@ class CocoDataset:
         record = self._records[self.image_ids[index]]
         height, width = record["height"], record["width"]
         try:
-            array = read_image(self.image_path(record))
+            array = read_image(resolve_image(self.image_root, record["file_name"]))
             if array.shape[:2] != (height, width):
                 raise ValueError(
                     f"{record['file_name']} has {array.shape[1]} x {array.shape[0]} pixels, the "
@@ -138,13 +135,10 @@ class CocoDataset:
     def picture_digests(self) -> dict[int, bytes]:
         """SHA-256 of each image file, by image id."""
         return {
-            image_id: hashlib.sha256(self.image_path(record).read_bytes()).digest()
+            image_id: hashlib.sha256(path.read_bytes()).digest()
             for image_id, record in self._records.items()
+            for path in [resolve_image(self.image_root, record["file_name"])]
         }
-
-    def image_path(self, record: Mapping[str, Any]) -> Path:
-        """The file of an image's record; a ValueError where its name leads out of the folder."""
-        return resolve_image(self.image_root, record["file_name"], self._follow_links)
 
     def records(self) -> list[dict[str, Any]]:
         """The file's records of the images, in the data set's order."""

@@ -30,7 +30,6 @@ from wsislib.data.images import (
     IMAGE_SUFFIXES,
     ImageFacts,
     ImageReadError,
-    LinkOutside,
     probe_image,
     resolve_image,
 )
@@ -82,7 +81,6 @@ def check_coco(
     *,
     least: LabelKind | None = None,
     allow_empty: bool = False,
-    follow_links: bool = False,
     progress: bool = False,
 ) -> Report:
     """Check a COCO-format data set: the JSON file, every annotation, every image file.
@@ -97,7 +95,6 @@ def check_coco(
         least: the kind that every annotation must have; None means a box, or `kind` where that
             is cheaper. Models that learn from points or tags need another here.
         allow_empty: whether a file without any annotation is meant so.
-        follow_links: as for `CocoDataset`.
         progress: show a bar on stderr, where that is a terminal.
     """
     path, root = Path(annotation_file), Path(image_root)
@@ -122,10 +119,7 @@ def check_coco(
             problems += check_image_labels(annotations[image["id"]], image, path, kind, least)
     if root.is_dir():
         files = _image_files(root)
-        check = partial(
-            _check_image_file, annotation_file=path, root=root, follow_links=follow_links,
-            near=NearNames(files),
-        )  # fmt: skip
+        check = partial(_check_image_file, annotation_file=path, root=root, near=NearNames(files))
         problems += _in_threads(check, images, len(images), progress)
         problems += _check_orphans((image["file_name"] for image in images), files, root)
     else:
@@ -182,7 +176,10 @@ def write_repaired(annotation_file: Path, report: Report, target: Path) -> int:
         return 0
 
     def is_faulty(record: Any) -> bool:
-        return isinstance(record, dict) and (record.get("image_id"), record.get("id")) in faulty
+        if not isinstance(record, dict):
+            return False
+        here = record_location(record, "annotations", annotation_file)
+        return (here.image_id, here.annotation_id) in faulty
 
     usable = [record for record in document["annotations"] if not is_faulty(record)]
     atomic_write(target, json.dumps({**document, "annotations": usable}))
@@ -204,17 +201,14 @@ def _in_threads(
 
 
 def _check_image_file(
-    image: dict[str, Any], annotation_file: Path, root: Path, follow_links: bool, near: NearNames
+    image: dict[str, Any], annotation_file: Path, root: Path, near: NearNames
 ) -> list[Problem]:
     """Every problem of one image file; `image` is its record, well typed."""
     here = record_location(image, "images", annotation_file)
     try:
-        path = resolve_image(root, image["file_name"], follow_links)
-    except LinkOutside as error:
-        remedy = "say --follow-links if the links are yours, or put the files themselves there"
-        return [here.error("link-outside", str(error), remedy)]
+        path = resolve_image(root, image["file_name"])
     except ValueError as error:
-        remedy = "write names relative to the image folder, or give the folder that holds them"
+        remedy = "write names relative to the image folder; --follow-links reads links of your own"
         return [here.error("path-outside", str(error), remedy)]
     here = Location(str(root / image["file_name"]), image["id"])
     remedy = "put the file there, or give the right image folder (--images)"

@@ -71,22 +71,21 @@ def _check_amounts(
             f"{most}; images {some}), and COCO's AP counts {METRIC_LIMIT} detections of an image "
             f"and category: perfect predictions of this file reach AP {ap_ceiling(amounts):.1f}"
         )
-        remedy = f"`wsis evaluate --detections {most}` counts more, or cut the images into tiles"
+        remedy = (
+            f"`wsis evaluate --max-detections {most}` counts more, or cut the images into tiles"
+        )
         yield here.warning("many-objects", message, remedy)
 
 
 def _coordinates(annotation: Annotation) -> list[float]:
-    """All corners that an annotation names: of box, polygons and point; none of odd values."""
-    box, point, parts = (annotation.get(key) for key in ("bbox", "point", "segmentation"))
-    held = list(box) if isinstance(box, list) and len(box) == 4 else []
-    if held and not all(map(_is_number, held)):
-        return []
-    held = [*held[:2], held[0] + held[2], held[1] + held[3]] if held else []
-    if isinstance(point, list):
-        held += point
-    if isinstance(parts, list):
-        held += [value for part in parts if isinstance(part, list) for value in part]
+    """All numbers of an annotation's box, polygons and point; none where some are no numbers."""
+    held = [value for key in ("bbox", "point") for value in _listed(annotation.get(key))]
+    held += [value for part in _listed(annotation.get("segmentation")) for value in _listed(part)]
     return held if all(map(_is_number, held)) else []
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _is_number(value: object) -> bool:
