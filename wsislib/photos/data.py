@@ -33,8 +33,8 @@ def read_photographs(
 
     What the check warns of is said on stderr, and ends with the counts by kind. The folder `images`
     is the one beside the file if None. Labels are read as `kind` at most, and the check accepts no
-    label weaker than `weakest`; for `allow_empty` see `check_coco`. Raises ValueError with a list of
-    all faults.
+    label weaker than `weakest`; for `allow_empty` see `check_coco`. Raises ValueError with a list
+    of all faults.
     """
     root = images or annotations.parent / "images"
     if not root.is_dir():

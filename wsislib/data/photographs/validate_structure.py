@@ -90,6 +90,9 @@ def _records(document: dict[str, Any], name: str) -> list[Any]:
 
 
 def _has_type(value: object, kind: type) -> bool:
+    if isinstance(value, str) and not value.isprintable():
+        # JSON can hold halves of characters, which no file name or page can.
+        return kind is str and not any("\ud800" <= character <= "\udfff" for character in value)
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
