@@ -1,5 +1,7 @@
 """Damaged COCO files through everything that reads labels: `python -m tests.fuzz_coco 10000`.
 
+The numbers are those of files, of the seed and of the first file.
+
 Each file is the miniature with one to four damages, drawn by a seed. Whatever it holds, the check
 reports and never raises; what the check lets through is read without an error; what it does not is
 refused by a ValueError with a message. A file may take 20 seconds and 2 GB.
@@ -123,14 +125,14 @@ def try_file(path: Path, images: Path, scratch: Path) -> bool:
     return report.may_train
 
 
-def run(count: int, seed: int = 0) -> dict[str, int]:
-    """Try `count` files; raises with the seed and the file at the first that is not handled."""
+def run(count: int, seed: int = 0, start: int = 0) -> dict[str, int]:
+    """Try `count` files from number `start` on; raises at the first that is not handled."""
     passed = 0
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         coco.write_images(place / "images")
         before = _memory()
-        for number in range(count):
+        for number in range(start, start + count):
             content = damaged(np.random.default_rng([seed, number]))
             path = place / "damaged.json"
             path.write_bytes(content)

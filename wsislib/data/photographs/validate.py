@@ -240,7 +240,11 @@ def _check_image_file(
 
 def _probe_or_problem(path: Path, here: Location, remedy: str) -> ImageFacts | Problem:
     """What the image at `path` is, or why it cannot be read; `remedy` is for a missing one."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
         return here.error("image-missing", "no such file", remedy)
     try:
         return probe_image(path)
