@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from torch import nn
 
 from tests.photos import own_folder
 from wsislib.data.sample import Category, Detections, Label, LabelKind, Sample
+from wsislib.engine.history import read_history
 from wsislib.photos import collapse
 from wsislib.photos import commands as photos
 from wsislib.photos.collapse import empty_predictions, flat_losses, look_back
@@ -36,6 +38,21 @@ def test_losses_that_never_fell(values, flat):
     said = flat_losses(history(*values))
     assert (said is not None) == flat
     assert said is None or "no loss has fallen since the first steps" in said
+
+
+def test_a_loss_that_begins_late_is_judged_from_there():
+    late = [0.0] * 30 + [5 - 0.1 * i for i in range(20)]
+    rows = [
+        {**row, "loss_mask": value} for row, value in zip(history(*[0.7] * 50), late, strict=True)
+    ]
+    assert flat_losses(rows) is None
+
+
+def test_trainings_that_were_published_are_no_false_alarm():
+    histories = sorted((Path(__file__).parents[2] / "results").rglob("history.csv"))
+    assert len(histories) > 100
+    flat = [path for path in histories if flat_losses(read_history(path))]
+    assert not flat
 
 
 def test_one_loss_that_falls_is_enough():

@@ -20,7 +20,7 @@ from wsislib.data.sample import Dataset, LabelKind, Model, Sample
 from wsislib.engine.history import Row
 from wsislib.engine.side_effects import preserve_modes
 
-_ROWS = 10  # of the history at least, before it says anything
+_ROWS = 10  # of a loss in the history at least, before it says anything
 _FALL = 0.97  # of a loss from the first rows to the last, at least
 _IMAGES = 8
 _LOWEST = 0.05  # score of a detection that counts
@@ -56,15 +56,14 @@ def look_back(
 def flat_losses(rows: Sequence[Row]) -> str | None:
     """A sentence where no loss has fallen over a whole training; None where one has.
 
-    The first tenth of the rows is compared with the last third.
+    Of each loss the first tenth of its rows is compared with the last third. Rows where it is 0 are
+    left out, as some begin late; one that then has few rows says nothing.
     """
-    if len(rows) < _ROWS:
-        return None
-    first, last = rows[: max(1, len(rows) // 10)], rows[-(len(rows) // 3) :]
     falls = []
     for name in sorted({name for row in rows for name in row if name.startswith("loss_")}):
-        then, now = ([row[name] for row in part if name in row] for part in (first, last))
-        if then and now and sum(then) > 0:
+        values = [row[name] for row in rows if row.get(name, 0.0) > 0]
+        if len(values) >= _ROWS:
+            then, now = values[: len(values) // 10], values[-(len(values) // 3) :]
             falls.append(sum(now) / len(now) <= _FALL * sum(then) / len(then))
     if not falls or any(falls):
         return None
