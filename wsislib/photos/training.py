@@ -180,6 +180,8 @@ def prepare(
     """
     options.check()
     own = None if options.init is None else read_own(options.init)
+    if own is not None and options.image_side is None:
+        options = replace(options, image_side=own.recipe.image_side)
     masks = options.model == "mask-rcnn"
     source = read_photographs(
         annotations, images, first, weakest=LabelKind.BOX if masks else LabelKind.TAG,
