@@ -165,6 +165,16 @@ ERRORS: dict[str, Fault] = {
         change("images", 100, file_name="/etc/hostname"), "path-outside", 100, None, "/etc/host"),
     "name holds a zero byte": (
         change("images", 100, file_name="a\0b"), "path-outside", 100, None, "zero byte"),
+    "all crowd": (
+        lambda document: [one.update(iscrowd=1) for one in document["annotations"]],
+        "all-crowd", None, None, "all 10 annotations are crowd regions"),
+    "nothing labelled": (
+        put("annotations", []), "no-annotation", None, None, "holds no annotation at all"),
+    "fractions": (
+        lambda document: [
+            one.update(bbox=[0.1, 0.2, 0.3, 0.4], segmentation=[], area=None)
+            for one in document["annotations"]],
+        "fractions", None, None, "10 of 10 annotations lie within 0..1"),
     "image missing": (
         change("images", 100, file_name="gone.png"), "image-missing", 100, None, "no such file"),
     "size differs": (
@@ -187,7 +197,7 @@ WARNINGS: dict[str, Fault] = {
     "file declared twice": (
         again("images", 100, id=101), "duplicate-file", 101, None, "images 100 and 101"),
     "only a box": (
-        annotation(segmentation=[]), "kind-weaker", 12, 5, "has a box, a mask is asked for"),
+        annotation(segmentation=[]), "kind-weaker", 12, 5, "has a box, not a mask"),
     "orphan": (
         lambda document: document["images"].pop(), "orphan-image", None, None, "1 image files"),
 }  # fmt: skip

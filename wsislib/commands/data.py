@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +22,7 @@ def check(
     least: Kind | None = None,
     split: str | None = None,
     mend: Path | None = None,
+    allow_empty: bool = False,
     json: bool = False,
 ) -> int:
     """Read a whole data set and report every problem before anything trains.
@@ -37,13 +40,15 @@ def check(
         split: train, val, trainval or trainaug. VOC only; train where not given.
         mend: write a copy of the JSON file without the annotations that have errors, and
             report on the copy. The original stays as it is. COCO only.
+        allow_empty: a file without any annotation is meant so. COCO only.
         json: print the report as JSON.
     """
     from wsislib.data.photographs.validate import repairable
 
-    report = _report(path, images, kind, least, split)
+    again = partial(_report, kind=kind, least=least, allow_empty=allow_empty)
+    report = again(path, images, split=split)
     if mend is not None:
-        report = _mended(report, mend, path, images, kind, least)
+        report = _mended(report, mend, path, images, again)
     print(report.to_json() if json else report.text())
     if mend is None and report.source.endswith(".json") and repairable(report):
         print("--mend COPY.json writes a copy without the faulty annotations", file=sys.stderr)
@@ -100,7 +105,7 @@ def voc2coco(voc: Path, /, out: Path, longest: int = 224, split: str = "trainval
 
 
 def _mended(
-    report: Report, target: Path, path: Path, images: Path | None, kind: Kind, least: Kind | None
+    report: Report, target: Path, path: Path, images: Path | None, again: Callable[..., Report]
 ) -> Report:
     """Write the mended copy and report on it; the same report where nothing can be mended."""
     from wsislib.data.photographs.validate import repairable, write_repaired
@@ -115,12 +120,13 @@ def _mended(
     for problem in repairable(report):
         print(f"left out: {problem.where()}: {problem.message}", file=sys.stderr)
     print(f"{target}: written without {left_out} annotations", file=sys.stderr)
-    return _report(target, images or source.parent / "images", kind, least, None)
+    return again(target, images or source.parent / "images", split=None)
 
 
 def _report(
-    path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None
-) -> Report:
+    path: Path, images: Path | None, kind: Kind, least: Kind | None, split: str | None,
+    allow_empty: bool,
+) -> Report:  # fmt: skip
     """The report on a COCO file or a VOC folder; ValueError for an option of the other one."""
     from wsislib.data.photographs.validate import check_coco, check_voc
     from wsislib.data.sample import LabelKind
@@ -129,6 +135,8 @@ def _report(
     if path.is_dir() and not annotations.is_file():
         if images is not None or kind != "mask" or least is not None:
             raise ValueError(f"{path}: --images, --kind and --least are for a COCO JSON file")
+        if allow_empty:
+            raise ValueError(f"{path}: --allow-empty is for a COCO JSON file")
         return check_voc(path, split or "train", progress=True)
     if split is not None:
         raise ValueError(f"{path}: --split is for a VOC folder; give the JSON file of the split")
@@ -137,5 +145,6 @@ def _report(
         images or annotations.parent / "images",
         LabelKind[kind.upper()],
         least=None if least is None else LabelKind[least.upper()],
+        allow_empty=allow_empty,
         progress=True,
     )

@@ -97,23 +97,38 @@ def load_newest(
     how far the run had come; None where there is no good checkpoint. A ValueError where it is
     good but of another model or another `run` names the file, the difference and the way out.
     """
+    newest = _newest(folder)
+    if newest is None:
+        return None
+    path, meta, tensors = newest
+    weights = _strip(tensors, "model.")
+    require_same_tensors(path, weights, model)
+    _require_same_run(path, meta["run"], run)
+    model.load_state_dict(weights)
+    saved = {**_strip(tensors, "optimiser."), **meta["optimiser_scalars"]}
+    _restore_optimiser(saved, model, optimiser)
+    window = Window(**meta["progress"].pop("window"))
+    return Progress(**meta["progress"], window=window)
+
+
+def newest_weights(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]] | None:
+    """The newest good checkpoint: its path, sidecar and the model's tensors; None without one."""
+    newest = _newest(folder)
+    if newest is None:
+        return None
+    path, meta, tensors = newest
+    return path, meta, _strip(tensors, "model.")
+
+
+def _newest(folder: Path) -> tuple[Path, dict[str, Any], dict[str, Tensor]] | None:
     for step in sorted(_steps(folder), reverse=True):
         path = _path(folder, step)
         try:
             meta = read_meta(path)
-            tensors = read_tensors(path, meta)
+            return path, meta, read_tensors(path, meta)
         except DamagedFile as error:
             message = f"{error}; falling back to the checkpoint before it"
-            warnings.warn(message, CheckpointWarning, stacklevel=2)
-            continue
-        weights = _strip(tensors, "model.")
-        require_same_tensors(path, weights, model)
-        _require_same_run(path, meta["run"], run)
-        model.load_state_dict(weights)
-        saved = {**_strip(tensors, "optimiser."), **meta["optimiser_scalars"]}
-        _restore_optimiser(saved, model, optimiser)
-        window = Window(**meta["progress"].pop("window"))
-        return Progress(**meta["progress"], window=window)
+            warnings.warn(message, CheckpointWarning, stacklevel=3)
     return None
 
 

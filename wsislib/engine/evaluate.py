@@ -60,6 +60,7 @@ def coco_ap(
     categories: Sequence[int] | None = None,
     iou_type: IouType = "segm",
     image_ids: Sequence[int] | None = None,
+    most: int = 100,
 ) -> ApResult:
     """Average precision of `results` against `ground_truth`; neither is changed.
 
@@ -69,19 +70,23 @@ def coco_ap(
         categories: indices into `ground_truth["categories"]`; None takes all.
         iou_type: "segm" matches masks, "bbox" boxes.
         image_ids: evaluate these images only; None takes all.
+        most: detections of an image and category that count, best score first; AR100 and the AR
+            by size are then of so many.
 
     Raises:
         ValueError: names the entry of either that cannot be evaluated and how to mend it.
     """
     subset = prepare_eval(ground_truth, results, categories, image_ids, iou_type)
     size = max(_MIN_PART, -(-len(subset.categories) // _MAX_PARTS))
-    parts = [_evaluate(part, iou_type) for part in subset.by_categories(size)]
+    if most < 10:
+        raise ValueError(f"most is {most}; AR10 needs 10 detections at least")
+    parts = [_evaluate(part, iou_type, most) for part in subset.by_categories(size)]
     numbers = np.concatenate(parts, axis=1)  # (12, C), NaN where undefined
     names = [category["name"] for category in subset.categories]
     return ApResult(dict(zip(names, numbers[0].tolist(), strict=True)), *map(_mean, numbers))
 
 
-def _evaluate(part: EvalSubset, iou_type: str) -> npt.NDArray[Any]:
+def _evaluate(part: EvalSubset, iou_type: str, most: int) -> npt.NDArray[Any]:
     """(12, C): the twelve numbers of each category of `part`, NaN if undefined."""
     if not part.annotations and not part.results:
         return np.full((12, len(part.categories)), np.nan)
@@ -94,6 +99,7 @@ def _evaluate(part: EvalSubset, iou_type: str) -> npt.NDArray[Any]:
     evaluation.rle_iou_max_workers = 1  # handing a pair to a thread costs more than matching it
     evaluation.params.catIds = [category["id"] for category in part.categories]
     evaluation.params.imgIds = [image["id"] for image in part.images]
+    evaluation.params.maxDets = [1, 10, most]
     evaluation.evaluate()
     evaluation.accumulate()
     return _by_category(evaluation.eval, part)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Mapping
+from inspect import signature
 from pathlib import Path
 from typing import cast
 
@@ -25,12 +28,15 @@ def train(
     mask_head: MaskHead = "class-agnostic",
     start: StartChoice = "auto",
     from_scratch: bool = False,
+    init: Path | None = None,
     image_side: tuple[int, int] | None = None,
+    max_objects: int = 0,
     steps: int = 3000,
     batch_size: int = 4,
     learning_rate: float | None = None,
     seed: int = 0,
     checkpoint_every: int = 100,
+    allow_empty: bool = False,
     device: str = "auto",
 ) -> int:
     """Check a COCO-format data set, then train a model on it.
@@ -55,34 +61,63 @@ def train(
             imagenet, coco (torchvision's Mask R-CNN; r50) or scratch (random weights). auto is ours
             where there are some, else imagenet.
         from_scratch: the same as --start scratch.
+        init: folder of a model that `wsis train` made, finished or not, to start from instead;
+            categories are taken over by their names, others are new.
         image_side: shortest side wanted and longest allowed, in pixels.
+        max_objects: make room for so many objects in an image where the model has less.
         steps: training steps in all.
         batch_size: images a step.
         learning_rate: after warm-up; it falls to nothing along a cosine. 0.02 where not given; of
             WISH 0.0005, and 0.0001 for r50; of a small Mask R-CNN that is not from scratch 0.0003.
         seed: of weights, order and augmentation.
         checkpoint_every: steps between checkpoints.
+        allow_empty: a file without any object is meant so.
         device: auto, cpu, cuda or mps.
     """
+    given = _given(train, locals())
+    from wsislib.atomic import write_json
     from wsislib.engine.device import describe_device, pick_device
+    from wsislib.engine.errors import NonFiniteLoss
     from wsislib.engine.train import fit
+    from wsislib.photos.collapse import look_back
+    from wsislib.photos.going_on import diverged
     from wsislib.photos.training import TrainOptions, prepare
 
     options = TrainOptions(
         model, labels, teacher, size, mask_head, from_scratch, image_side, steps, batch_size,
-        learning_rate, seed, checkpoint_every, start,
+        learning_rate, seed, checkpoint_every, start, init, max_objects, allow_empty,
     )  # fmt: skip
-    training = prepare(annotations, images, first, options, out, device)
+    training = prepare(annotations, images, first, options, out, device, given)
+    write_json(out / "labels.json", training.table.to_json())
+    print("\n".join([training.table.text(), *training.notes]))
     chosen, categories = pick_device(device), len(training.recipe.categories)
     begin = f"start: {training.recipe.start}"
     images_read = f"{len(training.dataset)} images, {categories} categories"
     print(f"{images_read}, {begin}, {describe_device(chosen)}")
-    fitted = fit(
-        training.model, training.dataset, training.config, out,
-        device=chosen, augment=training.augment,
-    )  # fmt: skip
+    try:
+        fitted = fit(
+            training.model, training.dataset, training.config, out,
+            device=chosen, augment=training.augment,
+        )  # fmt: skip
+    except NonFiniteLoss as error:
+        rate = training.config.learning_rate
+        raise diverged(error, out, annotations, rate, given) from error
     print(f"trained {fitted.steps} steps in {fitted.seconds:.0f} s: {out}")
+    noted = look_back(training.model, training.dataset, fitted.history, chosen, init is None)
+    write_json(out / "warnings.json", noted)
+    for line in noted:
+        print(f"warning: {line}", file=sys.stderr)
     return 0
+
+
+def _given(command: Callable[..., int], values: Mapping[str, object]) -> dict[str, object]:
+    """The options of a call that are not the defaults, by their names on the command line."""
+    parameters = signature(command).parameters.values()
+    return {
+        f"--{one.name.replace('_', '-')}": values[one.name]
+        for one in parameters
+        if one.name not in ("annotations", "out") and values[one.name] != one.default
+    }
 
 
 def evaluate(
@@ -93,6 +128,7 @@ def evaluate(
     images: Path | None = None,
     first: int | None = None,
     per_category: bool = False,
+    max_detections: int = 100,
     device: str = "auto",
 ) -> int:
     """Print COCO's twelve numbers, for masks and for boxes.
@@ -103,20 +139,27 @@ def evaluate(
         images: folder of the images; `images` beside the annotations where not given.
         first: evaluate only the first N images that have instances.
         per_category: also print the AP of every category.
+        max_detections: how many of an image and category AP counts; COCO's number is 100.
         device: auto, cpu, cuda or mps.
     """
     from wsislib.atomic import write_json
     from wsislib.engine.device import pick_device
     from wsislib.engine.evaluate import coco_ap, predict_all
+    from wsislib.photos.collapse import training_warnings
     from wsislib.photos.data import read_photographs, require_same_categories
 
     recipe = read_recipe(model)
     dataset = read_photographs(annotations, images, first)
     require_same_categories(dataset, recipe.known(), annotations)
     trained, _ = load_model(model)
+    for line in training_warnings(model):
+        print(f"warning of its training: {line}", file=sys.stderr)
     results = predict_all(trained, dataset, device=pick_device(device))
     ground_truth = dataset.ground_truth()
-    scores = {kind: coco_ap(ground_truth, results, iou_type=kind) for kind in ("segm", "bbox")}
+    scores = {
+        kind: coco_ap(ground_truth, results, iou_type=kind, most=max_detections)
+        for kind in ("segm", "bbox")
+    }
     name = f"evaluation-{annotations.stem}"
     numbers = {kind: score.numbers() for kind, score in scores.items()}
     # Printed first: a full disk does not take what took an hour.
@@ -140,7 +183,7 @@ def predict(
     out: Path,
     annotations: Path | None = None,
     score: float = 0.5,
-    max_detections: int = 100,
+    max_detections: int | None = None,
     tile: int | None = None,
     overlap: float = 0.25,
     overlay_side: int = 1600,
@@ -159,7 +202,8 @@ def predict(
             evaluation takes) and overlays/*.jpg.
         annotations: a COCO JSON file whose image records to use, matched by file name.
         score: lowest score of what is drawn; the files hold everything.
-        max_detections: most instances in a photograph, or in each of its tiles.
+        max_detections: most instances in a photograph, or in each of its tiles; as the model was
+            built if not given.
         tile: look at large photographs in tiles of so many pixels, for small objects.
         overlap: of neighbouring tiles, as a share of their side; best as wide as an object.
         overlay_side: longest side of an overlay picture, pixels.
@@ -179,7 +223,7 @@ def predict(
     known = read_recipe(model).known()
     if tile is not None:
         tiles_of(1, 1, tile, overlap)  # refuses what cannot be meant
-    if not 16 <= overlay_side <= 16384 or max_detections < 1:
+    if not 16 <= overlay_side <= 16384 or (max_detections is not None and max_detections < 1):
         raise ValueError("--overlay-side must be 16 to 16384, --max-detections 1 or more")
     found = find_pictures(images, recursive, out)
     records, others = records_for(found.pictures, annotations, known)
@@ -187,7 +231,8 @@ def predict(
     require_free(out, force, [*inputs, *([annotations] if annotations else [])])
     trained, _ = load_model(model)
     chosen = pick_device(device)
-    limit_detections(trained, max_detections)
+    if max_detections is not None:
+        limit_detections(trained, max_detections)
     names = overlay_names([picture.name for picture in found.pictures])
     files = PredictionFiles(out, known, f"the model in {model.resolve().name}", names)
     drawing = Drawing(score, overlay_side, tile, overlap)

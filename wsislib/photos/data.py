@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+import sys
 import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -31,16 +32,24 @@ def read_photographs(
     first: int | None = None,
     kind: LabelKind = LabelKind.MASK,
     weakest: LabelKind = LabelKind.MASK,
+    *,
+    allow_empty: bool = False,
 ) -> CocoDataset:
     """Check a whole COCO file, then read it, or the first N of its images that have instances.
 
-    The folder `images` is the one beside the file if None. Labels are read as `kind` at most, and
-    the check accepts no label weaker than `weakest`. Raises ValueError with a list of all faults.
+    What the check warns of is said on stderr, and ends with the counts by kind. The folder `images`
+    is the one beside the file if None. Labels are read as `kind` at most, and the check accepts no
+    label weaker than `weakest`; for `allow_empty` see `check_coco`. Raises ValueError with a list
+    of all faults.
     """
     root = images or annotations.parent / "images"
     if not root.is_dir():
         raise ValueError(f"{root}: no such image folder; say where the images are with --images")
-    require_trainable(check_coco(annotations, root, kind, least=weakest, progress=True))
+    report = check_coco(
+        annotations, root, kind, least=weakest, allow_empty=allow_empty, progress=True
+    )
+    require_trainable(report)
+    print(report.summary(), file=sys.stderr)
     dataset = CocoDataset(annotations, root, kind=kind)
     if first is None:
         return dataset
@@ -77,6 +86,11 @@ def read_mixed(
             weakened from; or the mix is malformed or asks for more images than there are.
     """
     dataset = read_photographs(annotations, images, first, weakest=LabelKind.TAG)
+    return weakened(dataset, labels, seed)
+
+
+def weakened(dataset: CocoDataset, labels: str, seed: int) -> Dataset:
+    """The data set as `labels` says, see `read_mixed`; raises as it."""
     if labels == "file":
         return dataset
     kinds: list[LabelKind | None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from wsislib.atomic import read_json, write_json
+from wsislib.photos.data_record import Record, describe_change, write_record
 from wsislib.photos.starts import Start, load_start
 
 if TYPE_CHECKING:
@@ -38,7 +40,8 @@ class Recipe:
     teacher: str = ""
     # What the weights were before training; before there was a choice ImageNet's if pretrained.
     start: Start = "scratch"
-    start_sha256: str = ""  # of our own start weights
+    start_sha256: str = ""  # of our own start weights, or of the model that --init named
+    max_objects: int = 0  # room for so many in an image; 0 is what the network is built for
 
     def known(self) -> tuple[Category, ...]:
         """The categories that the model knows, in its order."""
@@ -52,9 +55,12 @@ class Recipe:
         With `weights_follow` trained weights will be loaded, so those of the start are neither
         read nor fetched. Else a ValueError where these are not there, damaged or another network's.
         """
+        from wsislib.photos.capacity import raise_capacity
+
         network = self._network(fetch=self.start == "imagenet" and not weights_follow)
         if not weights_follow:
             load_start(network, self.start, self.model, self.mask_head)
+        raise_capacity(network, self.max_objects, self.seed)
         return network
 
     def _network(self, fetch: bool) -> nn.Module:
@@ -79,16 +85,30 @@ class Recipe:
             )
         return maskrcnn.mask_rcnn_small(count, self.mask_head, seed, image_side=side)
 
-    def save(self, folder: Path) -> None:
-        """Write `folder`/recipe.json; raises ValueError where one is there that differs."""
+    def save(self, folder: Path, data: Record | None = None) -> None:
+        """Write `folder`/recipe.json; raises ValueError where one is there that differs.
+
+        `data` is the record of the data set, which is written beside it and lets the message say
+        what changed.
+        """
         path = folder / "recipe.json"
         if not path.exists():
+            if data is not None:
+                write_record(folder, data)
             write_json(path, asdict(self))
             return
         other = read_recipe(folder)
         # What an option names before what follows from it.
-        for field in sorted(fields(self), key=lambda field: field.name == "pretrained"):
+        order = {"pretrained": 1, "categories": 2, "data": 3}
+        for field in sorted(fields(self), key=lambda field: order.get(field.name, 0)):
             mine, theirs = getattr(self, field.name), getattr(other, field.name)
+            if mine != theirs and order.get(field.name, 0) >= 2 and data is not None:
+                raise ValueError(
+                    f"{path}: this folder was begun with other {field.name}: "
+                    f"{describe_change(folder, data) or 'no record tells what changed'}. Put them "
+                    "back as they were, or choose a new folder with --out; --init "
+                    f"{shlex.quote(str(folder))} starts it from the weights here"
+                )
             if mine != theirs:
                 raise ValueError(
                     f"{path}: this folder was begun with another {field.name} "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from torch import nn
 
-Start = Literal["imagenet", "ours", "coco", "scratch"]
+Start = Literal["imagenet", "ours", "coco", "scratch", "own"]
 StartChoice = Literal["auto", "imagenet", "ours", "coco", "scratch"]
 
 # Last layers, which belong to other categories: they start new.
@@ -59,7 +59,7 @@ def load_start(network: nn.Module, start: Start, model: str, mask_head: str) -> 
 
     Args:
         network: a Mask R-CNN; of a WISH its Mask2Former.
-        start: see `choose_start`.
+        start: see `choose_start`; "own" is put in by `own_start.load_own`.
         model: mask-rcnn or wish.
         mask_head: of a Mask R-CNN.
 

@@ -40,8 +40,20 @@ def test_text_is_grouped_sorted_and_says_how_to_mend() -> None:
         "    data/a.json, image 7: has no annotation",
         "      mend: leave it out",
         "",
-        "Training may not start before the errors are mended.",
+        "Training may not start before the errors are mended. "
+        "3 errors (2 box-empty, 1 missing-key), 1 warning (1 image-unlabelled).",
     ]
+
+
+def test_a_summary_shows_each_kind_once_and_ends_with_the_counts() -> None:
+    calm = Report.of("f", [PROBLEMS[0], PROBLEMS[0], PLACE.warning("box-thin", "is thin", "draw")])
+    assert calm.summary().splitlines() == [
+        "warning: data/a.json, image 7, annotation 5: is thin; draw",
+        "warning: data/a.json, image 7: has no annotation; leave it out",
+        "f: 0 errors, 3 warnings (1 box-thin, 2 image-unlabelled); `wsis data check` lists them "
+        "all",
+    ]
+    assert Report.of("f", []).summary() == "f: 0 errors, 0 warnings"
 
 
 def test_json_holds_every_problem() -> None:
@@ -61,13 +73,13 @@ def test_json_holds_every_problem() -> None:
     }
     text = report.text()
     assert text.count("is empty") == SHOWN_PER_CODE
-    assert f"and {200 - SHOWN_PER_CODE} more; --json lists all" in text
+    assert f"and {200 - SHOWN_PER_CODE} more; `wsis data check --json` lists all" in text
 
 
 def test_warnings_do_not_stop_training_and_errors_do() -> None:
     calm = Report.of("f", PROBLEMS[:1])
     assert calm.may_train
-    assert calm.text().endswith("Training may start.")
+    assert calm.text().endswith("Training may start. 0 errors, 1 warning (1 image-unlabelled).")
     require_trainable(calm)
     stern = Report.of("f", PROBLEMS)
     with pytest.raises(ValueError) as caught:

@@ -57,6 +57,7 @@ class CocoDataset:
         self.categories = tuple(Category(record["id"], record["name"]) for record in ordered)
         self._category_index = {category.id: i for i, category in enumerate(self.categories)}
         self._records = _chosen(document["images"], image_ids, self.annotation_file, "image")
+        self.declared = len(document["images"])  # images of the file, chosen or not
         self.image_ids = tuple(self._records)
         self._annotations: dict[int, list[dict[str, Any]]] = {i: [] for i in self.image_ids}
         for annotation in document["annotations"]:
@@ -91,6 +92,10 @@ class CocoDataset:
         """The file's annotations of the image at `index`, as they stand, without crowds."""
         return [a for a in self._annotations[self.image_ids[index]] if not a.get("iscrowd")]
 
+    def crowds(self, index: int) -> int:
+        """How many crowd regions the image at `index` has."""
+        return len(self._annotations[self.image_ids[index]]) - len(self.instances(index))
+
     def ground_truth(self) -> dict[str, Any]:
         """Every true mask as RLE, whatever kind the labels are read as; new annotation ids from 1.
 
@@ -123,9 +128,25 @@ class CocoDataset:
             members = [{key: a.get(key) for key in keys} for a in self._annotations[image_id]]
             content = [image_id, record["width"], record["height"], members]
             digest.update(json.dumps(content, sort_keys=True).encode())
-            path = resolve_image(self.image_root, record["file_name"])
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            digest.update(self.picture_digests[image_id])
         return digest.hexdigest()
+
+    @cached_property
+    def picture_digests(self) -> dict[int, bytes]:
+        """SHA-256 of each image file, by image id."""
+        return {
+            image_id: hashlib.sha256(path.read_bytes()).digest()
+            for image_id, record in self._records.items()
+            for path in [resolve_image(self.image_root, record["file_name"])]
+        }
+
+    def records(self) -> list[dict[str, Any]]:
+        """The file's records of the images, in the data set's order."""
+        return list(self._records.values())
+
+    def annotations_of(self, image_id: int) -> list[dict[str, Any]]:
+        """The file's annotations of an image, crowd regions included."""
+        return self._annotations[image_id]
 
 
 def _chosen(

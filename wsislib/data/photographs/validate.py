@@ -16,6 +16,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -32,7 +33,9 @@ from wsislib.data.images import (
     probe_image,
     resolve_image,
 )
+from wsislib.data.photographs.near_names import NearNames
 from wsislib.data.photographs.validate_labels import check_image_labels
+from wsislib.data.photographs.validate_meaning import check_meaning
 from wsislib.data.photographs.validate_report import (
     Location,
     Problem,
@@ -41,6 +44,7 @@ from wsislib.data.photographs.validate_report import (
     require_trainable,
 )
 from wsislib.data.photographs.validate_structure import (
+    CONVERT,
     check_structure,
     has_legal_size,
     read_document,
@@ -77,6 +81,7 @@ def check_coco(
     kind: LabelKind = LabelKind.MASK,
     *,
     least: LabelKind | None = None,
+    allow_empty: bool = False,
     progress: bool = False,
 ) -> Report:
     """Check a COCO-format data set: the JSON file, every annotation, every image file.
@@ -90,6 +95,7 @@ def check_coco(
         kind: the most expensive kind that will be read, as for `CocoDataset`.
         least: the kind that every annotation must have; None means a box, or `kind` where that
             is cheaper. Models that learn from points or tags need another here.
+        allow_empty: whether a file without any annotation is meant so.
         progress: show a bar on stderr, where that is a terminal.
     """
     path, root = Path(annotation_file), Path(image_root)
@@ -105,17 +111,21 @@ def check_coco(
     # The structure's check reports repeated ids and impossible sizes.
     first = {image["id"]: image for image in reversed(images)}
     sized = [image for image in images if first[image["id"]] is image and has_legal_size(image)]
-    for image in tqdm(sized, desc="labels", unit="image", disable=None if progress else True):
-        problems += check_image_labels(annotations[image["id"]], image, path, kind, least)
+    declared = [document.get(name) for name in ("images", "annotations")]
+    counts = [len(records) if isinstance(records, list) else 0 for records in declared]
+    if isinstance(declared[1], list):
+        problems += check_meaning(annotations, counts[1], path, allow_empty)
+    if counts[1] or allow_empty:  # else one problem says it of all images
+        for image in tqdm(sized, desc="labels", unit="image", disable=None if progress else True):
+            problems += check_image_labels(annotations[image["id"]], image, path, kind, least)
     if root.is_dir():
-        check = partial(_check_image_file, annotation_file=path, root=root)
+        files = _image_files(root)
+        check = partial(_check_image_file, annotation_file=path, root=root, near=NearNames(files))
         problems += _in_threads(check, images, len(images), progress)
-        problems += _check_orphans((image["file_name"] for image in images), root)
+        problems += _check_orphans((image["file_name"] for image in images), files, root)
     else:
         remedy = "give the folder that holds the images (--images)"
         problems.append(Location(str(root)).error("no-image-folder", "is no folder", remedy))
-    declared = (document.get(name) for name in ("images", "annotations"))
-    counts = [len(records) if isinstance(records, list) else 0 for records in declared]
     return Report.of(str(path), problems, *counts)
 
 
@@ -167,7 +177,10 @@ def write_repaired(annotation_file: Path, report: Report, target: Path) -> int:
         return 0
 
     def is_faulty(record: Any) -> bool:
-        return isinstance(record, dict) and (record.get("image_id"), record.get("id")) in faulty
+        if not isinstance(record, dict):
+            return False
+        here = record_location(record, "annotations", annotation_file)
+        return (here.image_id, here.annotation_id) in faulty
 
     usable = [record for record in document["annotations"] if not is_faulty(record)]
     atomic_write(target, json.dumps({**document, "annotations": usable}))
@@ -188,16 +201,22 @@ def _in_threads(
             yield from problems
 
 
-def _check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) -> list[Problem]:
+def _check_image_file(
+    image: dict[str, Any], annotation_file: Path, root: Path, near: NearNames
+) -> list[Problem]:
     """Every problem of one image file; `image` is its record, well typed."""
     here = record_location(image, "images", annotation_file)
     try:
         path = resolve_image(root, image["file_name"])
     except ValueError as error:
-        remedy = "write names relative to the image folder, or give the folder that holds them"
+        remedy = "write names relative to the image folder; --follow-links reads links of your own"
         return [here.error("path-outside", str(error), remedy)]
     here = Location(str(root / image["file_name"]), image["id"])
-    facts = _probe_or_problem(path, here, "put the file there, or give the right image folder")
+    remedy = "put the file there, or give the right image folder (--images)"
+    facts = _probe_or_problem(path, here, remedy)
+    if isinstance(facts, Problem) and facts.code == "image-missing":
+        meant = near.find(image["file_name"])
+        return [facts if meant is None else _near(facts, meant)]
     if isinstance(facts, Problem):
         return [facts]
     declared = (image["width"], image["height"])
@@ -222,7 +241,11 @@ def _check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) 
 
 def _probe_or_problem(path: Path, here: Location, remedy: str) -> ImageFacts | Problem:
     """What the image at `path` is, or why it cannot be read; `remedy` is for a missing one."""
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError:  # a name that no file can have
+        there = False
+    if not there:
         return here.error("image-missing", "no such file", remedy)
     try:
         return probe_image(path)
@@ -231,16 +254,26 @@ def _probe_or_problem(path: Path, here: Location, remedy: str) -> ImageFacts | P
         return here.error("image-unreadable", message, "copy or export the image again")
 
 
-def _check_orphans(names: Iterable[str], root: Path) -> Iterator[Problem]:
-    """One warning where the image folder holds files that no record names."""
-    known = {os.path.normpath(name) for name in names}
-    orphans = sorted(
-        relative
+def _near(missing: Problem, meant: str) -> Problem:
+    """A file that is not there, with the one that may be meant."""
+    message = f"{missing.message}; is '{meant}' meant, which is in the image folder?"
+    return replace(missing, message=message, remedy=f"correct 'file_name', or {CONVERT}")
+
+
+def _image_files(root: Path) -> list[str]:
+    """Paths of the images in a folder and its subfolders, relative to it."""
+    return [
+        os.path.normpath(os.path.relpath(Path(folder) / file, root))
         for folder, _, files in os.walk(root)
         for file in files
         if Path(file).suffix.lower() in IMAGE_SUFFIXES
-        and (relative := os.path.normpath(os.path.relpath(Path(folder) / file, root))) not in known
-    )
+    ]
+
+
+def _check_orphans(names: Iterable[str], files: list[str], root: Path) -> Iterator[Problem]:
+    """One warning where the image folder holds files that no record names."""
+    known = {os.path.normpath(name) for name in names}
+    orphans = sorted(set(files) - known)
     if orphans:
         some = ", ".join(orphans[:3]) + (", ..." if len(orphans) > 3 else "")
         message = f"{len(orphans)} image files have no record: {some}"

@@ -102,6 +102,10 @@ def _check_box(
         remedy = "give [x, y, width, height] in pixels of this image, not corners or fractions"
         yield here.error("box-outside", message, remedy)
         return
+    if min(w, h) < 1:
+        message = f"{text} is thinner than a pixel"
+        remedy = "draw the box again, in pixels of this image; fractions of it are not read"
+        yield here.warning("box-thin", message, remedy)
     if mask_box is not None:
         mx, my, mw, mh = mask_box
         off = max(abs(mx - x), abs(my - y), abs(mx + mw - x - w), abs(my + mh - y - h))
@@ -145,8 +149,8 @@ def _check_kind(
     if have < least:
         message = f"has {carrier[have]}; at least {carrier[least]} is needed"
         remedy = (
-            f"add {carrier[least]}, delete the annotation, or allow less (--least "
-            f"{have.name.lower()}) for a model that learns from it"
+            f"add {carrier[least]}, delete the annotation, or learn from it as it is: "
+            f"`wsis data check --least {have.name.lower()}`, `wsis train --model wish`"
         )
         yield here.error("kind-missing", message, remedy)
     elif kind == LabelKind.POINT and have > kind and annotation.get("point") in (None, []):
@@ -154,7 +158,7 @@ def _check_kind(
         remedy = "add 'point': [x, y] on the object, or draw points from the masks"
         yield here.error("kind-missing", message, remedy)
     elif have < kind:
-        message = f"has {carrier[have]}, {carrier[kind]} is asked for; it is read as what it is"
+        message = f"has {carrier[have]}, not {carrier[kind]}; it is read as what it is"
         remedy = f"add {carrier[kind]} if it is missing by mistake"
         yield here.warning("kind-weaker", message, remedy)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from itertools import groupby
@@ -108,7 +109,28 @@ class Report:
             for code, members in groupby(group, key=lambda problem: problem.code):
                 lines += _group_lines(code, list(members))
         verdict = "Training may not start before the errors are mended."
-        return "\n".join([*lines, "", "Training may start." if self.may_train else verdict])
+        verdict = "Training may start." if self.may_train else verdict
+        return "\n".join([*lines, "", f"{verdict} {self.counts()}."])
+
+    def counts(self) -> str:
+        """How many errors and warnings there are, by kind."""
+        found = Counter((problem.severity, problem.code) for problem in self.problems)
+        parts = []
+        for severity in ("error", "warning"):
+            kinds = [f"{n} {code}" for (of, code), n in found.items() if of == severity]
+            number = sum(n for (of, _), n in found.items() if of == severity)
+            said = f"{number} {severity}{'' if number == 1 else 's'}"
+            parts.append(said + (f" ({', '.join(kinds)})" if kinds else ""))
+        return ", ".join(parts)
+
+    def summary(self) -> str:
+        """For a command that goes on: an example of each kind of warning, then the counts."""
+        lines = []
+        for _, group in groupby(self.problems, key=lambda one: (one.severity, one.code)):
+            first = next(group)
+            lines.append(f"{first.severity}: {first.where()}: {first.message}; {first.remedy}")
+        more = "; `wsis data check` lists them all" if lines else ""
+        return "\n".join([*lines, f"{self.source}: {self.counts()}{more}"])
 
 
 def require_trainable(report: Report) -> None:
@@ -123,5 +145,7 @@ def _group_lines(code: str, problems: list[Problem]) -> list[str]:
         lines.append(f"    {problem.where()}: {problem.message}")
         lines.append(f"      mend: {problem.remedy}")
     if len(problems) > SHOWN_PER_CODE:
-        lines.append(f"    and {len(problems) - SHOWN_PER_CODE} more; --json lists all")
+        lines.append(
+            f"    and {len(problems) - SHOWN_PER_CODE} more; `wsis data check --json` lists all"
+        )
     return lines

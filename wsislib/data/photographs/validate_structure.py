@@ -17,6 +17,8 @@ _KEYS: dict[str, dict[str, type]] = {
     "annotations": {"id": int, "image_id": int, "category_id": int},
 }
 _TYPES = {int: "a whole number", str: "text"}
+# Exports of labelling tools break these rules in known ways, which conversion mends.
+CONVERT = "`wsis data convert FILE --to CLEAN.json` does it"
 
 
 def read_document(path: Path) -> tuple[dict[str, Any] | None, list[Problem]]:
@@ -91,6 +93,9 @@ def _records(document: dict[str, Any], name: str) -> list[Any]:
 
 
 def _has_type(value: object, kind: type) -> bool:
+    if isinstance(value, str) and not value.isprintable():
+        # JSON can hold halves of characters, which no file name or page can.
+        return kind is str and not any("\ud800" <= character <= "\udfff" for character in value)
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
@@ -109,16 +114,16 @@ def _check_records(document: dict[str, Any], name: str, path: Path) -> Iterator[
                 yield here.error("missing-key", f"{where} has no '{key}'", f"add '{key}'")
             elif not _has_type(record[key], kind):
                 message = f"{where}: '{key}' is {record[key]!r:.60}, must be {_TYPES[kind]}"
-                yield here.error("wrong-type", message, f"correct '{key}'")
+                yield here.error("wrong-type", message, f"correct '{key}', or {CONVERT}")
         number: Any = record.get("id")
         if not _has_type(number, int):
             continue
         if number < 1:
             message = f"{where} has id {number}; ids start at 1 (evaluators read 0 as 'no match')"
-            yield here.error("zero-id", message, f"number the {name} from 1")
+            yield here.error("zero-id", message, f"number the {name} from 1, or {CONVERT}")
         if number in first:
             message = f"{where} has id {number}, which {name}[{first[number]}] has already"
-            yield here.error("duplicate-id", message, "give every record its own id")
+            yield here.error("duplicate-id", message, f"give every record its own id, or {CONVERT}")
         first.setdefault(number, index)
 
 
