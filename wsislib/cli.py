@@ -21,6 +21,7 @@ COMMANDS: Commands = {
     "data check": ("wsislib.commands.data", "check", "report every problem of a data set at once"),
     "data make": ("wsislib.commands.data", "make", "draw scenes of the world as a COCO folder"),
     "data voc2coco": ("wsislib.commands.data", "voc2coco", "a VOC folder as a small COCO folder"),
+    "data turn": ("wsislib.commands.turn", "turn", "make labels or photographs upright"),
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
     "evaluate": ("wsislib.photos.commands", "evaluate", "COCO's twelve numbers of a model"),
     "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),

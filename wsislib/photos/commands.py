@@ -116,7 +116,7 @@ def evaluate(
     dataset = read_photographs(annotations, images, first)
     require_same_categories(dataset, recipe.known(), annotations)
     trained, _ = load_model(model)
-    results = predict_all(trained, dataset, device=pick_device(device))
+    results = predict_all(trained, dataset.without_outlines(), device=pick_device(device))
     ground_truth = dataset.ground_truth()
     scores = {kind: coco_ap(ground_truth, results, iou_type=kind) for kind in ("segm", "bbox")}
     name = f"evaluation-{annotations.stem}"

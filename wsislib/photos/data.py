@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from itertools import islice
 from pathlib import Path
 from typing import Literal
 
 from wsislib.atomic import read_json
+from wsislib.data.images import reading_notes
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.coco_labels import annotation_kind
 from wsislib.data.photographs.validate import check_coco
 from wsislib.data.photographs.validate_report import require_trainable
+from wsislib.data.picture_cache import PictureCache
 from wsislib.data.sample import Category, Dataset, LabelKind
 from wsislib.labels.budget import draw_kinds, parse_mix
 from wsislib.labels.datasets import WeakDataset
@@ -29,18 +32,21 @@ def read_photographs(
     """Check a whole COCO file, then read it, or the first N of its images that have instances.
 
     The folder `images` is the one beside the file if None. Labels are read as `kind` at most, and
-    the check accepts no label weaker than `weakest`. Raises ValueError with a list of all faults.
+    the check accepts no label weaker than `weakest`. What is turned upright or stretched is said on
+    stderr. Raises ValueError with a list of all faults.
     """
     root = images or annotations.parent / "images"
     if not root.is_dir():
         raise ValueError(f"{root}: no such image folder; say where the images are with --images")
     require_trainable(check_coco(annotations, root, kind, least=weakest, progress=True))
     dataset = CocoDataset(annotations, root, kind=kind)
+    for note in reading_notes(dataset.files()):
+        print(note, file=sys.stderr)
     if first is None:
         return dataset
     if first < 1:
         raise ValueError(f"--first is {first}; it must be 1 or more")
-    labelled = (i for place, i in enumerate(dataset.image_ids) if len(dataset[place].label))
+    labelled = (i for place, i in enumerate(dataset.image_ids) if dataset.instances(place))
     return CocoDataset(annotations, root, kind=kind, image_ids=list(islice(labelled, first)))
 
 
@@ -58,19 +64,25 @@ def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int)
 
 
 def read_mixed(
-    annotations: Path, images: Path | None, labels: str, seed: int, first: int | None
+    annotations: Path,
+    images: Path | None,
+    labels: str,
+    seed: int,
+    first: int | None,
+    pictures: PictureCache | None = None,
 ) -> Dataset:
     """Check and read a COCO file of any labels, then weaken its images as `labels` says.
 
     "file" reads labels as they are; "tags", "points", "boxes" or "masks" weakens every image to
     that; a mix such as "40 tags + 8 boxes" draws by `seed` which image gets which kind, and leaves
-    the others out.
+    the others out. `pictures` is as for `CocoDataset.within`.
 
     Raises:
         ValueError: the data set has faults, which are listed; an image lacks what it is to be
             weakened from; or the mix is malformed or asks for more images than there are.
     """
     dataset = read_photographs(annotations, images, first, weakest=LabelKind.TAG)
+    dataset = dataset if pictures is None else dataset.within(pictures)
     if labels == "file":
         return dataset
     kinds: list[LabelKind | None]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from wsislib.data.picture_cache import PictureCache
 from wsislib.data.sample import Dataset, Sample
 from wsislib.data.transforms import large_scale_jitter
 from wsislib.engine.batches import Augment
@@ -39,6 +41,7 @@ LITE_BACKBONE = 0.3
 # Activation maps begin from nothing; as in the study. Without tags they teach nobody.
 CAM_FACTOR = 40.0
 JITTER = (0.6, 1.4)  # of the longest side
+LEAST_SIDE = 1024  # pixels: no photograph is scaled below this before training
 
 # Nobody knows how good a teacher is on one's own images, so a candidate whose box does not fit the
 # labelled box this well is left out, and the box itself is learnt.
@@ -75,6 +78,16 @@ class TrainOptions:
         elif self.labels != "file" or self.teacher != DEFAULT_TEACHER:
             raise ValueError("--labels and --teacher are of WISH; add --model wish")
 
+    @property
+    def side(self) -> tuple[int, int]:
+        """Shortest side wanted and longest side allowed, in pixels."""
+        return self.image_side or ((240, 320) if self.size == "small" else (800, 1333))
+
+    def pictures(self, out: Path) -> PictureCache:
+        """Where photographs larger than any that the model sees are kept, scaled down."""
+        jitter = JITTER[1] if self.size == "small" else 1.0
+        return PictureCache(out / "pictures", max(LEAST_SIDE, math.ceil(jitter * self.side[1])))
+
     def recipe(self, dataset: Dataset) -> Recipe:
         """The recipe of these options on `dataset`, but for what is of WISH alone.
 
@@ -82,7 +95,7 @@ class TrainOptions:
         """
         choice: StartChoice = "scratch" if self.from_scratch else self.start
         start, digest = choose_start(choice, self.model, self.size)
-        side = self.image_side or ((240, 320) if self.size == "small" else (800, 1333))
+        side = self.side
         categories = tuple((c.id, c.name) for c in dataset.categories)
         return Recipe(
             self.size,
@@ -121,14 +134,17 @@ def prepare(
     """
     options.check()
     if options.model == "mask-rcnn":
-        dataset: Dataset = read_photographs(annotations, images, first)
+        read = read_photographs(annotations, images, first)
+        dataset: Dataset = read.within(options.pictures(out))
         recipe = options.recipe(dataset)
         detector = recipe.build()  # before anything is written: weights may be out of reach
         recipe.save(out)
         config = mask_rcnn_config(recipe, options)
         return Training(recipe, detector, dataset, config, jitter_of(recipe))
     teacher = sam_weights.load_sam(options.teacher)
-    dataset = read_mixed(annotations, images, options.labels, options.seed, first)
+    dataset = read_mixed(
+        annotations, images, options.labels, options.seed, first, options.pictures(out)
+    )
     name = options.teacher if options.teacher in PACKAGED_TEACHERS else teacher.fingerprint
     recipe = replace(options.recipe(dataset), labels=options.labels, teacher=name)
     recipe.save(out)
