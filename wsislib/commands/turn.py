@@ -65,6 +65,8 @@ def _turn_pictures(path: Path, out: Path, force: bool) -> int:
     files = [(path, path.name)] if path.is_file() else list(_pictures(path, out))
     if not files:
         raise ValueError(f"{path}: no picture here")
+    if any((out / name).resolve() == file.resolve() for file, name in files):
+        raise ValueError(f"--out {out}: holds what is to be turned; name another folder")
     taken = [name for _, name in files if (out / name).exists()]
     if taken and not force:
         raise ValueError(

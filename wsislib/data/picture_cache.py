@@ -76,12 +76,12 @@ class PictureCache:
         buffer = io.BytesIO()
         small.save(buffer, "PNG", compress_level=1)
         packed = buffer.getvalue()
-        if self._held is None or self._held + len(packed) > self.limit:
-            self._held = sum(file.stat().st_size for file in self.folder.glob("*.png"))
-        if self._held + len(packed) > self.limit:
-            self._stop(f"{self.folder}: full ({self.limit} bytes)")
-            return
         try:
+            if self._held is None or self._held + len(packed) > self.limit:
+                self._held = sum(_bytes_of(file) for file in self.folder.glob("*.png"))
+            if self._held + len(packed) > self.limit:
+                self._stop(f"{self.folder}: full ({self.limit} bytes)")
+                return
             atomic_write(kept, packed + hashlib.sha256(packed).digest(), flush=False)
             self._held += len(packed) + _DIGEST
         except OSError as error:
@@ -93,6 +93,13 @@ class PictureCache:
             f"{reason}. Training goes on; large photographs are scaled down anew in each step",
             stacklevel=3,
         )
+
+
+def _bytes_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:  # deleted meanwhile
+        return 0
 
 
 def _read_kept(kept: Path) -> npt.NDArray[np.uint8] | None:
