@@ -61,7 +61,10 @@ def draw_folder(folder: Path, images: int, size: tuple[int, int], objects: int) 
             shape([x, y, x + side - 1, y + side - 1], fill=colour)
             turn = np.linspace(0, 2 * np.pi, 5 if kind == 1 else 33)[:-1] + np.pi / 4
             reach = side / 2 * (2**0.5 if kind == 1 else 1)
-            outline = np.stack([np.cos(turn), np.sin(turn)], 1) * reach + [x + side / 2, y + side / 2]
+            outline = np.stack([np.cos(turn), np.sin(turn)], 1) * reach + [
+                x + side / 2,
+                y + side / 2,
+            ]
             document["annotations"].append({
                 "id": len(document["annotations"]) + 1, "image_id": number, "category_id": kind,
                 "iscrowd": 0, "bbox": [x, y, side, side],

@@ -80,7 +80,8 @@ def test_subfolders_are_kept_and_bad_files_named(
     assert main(["data", "turn", str(tmp_path / "in"), "--out", str(out)]) == 1
     said = capsys.readouterr()
     assert "2 pictures, 1 of them turned" in said.out and "c.jpg: not an image" in said.err
-    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.*")) == ["b.jpg", "deep/a.jpg"]
+    written = sorted(file.relative_to(out).as_posix() for file in out.rglob("*.*"))
+    assert written == ["b.jpg", "deep/a.jpg"]
     assert main(["data", "turn", str(tmp_path / "in"), "--out", str(out)]) == 2
     assert "exists already" in capsys.readouterr().err
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wsislib.data import mask_runs
-from wsislib.data.mask_runs import Crop, MaskRuns
+from wsislib.data.mask_runs import MaskCrop, MaskRuns
 
 SHAPES = st.tuples(*[st.integers(1, 7)] * 3)
 SHARES = st.sampled_from([0.0, 0.05, 0.5, 0.95, 1.0])
@@ -37,7 +37,7 @@ def test_crops_are_the_masks_that_they_were_cut_from(
         h, w = (int(random.integers(0, side + 1)) for side in (shape[1] - y, shape[2] - x))
         crop = random.random((h, w)) < share
         mask[y : y + h, x : x + w] = crop
-        parts.append(MaskRuns.of_crop(Crop(crop, y, x), *shape[1:]))
+        parts.append(MaskRuns.of_crop(MaskCrop(crop, y, x), *shape[1:]))
     assert np.array_equal(MaskRuns.stack(parts, shape).edges, MaskRuns.of_masks(masks).edges)
 
 
@@ -56,7 +56,7 @@ def test_a_run_too_long_for_its_place_is_cut(
 
 def test_masks_beyond_any_memory() -> None:
     """2,000 masks of 60 megapixels take as much as their few runs."""
-    one = MaskRuns.of_crop(Crop(np.ones((1, 4), dtype=bool), 5999, 20), 6000, 10_000)
+    one = MaskRuns.of_crop(MaskCrop(np.ones((1, 4), dtype=bool), 5999, 20), 6000, 10_000)
     nothing = MaskRuns.empty(6000, 10_000)
     many = MaskRuns.stack([one, *[nothing] * 1998, one], (1000, 2, 6000, 10_000))
     again = MaskRuns.of_stored(many.shape, many.stored())

@@ -1,4 +1,4 @@
-"""Scaled pictures on disk: they change no number, and nothing that happens to them stops anybody."""
+"""Scaled pictures on disk: they change no number, and no damage to them stops anybody."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

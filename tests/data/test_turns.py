@@ -1,4 +1,4 @@
-"""The eight orientations of EXIF: pixels and coordinates turn together, as Pillow turns pictures."""
+"""The eight orientations of EXIF: pixels and coordinates turn together, as Pillow does it."""
 
 import numpy as np
 import pytest

@@ -70,7 +70,7 @@ def _turn_pictures(path: Path, out: Path, force: bool) -> int:
     taken = [name for _, name in files if (out / name).exists()]
     if taken and not force:
         raise ValueError(
-            f"{out / taken[0]} exists already ({len(taken)} such); name a new folder, or say --force"
+            f"{out / taken[0]} exists already ({len(taken)} such); name a new folder or say --force"
         )
     turned, bad = 0, 0
     for file, name in files:

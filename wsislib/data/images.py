@@ -101,9 +101,9 @@ def picture_facts(path: Path) -> ImageFacts:
     """Size and orientation of a photograph from the head of its file; raises as `read_image`."""
     with _opened(path) as image:
         tags = getattr(image, "tag_v2", None)
-        stored = image.size if tags is None else (tags[256], tags[257])
+        width, height = image.size if tags is None else (tags[256], tags[257])
         turn, deep = orientation_of(image), is_deep(image)
-    return ImageFacts(*upright_size(*stored, turn), turn, deep)
+    return ImageFacts(*upright_size(width, height, turn), turn, deep)
 
 
 def reading_notes(files: Sequence[Path]) -> list[str]:

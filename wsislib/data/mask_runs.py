@@ -18,7 +18,7 @@ _LONGEST = 2**32 - 1  # of a stored run
 
 
 @dataclass(frozen=True)
-class Crop:
+class MaskCrop:
     """A mask that is False outside a window: (h, w) bool, its first pixel at row `top`, `left`."""
 
     mask: npt.NDArray[np.bool_]
@@ -51,7 +51,7 @@ class MaskRuns:
         return cls((1, height, width), np.zeros(0, dtype=np.int64))
 
     @classmethod
-    def of_crop(cls, crop: Crop, height: int, width: int) -> MaskRuns:
+    def of_crop(cls, crop: MaskCrop, height: int, width: int) -> MaskRuns:
         """Of one mask of H x W pixels, (1, H, W), of which a crop is given."""
         steps = np.diff(np.pad(crop.mask, ((0, 0), (1, 1))).view(np.int8), axis=1)  # (h, w + 1)
         found = []

@@ -55,7 +55,7 @@ class PictureCache:
         if found is not None:
             return found
         pixels = read_image(path)
-        height, width = scaled_size(*pixels.shape[:2], self.side)
+        height, width = scaled_size(pixels.shape[0], pixels.shape[1], self.side)
         if (height, width) == pixels.shape[:2]:
             return pixels
         # Bilinear with antialiasing, as the models' own resizing.

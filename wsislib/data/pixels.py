@@ -4,10 +4,12 @@
 |---|---|
 | grey, palette, CMYK, YCbCr, Lab of 8 bits or fewer | Pillow's conversion to RGB |
 | 10, 12, 16 or 32 bits a channel, or floats; grey or colour | stretched, see `stretch` |
-| transparency | the colours, as if all were opaque; where these are one colour only, what is \
-drawn in transparency alone, laid on white (a light colour on black) |
-| several pages | a TIFF with a second page as large as the first is refused; of others (a preview, \
-a phone's second picture, an animation) the first page |
+| transparency | the colours, as if all were opaque; see below |
+| several pages | the first page; a TIFF whose second is as large is refused |
+
+Where all pixels are of one colour and only their transparency draws something, it is laid on white
+(a light colour on black). First pages are those of animations, and of files with a preview or a
+phone's second picture.
 
 The darkest thousandth of a deep picture's values becomes black and the brightest white, all
 channels together, whatever depth the file states: 12-bit values in 16-bit files, cameras that use
@@ -37,7 +39,7 @@ class PixelsError(ValueError):
 
 def is_deep(image: Image.Image) -> bool:
     """Whether an opened image has more than 8 bits a channel; nothing is decoded."""
-    packed = (str(tile[3]) for tile in image.tile)
+    packed = (str(tile[3]) for tile in getattr(image, "tile", ()))
     return image.mode[0] in "IF" or any(";16" in form for form in packed)
 
 
@@ -115,9 +117,8 @@ def deep_colours(path: Path) -> npt.NDArray[np.uint16] | None:
     values = cv2.imdecode(content, flags)
     if values is None or values.dtype != np.uint16:
         return None
-    if values.ndim == 2:  # grey with transparency
-        values = np.repeat(values[:, :, None], 3, axis=2)
-    return values
+    deep = values.astype(np.uint16, copy=False)
+    return deep if deep.ndim == 3 else np.repeat(deep[:, :, None], 3, axis=2)
 
 
 def _without_alpha(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

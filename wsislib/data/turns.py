@@ -1,7 +1,7 @@
-"""The eight ways in which a camera may have been held: EXIF orientation of pixels and coordinates.
+"""EXIF orientation of pixels and coordinates: the eight ways in which a camera may have been held.
 
-Orientation 1 is upright. 5 to 8 swap rows and columns; then 2, 3, 6 and 7 mirror left and right, and
-3, 4, 7 and 8 top and bottom. Coordinates are continuous: a picture of width W ends at x = W.
+Orientation 1 is upright. 5 to 8 swap rows and columns; then 2, 3, 6 and 7 mirror left and right,
+and 3, 4, 7 and 8 top and bottom. Coordinates are continuous: a picture of width W ends at x = W.
 """
 
 from __future__ import annotations

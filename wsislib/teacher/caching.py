@@ -109,9 +109,7 @@ class _CandidatePass(StorePass):
         return found is not None
 
 
-def candidates_of(
-    teacher: Teacher, sample: Sample
-) -> tuple[MaskRuns, npt.NDArray[np.float32]]:
+def candidates_of(teacher: Teacher, sample: Sample) -> tuple[MaskRuns, npt.NDArray[np.float32]]:
     """A teacher's candidates for the points and boxes of one image of K entries.
 
     Returns masks (K, M, H, W) as runs and their predicted IoU (K, M); those of tags are empty.

@@ -1,4 +1,4 @@
-"""Large photographs within a side: pictures and labels are scaled together, small ones not at all."""
+"""Large photographs are scaled together with their labels, small ones not at all."""
 
 import json
 from pathlib import Path

@@ -108,7 +108,7 @@ def test_answers_prompt_by_prompt_are_the_same_masks(
 def test_a_large_object_is_looked_at_in_a_smaller_image(
     teacher: CloseUpTeacher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The mask is about the same, at the image's own size; one side is no multiple of the factor."""
+    """The mask is about the same, at the image's own size (no multiple of the factor)."""
     image = torch.zeros(3, 121, 160)
     image[:, 20:90, 30:120] = 1.0
     prompts = Prompts(boxes=torch.tensor([[30.0, 20.0, 120.0, 90.0], [0.0, 0.0, 160.0, 121.0]]))

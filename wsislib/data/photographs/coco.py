@@ -85,7 +85,10 @@ class CocoDataset:
             instances = self.instances(index)
             if size != full:
                 instances = self._scaled_instances(index, full, size)
-            label = label_of(instances, *size, self._category_index, self.kind, size != full)
+            height, width = size
+            label = label_of(
+                instances, height, width, self._category_index, self.kind, may_vanish=size != full
+            )
         except ValueError as error:
             raise ValueError(
                 f"{self.annotation_file}, image {record['id']}: {error} "

@@ -84,7 +84,7 @@ def _facts(record: Mapping[str, Any], root: Path, source: Path) -> ImageFacts:
     if facts.orientation != 1 and size not in (facts.stored, (facts.width, facts.height)):
         raise ValueError(
             f"{source}, image {record['id']}: {record['file_name']} has {facts.width} x "
-            f"{facts.height} pixels upright, the record says {size[0]} x {size[1]}; correct it first"
+            f"{facts.height} pixels upright, the record says {size[0]} x {size[1]}; correct it"
         )
     return facts
 

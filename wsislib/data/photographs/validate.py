@@ -208,7 +208,7 @@ def _check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) 
     if declared == facts.stored and facts.size_tells:
         message = (
             f"is {facts.width} x {facts.height} pixels upright, the record says {declared[0]} x "
-            f"{declared[1]}: its labels were drawn on the stored pixels, but its file {turned}, and "
+            f"{declared[1]}: its labels were drawn on the stored pixels, but its file {turned} and "
             "pictures are read upright"
         )
         return [here.error("labels-not-upright", message, remedy)]
@@ -220,7 +220,9 @@ def _check_image_file(image: dict[str, Any], annotation_file: Path, root: Path) 
         remedy = "correct width and height, and make sure that the annotations fit this image"
         return [here.error("size-differs", message, remedy)]
     if facts.orientation != 1 and not facts.size_tells and not image.get(UPRIGHT):
-        message = f"its file {turned}; it is read upright. Were its labels drawn so? Sizes cannot tell"
+        message = (
+            f"its file {turned}; it is read upright. Were its labels drawn so? Sizes cannot tell"
+        )
         remedy = f"look at one; if not, {remedy} with --unsure turn; if so, --unsure keep says so"
         return [here.warning("exif-orientation", message, remedy)]
     return []

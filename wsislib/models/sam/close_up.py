@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, interpolate
 
-from wsislib.data.mask_runs import Crop
+from wsislib.data.mask_runs import MaskCrop
 from wsislib.data.transforms import tight_boxes
 from wsislib.data.windows import SquareWindow, box_window
 from wsislib.models.sam.prompts import Prompts
@@ -104,8 +104,7 @@ class CloseUpTeacher(Teacher):
         assert isinstance(embedded, EmbeddedImages)
         image = embedded.images[0]
         if prompts.boxes is not None:
-            for found in self._crops(image, prompts.boxes, mirrored=True):
-                yield found
+            yield from self._crops(image, prompts.boxes, mirrored=True)
             return
         for some in portions(prompts, embedded.sizes[0]):
             (first,) = super().candidates(embedded, [some])
@@ -113,8 +112,8 @@ class CloseUpTeacher(Teacher):
             scores = first.scores.cpu()
             del first  # the maps of the whole image
             closer = [list(self._crops(image, boxes, mirrored=False)) for boxes in around]
-            for row, found in enumerate(zip(*closer, strict=True)):
-                best = tuple(one.crops[int(one.scores.argmax())] for one in found)
+            for row, trio in enumerate(zip(*closer, strict=True)):
+                best = tuple(one.crops[int(one.scores.argmax())] for one in trio)
                 yield PromptAnswer(best, scores[row])
 
     def _crops(self, image: Tensor, boxes: Tensor, mirrored: bool) -> Iterator[PromptAnswer]:
@@ -128,13 +127,14 @@ class CloseUpTeacher(Teacher):
             start = rows.stop
             level = image if factor == 1 else avg_pool2d(image, factor, ceil_mode=True)
             for window, found in self._answers(level, boxes[rows] / factor, mirrored):
-                crops = (_crop_of(window, logits, factor, height, width) for logits in found.logits[0])
-                yield PromptAnswer(tuple(crops), found.scores[0].cpu())
+                maps = found.logits[0]
+                crops = tuple(_crop_of(window, one, factor, height, width) for one in maps)
+                yield PromptAnswer(crops, found.scores[0].cpu())
 
     def _answers(
         self, image: Tensor, boxes: Tensor, mirrored: bool
     ) -> Iterator[tuple[SquareWindow, MaskCandidates]]:
-        """For each of (N, 4) boxes its window and the candidates, which are of the window's size."""
+        """For each of (N, 4) boxes its window, and candidates of the window's size."""
         windows = [box_window(box, self.context) for box in boxes]
         for start in range(0, len(windows), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
@@ -185,7 +185,7 @@ def best_candidate(candidates: MaskCandidates) -> tuple[Tensor, Tensor]:
 
 def _crop_of(
     window: SquareWindow, logits: Tensor, factor: int, height: int, width: int
-) -> Crop:
+) -> MaskCrop:
     """The mask of logits (s, s) in a window of an image that is `factor` times smaller.
 
     Height and width are those of the image itself, in whose pixels the crop is.
@@ -200,7 +200,7 @@ def _crop_of(
     if factor > 1 and inside.numel():
         (inside,) = interpolate(inside[None, None], scale_factor=factor, mode="bilinear")[0]
         inside = inside[: height - top * factor, : width - left * factor]
-    return Crop((inside > 0).cpu().numpy(), top * factor, left * factor)
+    return MaskCrop((inside > 0).cpu().numpy(), top * factor, left * factor)
 
 
 def _mean(first: MaskCandidates, second: MaskCandidates) -> MaskCandidates:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wsislib.data.mask_runs import Crop
+from wsislib.data.mask_runs import MaskCrop
 from wsislib.models.sam.prompts import Prompts, Size
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class PromptAnswer:
         scores: (3,) float32 on the CPU, as of `MaskCandidates`.
     """
 
-    crops: tuple[Crop, ...]
+    crops: tuple[MaskCrop, ...]
     scores: Tensor
 
 
@@ -175,7 +175,7 @@ class Teacher:
         for some in portions(prompts, embedded.sizes[0]):
             (found,) = self.candidates(embedded, [some])
             for masks, scores in zip(found.masks.cpu().numpy(), found.scores.cpu(), strict=True):
-                yield PromptAnswer(tuple(Crop(mask, 0, 0) for mask in masks), scores)
+                yield PromptAnswer(tuple(MaskCrop(mask, 0, 0) for mask in masks), scores)
 
     @torch.no_grad()
     def candidates_for_tokens(
