@@ -1,13 +1,14 @@
 """Memory and time of the commands for one's own photographs, on large ones.
 
-    python benchmarks/bench_own_pictures.py [--library FOLDER] [--name NAME] [--only WORD ...]
+    python benchmarks/bench_own_pictures.py [--library FOLDER] [--work FOLDER] [--only WORD ...]
 
 Four photographs of 4032 x 3024 with 32 objects each, one of 6000 x 4000 with 100 and with 300, and
 as a control the four at 403 x 302. Each command is a process of its own, of which the most memory
 that it ever held (MiB) and the seconds are taken, start included; seconds of the processor are not
 those of the clock where the machine does other work as well. A command that holds more than
-the limit is ended. --library measures another copy of the library. `wsis predict` is measured
-elsewhere.
+the limit is ended. --library measures another copy of the library. --only measures anew what its
+words name, in the folder --work of an earlier call, and keeps the other numbers. `wsis predict` is
+measured elsewhere.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
-from record import record
+from record import RESULTS, record
 
 LIMIT_MIB = 10 * 1024
 STEPS = 20
@@ -122,39 +123,47 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--library", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--name", default="own_pictures_cpu")
+    parser.add_argument("--work", type=Path, help="folder for pictures and models")
     parser.add_argument("--only", nargs="*", default=[], help="only commands whose name has a word")
     options = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory(prefix="own-pictures-") as place:
-        work = Path(place)
-        large = str(draw_folder(work / "large", 4, (4032, 3024), 32))
-        small = str(draw_folder(work / "small", 4, (403, 302), 32))
-        hundred = str(draw_folder(work / "hundred", 1, (6000, 4000), 100))
-        many = str(draw_folder(work / "many", 1, (6000, 4000), 300))
-        wish = ["--model", "wish", "--labels", "boxes", "--steps", str(STEPS), "--device", "cpu"]
-        masks = ["--steps", str(STEPS), "--device", "cpu"]
-        model, boxes = str(work / "model"), ["--kind", "box", "--device", "cpu"]
-        commands = {
-            "check, 4 x 12 MP": ["data", "check", large],
-            "train WISH, 4 x 0.1 MP": ["train", small, *wish, "--out", str(work / "control")],
-            "train WISH, 4 x 12 MP": ["train", large, *wish, "--out", model],
-            "train Mask R-CNN, 4 x 12 MP": ["train", large, *masks, "--out", str(work / "masks")],
-            "train WISH, 24 MP, 300": ["train", many, *wish, "--out", str(work / "many-model")],
-            "evaluate, 4 x 12 MP": ["evaluate", model, large, "--device", "cpu"],
-            "evaluate, 24 MP, 300": ["evaluate", model, many, "--device", "cpu"],
-            "teach, 24 MP, 100": ["teach", hundred, *boxes, "--out", str(work / "cache-100")],
-            "teach, 24 MP, 300": ["teach", many, *boxes, "--out", str(work / "cache-300")],
-            "export, 24 MP, 300": [
-                "export", many, "--cache", str(work / "cache-300"), "--kind", "box",
-                "--out", str(work / "export.json"),
-            ],
-        }  # fmt: skip
-        for name, arguments in commands.items():
-            if options.only and not any(word in name for word in options.only):
-                continue
-            rows.append({"command": name, **measured(arguments, options.library)})
-            print(rows[-1], flush=True)
-    print(record(options.name, rows))
+    commands = commands_in(options.work or Path(tempfile.mkdtemp(prefix="own-pictures-")))
+    rows: dict[str, dict[str, Any]] = {}
+    if options.only and (RESULTS / f"{options.name}.json").exists():
+        before = json.loads((RESULTS / f"{options.name}.json").read_text())
+        rows = {row["command"]: row for row in before["rows"]}
+    for name, arguments in commands.items():
+        if not options.only or any(word in name for word in options.only):
+            rows[name] = {"command": name, **measured(arguments, options.library)}
+            print(rows[name], flush=True)
+            record(options.name, [rows[known] for known in commands if known in rows])
+
+
+def commands_in(work: Path) -> dict[str, list[str]]:
+    """What is measured, by name, with its pictures drawn; evaluation wants the control's model."""
+    sizes = {"large": (4, (4032, 3024), 32), "small": (4, (403, 302), 32)}
+    sizes |= {"hundred": (1, (6000, 4000), 100), "many": (1, (6000, 4000), 300)}
+    files = {}
+    for name, about in sizes.items():
+        files[name] = str(work / name / "train.json")
+        if not Path(files[name]).exists():
+            draw_folder(work / name, *about)
+    cpu = ["--device", "cpu", "--out"]
+    wish = ["--model", "wish", "--labels", "boxes", "--steps", str(STEPS), *cpu]
+    masks, boxes = ["--steps", str(STEPS), *cpu], ["--kind", "box", *cpu]
+    model, cache = str(work / "control"), str(work / "cache-300")
+    export = ["--cache", cache, "--kind", "box", "--out", str(work / "export.json")]
+    return {
+        "check, 4 x 12 MP": ["data", "check", files["large"]],
+        "train WISH, 4 x 0.1 MP": ["train", files["small"], *wish, model],
+        "train WISH, 4 x 12 MP": ["train", files["large"], *wish, str(work / "wish")],
+        "train Mask R-CNN, 4 x 12 MP": ["train", files["large"], *masks, str(work / "masks")],
+        "train WISH, 24 MP, 300": ["train", files["many"], *wish, str(work / "many-model")],
+        "evaluate, 4 x 12 MP": ["evaluate", model, files["large"], *cpu[:2]],
+        "evaluate, 24 MP, 300": ["evaluate", model, files["many"], *cpu[:2]],
+        "teach, 24 MP, 100": ["teach", files["hundred"], *boxes, str(work / "cache-100")],
+        "teach, 24 MP, 300": ["teach", files["many"], *boxes, cache],
+        "export, 24 MP, 300": ["export", files["many"], *export],
+    }
 
 
 if __name__ == "__main__":

@@ -80,6 +80,16 @@ def test_a_hot_pixel_darkens_nothing() -> None:
     assert stretch(values).mean() > 100
 
 
+def test_all_channels_have_their_say_whatever_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = np.random.default_rng(0).integers(0, 1000, (60, 50, 3)).astype(np.uint16)
+    values[..., 1] += 3000
+    whole = stretch(values).astype(int)
+    monkeypatch.setattr("wsislib.data.pixels._SAMPLE", values.size // 3)
+    assert np.abs(stretch(values) - whole).max() <= 2
+
+
 def test_a_picture_of_one_value_is_grey_and_of_two_is_black_and_white() -> None:
     assert (stretch(np.full((4, 4), 700, dtype=np.uint16)) == 128).all()
     one = np.zeros((100, 100), dtype=np.float32)

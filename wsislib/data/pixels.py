@@ -76,8 +76,8 @@ def stretch(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
     What is not finite becomes black; a picture of one value becomes grey.
     """
-    flat = values.reshape(-1)
-    sample = flat[:: flat.size // _SAMPLE + 1].astype(np.float64)
+    pixels = values.reshape(values.shape[0] * values.shape[1], -1)  # (H * W, channels)
+    sample = pixels[:: values.size // _SAMPLE + 1].astype(np.float64)
     sample = sample[np.isfinite(sample)]
     if sample.size == 0:
         return np.zeros(values.shape, dtype=np.uint8)

@@ -42,7 +42,8 @@ def train(
 
     Args:
         annotations: COCO JSON file.
-        out: folder for the model; made where it is missing.
+        out: folder for the model; made where it is missing. Large photographs are kept scaled down
+            in `pictures` there (4 GiB at most; may be deleted at any time).
         images: folder that the file names are relative to; `images` beside the annotations
             where not given.
         first: train on the first N images that have instances, for a quick check.
