@@ -86,7 +86,7 @@ def measured(arguments: Sequence[str], library: Path) -> dict[str, Any]:
     start = time.perf_counter()
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments],
-        env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        cwd=library, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     seen = 0.0
     while child.poll() is None:
@@ -126,14 +126,15 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for pictures and models")
     parser.add_argument("--only", nargs="*", default=[], help="only commands whose name has a word")
     options = parser.parse_args()
-    commands = commands_in(options.work or Path(tempfile.mkdtemp(prefix="own-pictures-")))
+    work = options.work or Path(tempfile.mkdtemp(prefix="own-pictures-"))
+    commands = commands_in(work.resolve())
     rows: dict[str, dict[str, Any]] = {}
     if options.only and (RESULTS / f"{options.name}.json").exists():
         before = json.loads((RESULTS / f"{options.name}.json").read_text())
         rows = {row["command"]: row for row in before["rows"]}
     for name, arguments in commands.items():
         if not options.only or any(word in name for word in options.only):
-            rows[name] = {"command": name, **measured(arguments, options.library)}
+            rows[name] = {"command": name, **measured(arguments, options.library.resolve())}
             print(rows[name], flush=True)
             record(options.name, [rows[known] for known in commands if known in rows])
 
