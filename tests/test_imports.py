@@ -50,6 +50,7 @@ ALLOWED = {
     ),
     "wsislib.models.sam": (
         "wsislib.models.sam",
+        "wsislib.data.mask_runs",
         "wsislib.data.windows",
         "wsislib.data.transforms",
         "wsislib.models.assets",

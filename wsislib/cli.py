@@ -24,6 +24,7 @@ COMMANDS: Commands = {
     "data convert": ("wsislib.commands.formats", "convert", "labels of another tool, and for one"),
     "data split": ("wsislib.commands.formats", "split", "train and val from one COCO file"),
     "data tile": ("wsislib.commands.tile", "tile", "cut large photographs and labels into tiles"),
+    "data turn": ("wsislib.commands.turn", "turn", "make labels or photographs upright"),
     "train": ("wsislib.photos.commands", "train", "train a model on your own photographs"),
     "evaluate": ("wsislib.photos.commands", "evaluate", "COCO's twelve numbers of a model"),
     "predict": ("wsislib.photos.commands", "predict", "overlay pictures and COCO results"),

@@ -1,4 +1,4 @@
-"""Photographs: safe names, every mode to RGB, raw pixels, one error for every bad file."""
+"""Photographs: safe names, every kind to upright RGB, one error for every bad file."""
 
 from pathlib import Path
 
@@ -10,10 +10,14 @@ from tests.miniatures import coco
 from wsislib.data.images import (
     ImageReadError,
     image_tensor,
+    picture_facts,
     probe_image,
     read_image,
+    reading_notes,
     resolve_image,
 )
+from wsislib.data.pixels import stretch
+from wsislib.data.turns import turn_pixels
 
 
 @pytest.fixture
@@ -35,21 +39,60 @@ def test_colour_modes_keep_the_picture(root: Path, image_id: int, tolerance: int
     assert difference.mean() <= tolerance
 
 
-@pytest.mark.parametrize("image_id", [40, 44])
-def test_grey_modes_are_grey(root: Path, image_id: int) -> None:
+@pytest.mark.parametrize(("image_id", "tolerance"), [(40, 0), (44, 12)])
+def test_grey_modes_are_grey(root: Path, image_id: int, tolerance: int) -> None:
+    """The second has 16 bits and is stretched."""
     array = read_image(root / coco.FILES[image_id])
     wanted = np.asarray(Image.fromarray(coco.pixels(image_id)).convert("L"))
     assert array.shape == (coco.HEIGHT, coco.WIDTH, 3)
+    if tolerance:
+        wanted = stretch(wanted)
     for channel in range(3):
         assert np.array_equal(array[:, :, channel], wanted)
 
 
-def test_exif_orientation_is_told_and_not_applied(root: Path) -> None:
+def test_exif_orientation_is_told_and_applied(root: Path) -> None:
     facts = probe_image(root / "turned.jpg")
     assert (facts.width, facts.height, facts.orientation) == (coco.WIDTH, coco.HEIGHT, 3)
     upright = read_image(root / "turned.jpg").astype(int)
     wanted = coco.pixels(99).astype(int)
     assert np.abs(upright - wanted).mean() < np.abs(upright[::-1, ::-1] - wanted).mean()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
+def test_every_orientation_of_every_format_is_upright(
+    tmp_path: Path, orientation: int, suffix: str
+) -> None:
+    stored = coco.pixels(12)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / f"a.{suffix}"
+    options = {"quality": 95} if suffix == "jpg" else {"lossless": True} if suffix == "webp" else {}
+    Image.fromarray(stored).save(path, exif=exif, **options)
+    wanted = turn_pixels(stored, orientation)
+    read, facts = read_image(path), picture_facts(path)
+    assert read.shape == wanted.shape
+    assert np.abs(read.astype(int) - wanted).mean() <= (3 if suffix == "jpg" else 0)
+    assert (facts.height, facts.width, facts.orientation) == (*wanted.shape[:2], orientation)
+    assert facts.stored == (coco.WIDTH, coco.HEIGHT)
+    assert facts.size_tells == (orientation >= 5)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_damaged_tag_does_not_damage_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(coco.pixels(7)).save(path, exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x09broken")
+    assert picture_facts(path).orientation == 1
+    assert read_image(path).shape == (coco.HEIGHT, coco.WIDTH, 3)
+
+
+def test_what_is_turned_or_stretched_is_said(root: Path) -> None:
+    files = [root / name for name in coco.FILES.values()]
+    turned, deep = reading_notes(files)
+    assert "1 of 9 pictures carry a turn of their camera (EXIF orientation 3: 1)" in turned
+    assert "1 of 9 pictures have more than 8 bits" in deep
+    assert reading_notes([root / "plain.png"]) == []
 
 
 def test_image_tensor_is_exact() -> None:
@@ -67,7 +110,8 @@ def fake(root: Path, name: str, content: bytes) -> Path:
 def test_bad_files_raise_one_error_each(root: Path) -> None:
     photo = (root / "photo.jpg").read_bytes()
     picture = (root / "plain.png").read_bytes()
-    Image.fromarray(np.zeros((4, 4), dtype=np.float32)).save(root / "float.tiff")
+    pages = [Image.fromarray(coco.pixels(7)), Image.fromarray(coco.pixels(12))]
+    pages[0].save(root / "pages.tiff", save_all=True, append_images=pages[1:])
     cases = {
         root / "absent.jpg": "no such image",
         root / "deep": "cannot be read",
@@ -75,7 +119,7 @@ def test_bad_files_raise_one_error_each(root: Path) -> None:
         fake(root, "nothing.jpg", b""): "not an image",
         fake(root, "cut.jpg", photo[: len(photo) // 2]): "cannot be read",
         fake(root, "cut.png", picture[: len(picture) // 2]): "cannot be read",
-        root / "float.tiff": "floating-point",
+        root / "pages.tiff": "holds 2 pages of 40 x 32 pixels; save the page",
     }
     for path, message in cases.items():
         with pytest.raises(ImageReadError, match=message) as caught:

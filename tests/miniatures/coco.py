@@ -121,8 +121,8 @@ def write_images(root: Path) -> None:
         options: dict = {"quality": 95} if name.endswith(".jpg") else {}
         if name == "turned.jpg":
             exif = Image.Exif()
-            exif[0x0112] = 3  # upside down when shown
-            options["exif"] = exif.tobytes()
+            exif[0x0112] = 3  # stored upside down
+            image, options["exif"] = image.rotate(180), exif.tobytes()
         image.save(root / name, **options)
 
 

@@ -14,7 +14,7 @@ from wsislib.models.sam import sam_weights
 from wsislib.models.sam.sam import Teacher
 from wsislib.models.sam.tiny_sam import tiny_sam
 from wsislib.photos import commands as photos
-from wsislib.photos.data import holds_tags, read_mixed
+from wsislib.photos.data import holds_tags, read_photographs, weakened
 from wsislib.photos.recipe import load_model, read_recipe
 from wsislib.photos.training import TrainOptions, build_wish, wish_config
 
@@ -83,6 +83,11 @@ def test_a_stopped_training_goes_on_to_the_same_weights(folder, tmp_path, monkey
     assert ends[0].read_bytes() == ends[1].read_bytes()
 
 
+def mixed(path, images, labels, first=None):
+    """The labels of a file, weakened by seed 0."""
+    return weakened(read_photographs(path, images, first, weakest=LabelKind.TAG), labels, 0)
+
+
 @pytest.mark.parametrize(
     ("labels", "kinds"),
     [
@@ -93,7 +98,7 @@ def test_a_stopped_training_goes_on_to_the_same_weights(folder, tmp_path, monkey
     ],
 )
 def test_labels_are_weakened_as_asked(folder, labels, kinds):
-    data = read_mixed(folder / "annotations.json", None, labels, 0, None)
+    data = mixed(folder / "annotations.json", None, labels)
     assert len(data) == 6
     assert {data[place].label.kind for place in range(6) if len(data[place].label)} == kinds
     for sample in (data[place] for place in range(6)):
@@ -101,19 +106,19 @@ def test_labels_are_weakened_as_asked(folder, labels, kinds):
 
 
 def test_tags_are_seen_wherever_they_stand(folder, tmp_path):
-    read = [read_mixed(folder / "annotations.json", None, w, 0, None) for w in ("boxes", MIX)]
+    read = [mixed(folder / "annotations.json", None, w) for w in ("boxes", MIX)]
     assert [holds_tags(data) for data in read] == [False, True]
     document = json.loads((folder / "annotations.json").read_text())
     annotation = document["annotations"][-1]
     del annotation["segmentation"], annotation["bbox"]
     (tmp_path / "a.json").write_text(json.dumps(document))
     images = folder / "images"
-    assert holds_tags(read_mixed(tmp_path / "a.json", images, "file", 0, None))
-    assert not holds_tags(read_mixed(folder / "annotations.json", None, "file", 0, None))
+    assert holds_tags(mixed(tmp_path / "a.json", images, "file"))
+    assert not holds_tags(mixed(folder / "annotations.json", None, "file"))
 
 
 def test_the_first_images_are_those_with_instances(folder):
-    data = read_mixed(folder / "annotations.json", None, "boxes", 0, 2)
+    data = mixed(folder / "annotations.json", None, "boxes", 2)
     assert len(data) == 2 and all(len(data[place].label) for place in range(2))
 
 
@@ -151,7 +156,7 @@ def test_a_mix_over_data_without_such_labels_is_refused(folder, tmp_path, held, 
             annotation["point"] = [x + width / 2, y + height / 2]
     path.write_text(json.dumps(document))
     with pytest.raises(ValueError, match=message):
-        read_mixed(path, folder / "images", labels, 0, None)
+        mixed(path, folder / "images", labels)
 
 
 def test_labels_and_teacher_are_of_wish(folder, tmp_path):

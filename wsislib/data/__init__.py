@@ -1,7 +1,8 @@
 """From files or a seed to samples.
 
-`sample` holds the data contract; `transforms` moves a sample, `images` reads photographs, `rle`
-reads and writes masks. Data sets are in `world` (drawn), `photographs` (COCO,
+`sample` holds the data contract; `transforms` moves a sample, `images` reads photographs (`pixels`
+and `turns` say how), `picture_cache` keeps large ones scaled down, `rle` reads and writes masks and
+`mask_runs` holds many of a large image. Data sets are in `world` (drawn), `photographs` (COCO,
 PASCAL VOC) and `visual_genome`.
 """
 

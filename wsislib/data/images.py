@@ -1,9 +1,18 @@
-"""Photographs from disk: safe names, and every colour mode to RGB."""
+"""Photographs from disk: safe names, and every kind of picture to upright RGB.
+
+**Orientation.** Every command and page reads a photograph upright: as the camera's EXIF orientation
+says that it is to be shown, and as phones, browsers and most labelling tools show it. Sizes and
+coordinates of labels refer to the upright picture. Labels that were drawn on the stored pixels are
+found by `wsis data check` and turned by `wsis data turn`. For depth, transparency and pages see
+`pixels.py`.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +22,14 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from wsislib.data.pixels import PixelsError, is_deep, require_single_page, rgb_pixels
 from wsislib.data.rle import MAX_PIXELS
+from wsislib.data.turns import swaps_sides, turn_pixels, upright_size
 
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
-# EXIF's tag of the camera's orientation; 1 is upright, 5 to 8 swap width and height.
 _ORIENTATION = 0x0112
+_PNG_TAGS = frozenset({"exif", "Raw profile type exif", "XML:com.adobe.xmp"})  # of Pillow's info
 
 
 class ImageReadError(ValueError):
@@ -27,11 +38,22 @@ class ImageReadError(ValueError):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """Stored size of a photograph in pixels and its EXIF orientation 1..8."""
+    """Upright size of a photograph in pixels, and how its file holds it."""
 
     width: int
     height: int
-    orientation: int
+    orientation: int  # EXIF's, 1..8; 1 is upright
+    deep: bool = False  # more than 8 bits a channel
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """(width, height) of the stored pixels."""
+        return upright_size(self.width, self.height, self.orientation)
+
+    @property
+    def size_tells(self) -> bool:
+        """Whether stored and upright sizes differ, so that labels show on which they were drawn."""
+        return swaps_sides(self.orientation) and self.width != self.height
 
 
 def links_allowed() -> bool:
@@ -66,20 +88,53 @@ def resolve_image(root: Path, file_name: object) -> Path:
 
 
 def read_image(path: Path) -> npt.NDArray[np.uint8]:
-    """Pixels of a photograph as they are stored, (H, W, 3) uint8 RGB.
+    """Upright pixels of a photograph, (H, W, 3) uint8 RGB.
 
-    EXIF orientation is not applied: the sizes and coordinates of COCO and VOC annotations refer
-    to the stored pixels. Grey, palette and CMYK become RGB, alpha is dropped, 16-bit grey keeps
-    its upper 8 bits. Raises ImageReadError where the file is missing, no image, truncated, too
-    large, or in a mode without a plain meaning as RGB.
+    EXIF orientation is applied; deep pictures are stretched to 8 bits, transparency is dropped (see
+    `pixels.py`). Raises ImageReadError where the file is missing, no image, truncated, too large,
+    of several pages, or in a mode without a plain meaning as RGB.
     """
-    return _read(path)[0]
+    with _opened(path) as image:
+        require_single_page(path, image)
+        turn, pixels = orientation_of(image), rgb_pixels(image, path)
+        # Pillow and OpenCV turn TIFF files themselves while they decode them.
+        turn = 1 if image.format == "TIFF" else turn
+        return np.ascontiguousarray(turn_pixels(pixels, turn))
 
 
 def probe_image(path: Path) -> ImageFacts:
     """Size and orientation of a photograph, read completely; raises as `read_image`."""
-    array, orientation = _read(path)
-    return ImageFacts(width=array.shape[1], height=array.shape[0], orientation=orientation)
+    read_image(path)
+    return picture_facts(path)
+
+
+def picture_facts(path: Path) -> ImageFacts:
+    """Size and orientation of a photograph from the head of its file; raises as `read_image`."""
+    with _opened(path) as image:
+        tags = getattr(image, "tag_v2", None)
+        width, height = image.size if tags is None else (tags[256], tags[257])
+        turn, deep = orientation_of(image), is_deep(image)
+    return ImageFacts(*upright_size(width, height, turn), turn, deep)
+
+
+def reading_notes(files: Sequence[Path]) -> list[str]:
+    """One line for each way in which some pictures are read as other than their stored pixels."""
+    facts = [picture_facts(file) for file in files]
+    turns = Counter(fact.orientation for fact in facts if fact.orientation != 1)
+    deep, count = sum(fact.deep for fact in facts), len(facts)
+    notes = []
+    if turns:
+        kinds = ", ".join(f"orientation {turn}: {times}" for turn, times in sorted(turns.items()))
+        notes.append(
+            f"{turns.total()} of {count} pictures carry a turn of their camera (EXIF {kinds}); all "
+            "pictures are read upright"
+        )
+    if deep:
+        notes.append(
+            f"{deep} of {count} pictures have more than 8 bits a channel; each is stretched from "
+            "its darkest to its brightest thousandth"
+        )
+    return notes
 
 
 def image_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
@@ -88,44 +143,39 @@ def image_tensor(array: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(chw).to(torch.float32).div_(255)
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.uint8], int]:
+def orientation_of(image: Image.Image) -> int:
+    """EXIF's orientation of an opened image, 1..8; 1 where there is none or it is damaged."""
+    if image.format == "PNG" and _PNG_TAGS.isdisjoint(image.info):
+        return 1  # without a look behind the pixels, for which Pillow would decode them
     try:
-        with Image.open(path) as image:
-            return _pixels(image, path), _orientation(image)
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # a damaged tag does not damage the picture, which everybody else shows
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """An image file, opened; whatever goes wrong within becomes an ImageReadError."""
+    try:
+        # From an open file: of a path Pillow may map the pixels of a turned TIFF, wrongly.
+        with open(path, "rb") as file, Image.open(file) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise PixelsError(
+                    f"{image.width} x {image.height} is more than {MAX_PIXELS} pixels; scale it "
+                    "down"
+                )
+            yield image
     except FileNotFoundError:
         raise ImageReadError(f"{path}: no such image") from None
     except UnidentifiedImageError:
         raise ImageReadError(f"{path}: not an image that can be read") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise ImageReadError(f"{path}: more than {MAX_PIXELS} pixels; scale it down") from None
-    except ImageReadError:
-        raise
+    except PixelsError as error:
+        raise ImageReadError(f"{path}: {error}") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise ImageReadError(f"{path}: cannot be read ({error})") from None
-
-
-def _pixels(image: Image.Image, path: Path) -> npt.NDArray[np.uint8]:
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageReadError(
-            f"{path}: {image.width} x {image.height} is more than {MAX_PIXELS} pixels; "
-            "scale it down"
-        )
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip to white
-        deep = np.asarray(image)
-        if deep.min() < 0 or deep.max() > 0xFFFF:
-            raise ImageReadError(f"{path}: grey values beyond 16 bits; save it as 8-bit RGB")
-        grey = (deep.astype(np.uint16) >> 8).astype(np.uint8)
-        return np.repeat(grey[:, :, None], 3, axis=2)
-    if image.mode == "F":
-        raise ImageReadError(f"{path}: floating-point pixels; save it as 8-bit RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns where the alpha is dropped in one step
-    return np.asarray(image.convert("RGB"))
-
-
-def _orientation(image: Image.Image) -> int:
-    value = image.getexif().get(_ORIENTATION, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 def find_images(places: Sequence[Path]) -> list[Path]:

@@ -16,16 +16,12 @@ import unicodedata
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from PIL import Image
-
-from wsislib.data.images import IMAGE_SUFFIXES
-from wsislib.data.rle import MAX_PIXELS
+from wsislib.data.images import IMAGE_SUFFIXES, picture_facts
 from wsislib.formats.untrusted import is_plain_text
 
 # Folders of VOC's mask pictures, and of what `wsis predict` draws: no pictures to label.
 _NOT_PICTURES = (".", "Segmentation", "overlays")
 _HASH = re.compile(r"^[0-9a-f]{6,12}-(?=.)")
-_EXIF_ORIENTATION, _SWAPPING = 0x0112, (5, 6, 7, 8)
 
 
 class PictureFinder:
@@ -71,15 +67,8 @@ class PictureFinder:
     def size(self, name: str) -> tuple[int, int]:
         """Width and height of a found picture, upright; ValueError where it cannot be read."""
         assert self.root is not None
-        try:
-            with Image.open(self.root / name) as image:
-                width, height = image.size
-                turned = image.getexif().get(_EXIF_ORIENTATION) in _SWAPPING
-        except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-            raise ValueError(f"{self.root / name}: not a picture that can be read") from error
-        if not 0 < width * height <= MAX_PIXELS:
-            raise ValueError(f"{self.root / name}: {width} x {height} is above {MAX_PIXELS} pixels")
-        return (height, width) if turned else (width, height)
+        facts = picture_facts(self.root / name)
+        return facts.width, facts.height
 
 
 def plain_path(name: str, decoded: bool = True) -> str:

@@ -26,12 +26,14 @@ from torch.utils.data import Dataset as TorchDataset
 from tqdm import tqdm
 
 from wsislib.atomic import atomic_write
+from wsislib.data.mask_runs import MaskRuns
 from wsislib.data.rle import MAX_MASK_BYTES
 from wsislib.data.sample import Dataset
 
 BLOCK = 64  # images that one process claims at a time
 
 StoredMasks = tuple[npt.NDArray[np.bool_], npt.NDArray[np.float32]]
+StoredRuns = tuple[MaskRuns, npt.NDArray[np.float32]]
 
 
 class MaskStore:
@@ -52,18 +54,19 @@ class MaskStore:
         return {path.name.partition(".")[0] for path in self.folder.glob("??/*.masks.gz")}
 
     def write(
-        self, key: str, masks: npt.NDArray[np.bool_], scores: npt.NDArray[np.float32] | None = None
+        self,
+        key: str,
+        masks: npt.NDArray[np.bool_] | MaskRuns,
+        scores: npt.NDArray[np.float32] | None = None,
     ) -> None:
         """Keep masks (..., H, W) and scores of any shape under a key, atomically.
 
         An OSError where the folder cannot be written names the file and the way out.
         """
-        pixels = masks.reshape(-1)
-        changes = np.flatnonzero(np.diff(pixels, prepend=False))
-        runs = np.diff(changes, prepend=0, append=pixels.size).astype("<u4")
+        kept = masks if isinstance(masks, MaskRuns) else MaskRuns.of_masks(masks)
         flat = [] if scores is None else scores.reshape(-1).tolist()
-        head = json.dumps({"key": key, "shape": masks.shape, "scores": flat})
-        content = head.encode() + b"\n" + runs.tobytes()
+        head = json.dumps({"key": key, "shape": kept.shape, "scores": flat})
+        content = head.encode() + b"\n" + kept.stored().tobytes()
         packed = gzip.compress(content, compresslevel=6, mtime=0)
         # A power cut may leave an empty file, which is seen; flushing doubles a pass's time.
         atomic_write(self.path(key), packed, flush=False)
@@ -71,8 +74,19 @@ class MaskStore:
     def read(self, key: str) -> StoredMasks:
         """The masks (..., H, W) bool of a key and its scores (N,) float32.
 
-        A ValueError names a file that is missing, damaged or of another key.
+        A ValueError names a file that is missing, damaged or of another key, or says that the masks
+        are too many to be had as pixels.
         """
+        runs, scores = self.read_runs(key)
+        if math.prod(runs.shape) > MAX_MASK_BYTES:
+            raise ValueError(
+                f"{self.path(key)}: masks of {runs.shape} pixels are more than {MAX_MASK_BYTES} "
+                "bytes; scale the image down, or cut it into tiles"
+            )
+        return runs.pixels(), scores
+
+    def read_runs(self, key: str) -> StoredRuns:
+        """As `read`, the masks as runs."""
         path = self.path(key)
         try:
             return _decode(path.read_bytes(), key)
@@ -82,29 +96,27 @@ class MaskStore:
                 "cache) makes it anew"
             ) from error
 
-    def find(self, key: str) -> StoredMasks | None:
-        """As `read`, but None where the file is missing, or damaged, of which a warning tells."""
+    def find(self, key: str) -> StoredRuns | None:
+        """As `read_runs`, but None where the file is missing, or damaged, which a warning says."""
         if not self.path(key).exists():
             return None
         try:
-            return self.read(key)
+            return self.read_runs(key)
         except ValueError:
             message = f"{self.path(key)}: damaged; what it held is made again"
             warnings.warn(message, stacklevel=2)
             return None
 
 
-def _decode(packed: bytes, key: str) -> StoredMasks:
+def _decode(packed: bytes, key: str) -> StoredRuns:
     """What was written under a key; takes no more memory than one image's masks may."""
     inflate = zlib.decompressobj(31)  # gzip; an error where the checksum is another
     head, _, body = inflate.decompress(packed, MAX_MASK_BYTES).partition(b"\n")
     about: Any = json.loads(head)
-    runs = np.frombuffer(body, "<u4")
-    pixels = math.prod(about["shape"])
-    filled = pixels <= MAX_MASK_BYTES and int(runs.sum(dtype=np.int64)) == pixels
-    if not inflate.eof or inflate.unused_data or about["key"] != key or not filled:
+    shape = tuple(about["shape"])
+    if not inflate.eof or inflate.unused_data or about["key"] != key:
         raise ValueError("no masks of this key")
-    masks = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(about["shape"])
+    masks = MaskRuns.of_stored(shape, np.frombuffer(body, "<u4"))
     return masks, np.array(about["scores"], dtype=np.float32)
 
 

@@ -46,7 +46,8 @@ def train(
 
     Args:
         annotations: COCO JSON file.
-        out: folder for the model; made where it is missing.
+        out: folder for the model; made where it is missing. Large photographs are kept scaled down
+            in `pictures` there (4 GiB at most; may be deleted at any time).
         images: folder that the file names are relative to; `images` beside the annotations
             where not given.
         first: train on the first N images that have instances, for a quick check.
@@ -154,7 +155,7 @@ def evaluate(
     trained, _ = load_model(model)
     for line in training_warnings(model):
         print(f"warning of its training: {line}", file=sys.stderr)
-    results = predict_all(trained, dataset, device=pick_device(device))
+    results = predict_all(trained, dataset.without_outlines(), device=pick_device(device))
     ground_truth = dataset.ground_truth()
     scores = {
         kind: coco_ap(ground_truth, results, iou_type=kind, most=max_detections)

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from wsislib.data.images import reading_notes
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.coco_labels import annotation_kind
 from wsislib.data.photographs.validate import check_coco
@@ -37,10 +38,10 @@ def read_photographs(
 ) -> CocoDataset:
     """Check a whole COCO file, then read it, or the first N of its images that have instances.
 
-    What the check warns of is said on stderr, and ends with the counts by kind. The folder `images`
-    is the one beside the file if None. Labels are read as `kind` at most, and the check accepts no
-    label weaker than `weakest`; for `allow_empty` see `check_coco`. Raises ValueError with a list
-    of all faults.
+    What the check warns of is said on stderr, and ends with the counts by kind; then what is turned
+    upright or stretched. The folder `images` is the one beside the file if None. Labels are read as
+    `kind` at most, and the check accepts no label weaker than `weakest`; for `allow_empty` see
+    `check_coco`. Raises ValueError with a list of all faults.
     """
     root = images or annotations.parent / "images"
     if not root.is_dir():
@@ -51,11 +52,13 @@ def read_photographs(
     require_trainable(report)
     print(report.summary(), file=sys.stderr)
     dataset = CocoDataset(annotations, root, kind=kind)
+    for note in reading_notes(dataset.files()):
+        print(note, file=sys.stderr)
     if first is None:
         return dataset
     if first < 1:
         raise ValueError(f"--first is {first}; it must be 1 or more")
-    labelled = (i for place, i in enumerate(dataset.image_ids) if len(dataset[place].label))
+    labelled = (i for place, i in enumerate(dataset.image_ids) if dataset.instances(place))
     return CocoDataset(annotations, root, kind=kind, image_ids=list(islice(labelled, first)))
 
 
@@ -72,25 +75,17 @@ def read_weak(annotations: Path, images: Path | None, kind: WeakKind, seed: int)
     return dataset
 
 
-def read_mixed(
-    annotations: Path, images: Path | None, labels: str, seed: int, first: int | None
-) -> Dataset:
-    """Check and read a COCO file of any labels, then weaken its images as `labels` says.
+def weakened(dataset: CocoDataset, labels: str, seed: int) -> Dataset:
+    """The data set with its images weakened as `labels` says.
 
     "file" reads labels as they are; "tags", "points", "boxes" or "masks" weakens every image to
     that; a mix such as "40 tags + 8 boxes" draws by `seed` which image gets which kind, and leaves
     the others out.
 
     Raises:
-        ValueError: the data set has faults, which are listed; an image lacks what it is to be
-            weakened from; or the mix is malformed or asks for more images than there are.
+        ValueError: an image lacks what it is to be weakened from; or the mix is malformed or asks
+            for more images than there are.
     """
-    dataset = read_photographs(annotations, images, first, weakest=LabelKind.TAG)
-    return weakened(dataset, labels, seed)
-
-
-def weakened(dataset: CocoDataset, labels: str, seed: int) -> Dataset:
-    """The data set as `labels` says, see `read_mixed`; raises as it."""
     if labels == "file":
         return dataset
     kinds: list[LabelKind | None]
@@ -125,7 +120,7 @@ def _require_strong_enough(dataset: CocoDataset, kinds: list[LabelKind | None]) 
 
 
 def holds_tags(dataset: Dataset) -> bool:
-    """Whether labels of a data set that `read_mixed` gave hold tags."""
+    """Whether labels of a data set that `weakened` gave hold tags."""
     if isinstance(dataset, WeakDataset):
         return LabelKind.TAG in dataset.entry_kinds
     assert isinstance(dataset, CocoDataset)

@@ -34,7 +34,7 @@ class Recipe:
     categories: tuple[tuple[int, str], ...]  # (id in the file, name), in the model's order
     data: str  # fingerprint of the data set that it was trained on
     model: ModelName = "mask-rcnn"
-    # Of WISH: how the labels were weakened (see `data.read_mixed`), and which SAM was its teacher
+    # Of WISH: how the labels were weakened (see `data.weakened`), and which SAM was its teacher
     # (one of the package by name, others by fingerprint).
     labels: str = "file"
     teacher: str = ""

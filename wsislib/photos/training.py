@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import nn
 from wsislib.atomic import read_json
 from wsislib.data.photographs.coco import CocoDataset
 from wsislib.data.photographs.validate_meaning import amounts_of
+from wsislib.data.picture_cache import PictureCache
 from wsislib.data.sample import Dataset, LabelKind, Sample
 from wsislib.data.transforms import large_scale_jitter
 from wsislib.engine.batches import Augment
@@ -58,6 +60,7 @@ LITE_BACKBONE = 0.3
 # Activation maps begin from nothing; as in the study. Without tags they teach nobody.
 CAM_FACTOR = 40.0
 JITTER = (0.6, 1.4)  # of the longest side
+LEAST_SIDE = 1024  # pixels: no photograph is scaled below this before training
 
 # Nobody knows how good a teacher is on one's own images, so a candidate whose box does not fit the
 # labelled box this well is left out, and the box itself is learnt.
@@ -102,6 +105,16 @@ class TrainOptions:
         elif self.labels != "file" or self.teacher != DEFAULT_TEACHER:
             raise ValueError("--labels and --teacher are of WISH; add --model wish")
 
+    @property
+    def side(self) -> tuple[int, int]:
+        """Shortest side wanted and longest side allowed, in pixels."""
+        return self.image_side or ((240, 320) if self.size == "small" else (800, 1333))
+
+    def pictures(self, out: Path) -> PictureCache:
+        """Where photographs larger than any that the model sees are kept, scaled down."""
+        jitter = JITTER[1] if self.size == "small" else 1.0
+        return PictureCache(out / "pictures", max(LEAST_SIDE, math.ceil(jitter * self.side[1])))
+
     def recipe(self, dataset: Dataset, own: OwnModel | None = None) -> Recipe:
         """The recipe of these options on `dataset`, but for what is of WISH alone.
 
@@ -112,7 +125,7 @@ class TrainOptions:
             return self._from_own(own, categories, dataset.fingerprint())
         choice: StartChoice = "scratch" if self.from_scratch else self.start
         start, digest = choose_start(choice, self.model, self.size)
-        side = self.image_side or ((240, 320) if self.size == "small" else (800, 1333))
+        side = self.side
         return Recipe(
             self.size,
             self.mask_head,
@@ -186,7 +199,7 @@ def prepare(
     source = read_photographs(
         annotations, images, first, weakest=LabelKind.BOX if masks else LabelKind.TAG,
         allow_empty=options.allow_empty,
-    )  # fmt: skip
+    ).within(options.pictures(out))  # fmt: skip
     if masks:
         table = table_of_masks(source)
         require_something(table.in_file, annotations, options)

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 
-from wsislib.data.sample import Candidates, Dataset, Sample
+from wsislib.data.mask_runs import MaskRuns
+from wsislib.data.sample import Dataset, Sample
 from wsislib.labels.mask_store import StorePass, blocks_of
-from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Teacher
-from wsislib.models.wish.prompt_head import entry_prompts, in_place
+from wsislib.models.sam.sam import CANDIDATES, Teacher
+from wsislib.models.wish.prompt_head import entry_prompts
 from wsislib.teacher.teacher_cache import TeacherCache
-
-_AT_ONCE = 64  # prompts that the mask decoder takes together
 
 
 @dataclass(frozen=True)
@@ -95,9 +95,9 @@ class _CandidatePass(StorePass):
             key = self.cache.key(sample)
             missing = key is not None and not self._has(key)
             if key is not None and missing:
-                found = candidates_of(self.teacher, sample)
-                self.store.write(key, found.masks.numpy(), found.quality.numpy())
-                self.instances[key] = len(found)
+                masks, quality = candidates_of(self.teacher, sample)
+                self.store.write(key, masks, quality)
+                self.instances[key] = masks.shape[0]
             keys.append(key)
             yield missing
         self.cache.write_list(self.data, rows, tuple(keys))
@@ -105,35 +105,35 @@ class _CandidatePass(StorePass):
     def _has(self, key: str) -> bool:
         found = self.store.find(key)
         if found is not None:
-            self.instances[key] = len(found[0])
+            self.instances[key] = found[0].shape[0]
         return found is not None
 
 
-def candidates_of(teacher: Teacher, sample: Sample) -> Candidates:
-    """A teacher's candidates for the points and boxes of one image.
+def candidates_of(teacher: Teacher, sample: Sample) -> tuple[MaskRuns, npt.NDArray[np.float32]]:
+    """A teacher's candidates for the points and boxes of one image of K entries.
+
+    Returns masks (K, M, H, W) as runs and their predicted IoU (K, M); those of tags are empty.
 
     A ValueError where the label breaks the data contract (a point outside of the image, an empty
     box), or the teacher's quality is not finite, names image and entry.
     """
     sample.check()
+    height, width = int(sample.image.shape[-2]), int(sample.image.shape[-1])
+    count = len(sample.label)
+    masks = [[MaskRuns.empty(height, width)] * CANDIDATES for _ in range(count)]
+    quality = torch.zeros(count, CANDIDATES)
     embedded = teacher.embed([sample.image])
-    rows, masks, scores = [], [], []
     for where, prompts in entry_prompts(sample.label):
-        # Not too many prompts together; one portion at least.
-        if prompts.boxes is not None:
-            portions = [Prompts(boxes=some) for some in prompts.boxes.split(_AT_ONCE)]
-        else:
-            assert prompts.points is not None
-            portions = [Prompts(points=some) for some in prompts.points.split(_AT_ONCE)]
-        found = [teacher.candidates(embedded, [some])[0] for some in portions]
-        rows.append(where)
-        masks.append(torch.cat([some.masks.cpu() for some in found]))
-        scores.append(torch.cat([some.scores.cpu() for some in found]))
-    quality = in_place(rows, scores)  # (K, M)
+        entries = where.nonzero().flatten().tolist()
+        for entry, answer in zip(entries, teacher.answers(embedded, prompts), strict=True):
+            masks[entry] = [MaskRuns.of_crop(crop, height, width) for crop in answer.crops]
+            quality[entry] = answer.scores
     if not bool(torch.isfinite(quality).all()):
         entry = int((~torch.isfinite(quality)).any(dim=1).int().argmax())
         raise ValueError(
             f"image {sample.image_id}, entry {entry}: the teacher '{teacher.name}' predicts an "
             "IoU that is not finite; are its weights sound?"
         )
-    return Candidates(in_place(rows, masks), quality.clamp(0, 1).float())
+    parts = [mask for of_entry in masks for mask in of_entry]
+    shape = (count, CANDIDATES, height, width)
+    return MaskRuns.stack(parts, shape), quality.clamp(0, 1).numpy()

@@ -5,43 +5,57 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
-from wsislib.data.rle import rle_area, rle_box
-from wsislib.data.sample import Category, Dataset, Detections, LabelKind
-from wsislib.data.transforms import tight_boxes
-from wsislib.engine.predict import Result, as_results, predict_all
-from wsislib.teacher.teaching import best_candidates, pseudo_masks
+from wsislib.data.rle import encode_mask, rle_area, rle_box
+from wsislib.data.sample import Category, Dataset, Label, LabelKind
+from wsislib.engine.predict import Result, predict_all
+from wsislib.teacher.teaching import TeachingDataset
 
 
-def teacher_masks(dataset: Dataset, least_score: float) -> tuple[list[Result], int]:
+def teacher_masks(dataset: TeachingDataset, least_score: float) -> tuple[list[Result], int]:
     """The teacher's best-scoring candidate of every entry; true masks as they are, with score 1.
 
-    Returns COCO results in the order of images and entries of a data set such as
-    `TeachingDataset`, and how many entries got none: tags, entries whose candidates are all empty,
-    and those for which the teacher predicts an IoU below `least_score`.
+    Returns COCO results in the order of images and entries, and how many entries got none: tags,
+    entries whose candidates are all empty, and those for which the teacher predicts an IoU below
+    `least_score`.
     """
     results: list[Result] = []
     without = 0
     for index in range(len(dataset)):
-        sample = dataset[index]
+        sample, stored = dataset.runs(index)
         label = sample.label
-        if label.kind == LabelKind.TAG and label.kinds is None:
-            without += len(label)
-            continue
-        scores = torch.where(label.has_mask, 1.0, -1.0)
-        if label.candidates is not None:
-            scores = torch.where(label.has_mask, 1.0, best_candidates(label)[1])
-        chosen = pseudo_masks(label)
-        scores = scores[scores >= 0]  # the others are not in `chosen` any more
-        good = scores >= least_score
-        without += len(label) - int(good.sum())
-        assert chosen.masks is not None
-        masks = chosen.masks[good]
-        found = Detections(tight_boxes(masks), scores[good], chosen.categories[good], masks)
-        results += as_results(found, sample.image_id, dataset.categories)
+        filled = quality = None
+        if stored is not None:
+            filled = stored[0].filled()  # (K, M)
+            quality = np.where(filled, stored[1].reshape(filled.shape), -1.0)
+        for entry, true in enumerate(label.has_mask.tolist()):
+            mask, score = None, -1.0
+            if true and label.masks is not None:
+                mask, score = label.masks[entry].numpy(), 1.0
+            elif stored is not None and quality is not None:
+                best = int(quality[entry].argmax())
+                score = float(quality[entry, best])
+                mask = stored[0].mask(entry * quality.shape[1] + best)
+            if mask is None or score < max(least_score, 0.0) or _is_tag(label, entry):
+                without += 1
+                continue
+            code = encode_mask(mask)
+            category = dataset.categories[int(label.categories[entry])].id
+            results.append({
+                "image_id": sample.image_id,
+                "category_id": category,
+                "bbox": [round(value, 3) for value in rle_box(code)],
+                "score": score,
+                "segmentation": code,
+            })  # fmt: skip
     return results, without
+
+
+def _is_tag(label: Label, entry: int) -> bool:
+    return int(label.entry_kinds[entry]) == LabelKind.TAG
 
 
 def model_masks(

@@ -9,6 +9,7 @@ import torch
 from wsislib.data.sample import Dataset, Label, LabelKind, Sample
 from wsislib.data.transforms import tight_boxes
 from wsislib.labels.datasets import DatasetView, digest_of
+from wsislib.labels.mask_store import StoredRuns
 from wsislib.teacher.teacher_cache import TeacherCache
 
 
@@ -31,6 +32,14 @@ class TeachingDataset(DatasetView):
         candidates = self._cache[key]
         assert candidates.masks.shape[2:] == sample.image.shape[1:], "the key covers the image"
         return replace(sample.label, candidates=candidates)
+
+    def runs(self, index: int) -> tuple[Sample, StoredRuns | None]:
+        """Image `index` with its label as annotated; its candidates (K, M, H, W) as runs.
+
+        Beside these their scores (K * M,); None where the label needs no candidates.
+        """
+        key = self._keys[index]
+        return self._dataset[index], None if key is None else self._cache.store.read_runs(key)
 
     def fingerprint(self) -> str:
         """Hex digest of the wrapped data set and the teacher."""

@@ -119,4 +119,4 @@ def test_too_many_masks_are_refused() -> None:
     with pytest.raises(ValueError, match=f"{MAX_INSTANCES + 1} instances"):
         label_of(many, HEIGHT, WIDTH, INDEX)
     with pytest.raises(ValueError, match="bytes of masks"):
-        label_of(many[:1000], 9000, 9000, INDEX)
+        label_of([MASK] * 1000, 9000, 9000, INDEX)

@@ -163,16 +163,44 @@ def test_truncated_images(tmp_path: Path, name: str, share: float) -> None:
     )  # fmt: skip
 
 
-def test_an_image_turned_by_exif_is_told_apart(tmp_path: Path) -> None:
-    """The record has the size that the image has when it is shown."""
-    path = write(tmp_path, change("images", 99, width=coco.HEIGHT, height=coco.WIDTH))
-    image = coco.Image.fromarray(coco.pixels(99))
+def turned_picture(folder: Path, orientation: int) -> None:
+    """Another `turned.jpg`, whose stored pixels are 40 x 32."""
     exif = coco.Image.Exif()
-    exif[0x0112] = 6
-    image.save(tmp_path / "images" / "turned.jpg", exif=exif.tobytes())
+    exif[0x0112] = orientation
+    image = coco.Image.fromarray(coco.pixels(99))
+    image.save(folder / "images" / "turned.jpg", exif=exif.tobytes())
+
+
+def test_labels_of_stored_pixels_are_told_by_their_size(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    turned_picture(tmp_path, 6)
     (problem,) = check_coco(path, tmp_path / "images").errors
-    assert (problem.code, problem.image_id) == ("size-differs", 99)
+    assert (problem.code, problem.image_id) == ("labels-not-upright", 99)
+    assert "is 32 x 40 pixels upright, the record says 40 x 32" in problem.message
     assert "EXIF orientation 6" in problem.message
+    assert f"`wsis data turn {path} --out" in problem.remedy
+
+
+def test_labels_of_the_upright_picture_are_right(tmp_path: Path) -> None:
+    path = write(tmp_path, change("images", 99, width=coco.HEIGHT, height=coco.WIDTH))
+    turned_picture(tmp_path, 6)
+    report = check_coco(path, tmp_path / "images")
+    assert report.may_train
+    assert not [p for p in report.problems if p.code == "exif-orientation"]
+
+
+@pytest.mark.parametrize("orientation", [2, 3, 4])
+def test_where_sizes_cannot_tell_there_is_a_question(tmp_path: Path, orientation: int) -> None:
+    path = write(tmp_path)
+    turned_picture(tmp_path, orientation)
+    (problem,) = (
+        p for p in check_coco(path, tmp_path / "images").problems if p.code == "exif-orientation"
+    )
+    assert (problem.severity, problem.image_id) == ("warning", 99)
+    assert "Were its labels drawn so?" in problem.message and "--unsure turn" in problem.remedy
+    path = write(tmp_path, change("images", 99, labels_upright=True))
+    codes = {p.code for p in check_coco(path, tmp_path / "images").problems}
+    assert "exif-orientation" not in codes, "it was answered"
 
 
 def test_too_many_instances(tmp_path: Path) -> None:

@@ -1,15 +1,17 @@
 """The teacher that looks closer: windows around prompts, and answers in the image's pixels."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tests.numeric import close
+from wsislib.data.mask_runs import MaskRuns
 from wsislib.data.windows import box_window
 from wsislib.models.sam.close_up import CloseUpTeacher
 from wsislib.models.sam.photo_sam import photo_sam
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import Teacher
+from wsislib.models.sam.sam import Teacher, portions
 
 SIDE = 64
 BOXES = torch.tensor([[20.0, 10.0, 50.0, 40.0], [0.0, 0.0, 9.0, 30.0]])
@@ -83,3 +85,46 @@ def test_no_prompt_and_a_point_without_a_mask(teacher: CloseUpTeacher, image: Te
                 parameter.copy_(value)
     assert not found.masks.any()
     assert len(found) == 2
+
+
+@pytest.mark.parametrize("kind", ["boxes", "points"])
+@pytest.mark.parametrize("plain", [False, True])
+def test_answers_prompt_by_prompt_are_the_same_masks(
+    teacher: CloseUpTeacher, image: Tensor, kind: str, plain: bool
+) -> None:
+    """Crops at their places are the whole masks, whatever the teacher."""
+    asked = Teacher(teacher.sam, "photo", "one") if plain else teacher
+    prompts = Prompts(boxes=BOXES) if kind == "boxes" else Prompts(points=POINTS)
+    embedded = asked.embed([image])
+    (whole,) = asked.candidates(embedded, [prompts])
+    answers = list(asked.answers(embedded, prompts))
+    for masks, scores, answer in zip(whole.masks, whole.scores, answers, strict=True):
+        assert torch.equal(scores, answer.scores)
+        for mask, crop in zip(masks, answer.crops, strict=True):
+            runs = MaskRuns.of_crop(crop, 60, 80)
+            assert np.array_equal(runs.mask(0), mask.numpy())
+
+
+def test_a_large_object_is_looked_at_in_a_smaller_image(
+    teacher: CloseUpTeacher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mask is about the same, at the image's own size (no multiple of the factor)."""
+    image = torch.zeros(3, 121, 160)
+    image[:, 20:90, 30:120] = 1.0
+    prompts = Prompts(boxes=torch.tensor([[30.0, 20.0, 120.0, 90.0], [0.0, 0.0, 160.0, 121.0]]))
+    embedded = teacher.embed([image])
+    exact = list(teacher.answers(embedded, prompts))
+    monkeypatch.setattr("wsislib.models.sam.close_up.MOST_WINDOW", 60)
+    coarse = list(teacher.answers(embedded, prompts))
+    for one, other in zip(exact, coarse, strict=True):
+        for first, second in zip(one.crops, other.crops, strict=True):
+            masks = [MaskRuns.of_crop(crop, 121, 160).mask(0) for crop in (first, second)]
+            assert second.top + second.mask.shape[0] <= 121
+            assert second.left + second.mask.shape[1] <= 160
+            assert (masks[0] == masks[1]).mean() > 0.8
+
+
+def test_few_prompts_of_a_large_image_are_answered_together() -> None:
+    boxes = Prompts(boxes=torch.zeros(100, 4))
+    assert [len(some) for some in portions(boxes, (320, 320))] == [64, 36]
+    assert [len(some) for some in portions(boxes, (4000, 6000))] == [1] * 100

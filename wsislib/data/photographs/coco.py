@@ -5,13 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from wsislib.data.images import image_tensor, read_image, resolve_image
+import numpy as np
+import numpy.typing as npt
+
+from wsislib.data.images import image_tensor, picture_facts, read_image, resolve_image
 from wsislib.data.photographs.coco_labels import annotation_kind, box_of, label_of
+from wsislib.data.photographs.scaled_labels import scale_annotation
 from wsislib.data.photographs.validate_structure import read_sound_document
+from wsislib.data.picture_cache import PictureCache, scaled_size
 from wsislib.data.rle import checked_rle, rle_area
 from wsislib.data.sample import Category, LabelKind, Sample
 
@@ -21,9 +27,9 @@ class CocoDataset:
 
     For files that mix masks, boxes, points and tags see `wsislib.data.photographs.coco_labels`.
     Crowd regions are no instances: they are left out of labels and stand in the ground truth with
-    `iscrowd` 1. Images without annotations are kept. Sizes and coordinates refer to the stored
-    pixels, as in COCO itself: EXIF orientation is not applied. `categories` are in the order of
-    their ids, which may have gaps.
+    `iscrowd` 1. Images without annotations are kept. Pictures are read upright, and sizes and
+    coordinates refer to them so; see `wsislib.data.images`. `categories` are in the order of their
+    ids, which may have gaps.
     """
 
     def __init__(
@@ -51,6 +57,8 @@ class CocoDataset:
         self.annotation_file = Path(annotation_file)
         self.image_root = Path(image_root)
         self.kind = LabelKind(kind)
+        self._pictures: PictureCache | None = None
+        self._scaled: dict[int, list[dict[str, Any]]] = {}  # annotations by image, once scaled
         document = read_sound_document(self.annotation_file)
         chosen = _chosen(document["categories"], category_ids, self.annotation_file, "category")
         ordered = sorted(chosen.values(), key=lambda record: record["id"])
@@ -71,22 +79,71 @@ class CocoDataset:
     def __getitem__(self, index: int) -> Sample:
         """The sample at `index`; a ValueError names image and annotation that cannot be read."""
         record = self._records[self.image_ids[index]]
-        height, width = record["height"], record["width"]
+        full = record["height"], record["width"]
+        size = full if self._pictures is None else scaled_size(*full, self._pictures.side)
         try:
-            array = read_image(resolve_image(self.image_root, record["file_name"]))
-            if array.shape[:2] != (height, width):
-                raise ValueError(
-                    f"{record['file_name']} has {array.shape[1]} x {array.shape[0]} pixels, the "
-                    f"record says {width} x {height}"
-                )
+            array = self._pixels(record, size != full)
             instances = self.instances(index)
-            label = label_of(instances, height, width, self._category_index, self.kind)
+            if size != full:
+                instances = self._scaled_instances(index, full, size)
+            height, width = size
+            label = label_of(
+                instances, height, width, self._category_index, self.kind, may_vanish=size != full
+            )
         except ValueError as error:
             raise ValueError(
                 f"{self.annotation_file}, image {record['id']}: {error} "
                 "(`wsis data check` lists everything that is wrong)"
             ) from None
         return Sample(image_tensor(array), record["id"], label)
+
+    def _pixels(self, record: dict[str, Any], scaled: bool) -> npt.NDArray[np.uint8]:
+        """An image's pixels; ValueError where the image is not of the size that its record says."""
+        path = resolve_image(self.image_root, record["file_name"])
+        array = self._pictures.read(path) if scaled and self._pictures else read_image(path)
+        size = array.shape[1], array.shape[0]
+        if scaled:
+            facts = picture_facts(path)
+            size = facts.width, facts.height
+        if size != (record["width"], record["height"]):
+            raise ValueError(
+                f"{record['file_name']} has {size[0]} x {size[1]} pixels, the record says "
+                f"{record['width']} x {record['height']}"
+            )
+        return array
+
+    def _scaled_instances(
+        self, index: int, full: tuple[int, int], size: tuple[int, int]
+    ) -> list[dict[str, Any]]:
+        image_id = self.image_ids[index]
+        if image_id not in self._scaled:
+            self._scaled[image_id] = [
+                scale_annotation(a, full, size) for a in self.instances(index)
+            ]
+        return self._scaled[image_id]
+
+    def within(self, pictures: PictureCache) -> CocoDataset:
+        """The same data set whose larger samples are scaled down to the side of `pictures`.
+
+        Labels are scaled with them, and masks that then cover no pixel are left out. Smaller images
+        are as they were, and the ground truth keeps its size.
+        """
+        return self._view(_pictures=pictures, _scaled={})
+
+    def without_outlines(self) -> CocoDataset:
+        """The same images whose labels are tags, so that no mask is decoded to predict on them."""
+        return self._view(kind=LabelKind.TAG)
+
+    def _view(self, **changes: Any) -> CocoDataset:
+        view = copy(self)
+        vars(view).pop("_fingerprint", None)
+        vars(view).update(changes)
+        return view
+
+    def files(self) -> list[Path]:
+        """The files of the images, in their order; ValueError where a name leads out of `root`."""
+        names = (record["file_name"] for record in self._records.values())
+        return [resolve_image(self.image_root, name) for name in names]
 
     def instances(self, index: int) -> list[dict[str, Any]]:
         """The file's annotations of the image at `index`, as they stand, without crowds."""
@@ -129,6 +186,8 @@ class CocoDataset:
             content = [image_id, record["width"], record["height"], members]
             digest.update(json.dumps(content, sort_keys=True).encode())
             digest.update(self.picture_digests[image_id])
+            path = resolve_image(self.image_root, record["file_name"])
+            digest.update(self._reading(path, record))
         return digest.hexdigest()
 
     @cached_property
@@ -147,6 +206,16 @@ class CocoDataset:
     def annotations_of(self, image_id: int) -> list[dict[str, Any]]:
         """The file's annotations of an image, crowd regions included."""
         return self._annotations[image_id]
+
+    def _reading(self, path: Path, record: dict[str, Any]) -> bytes:
+        """What is done to an image's pixels beyond decoding; nothing, as a rule."""
+        facts = picture_facts(path)
+        done = f"upright {facts.orientation}" if facts.orientation != 1 else ""
+        done += "stretched" if facts.deep else ""
+        side = 0 if self._pictures is None else self._pictures.side
+        if 0 < side < max(record["height"], record["width"]):
+            done += f"scaled to {side}"
+        return done.encode()
 
 
 def _chosen(

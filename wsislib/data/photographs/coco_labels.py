@@ -102,12 +102,15 @@ def box_of(annotation: Annotation, height: int, width: int) -> tuple[float, floa
     return clip_box(rle_box(checked_rle(annotation["segmentation"], height, width)), height, width)
 
 
-def check_amount(count: int, height: int, width: int) -> None:
-    """Raise ValueError where one image has more masks than `wsislib.data.rle` allows."""
-    if count > MAX_INSTANCES or count * height * width > MAX_MASK_BYTES:
+def check_amount(count: int, mask_pixels: int = 0) -> None:
+    """Raise ValueError where one image has more instances than `wsislib.data.rle` allows.
+
+    `mask_pixels` are those of all masks that are decoded together.
+    """
+    if count > MAX_INSTANCES or mask_pixels > MAX_MASK_BYTES:
         raise ValueError(
-            f"{count} instances of {width} x {height} pixels in one image, at most {MAX_INSTANCES} "
-            f"and {MAX_MASK_BYTES} bytes of masks are read"
+            f"{count} instances with {mask_pixels} bytes of masks in one image; at most "
+            f"{MAX_INSTANCES} and {MAX_MASK_BYTES} bytes are read"
         )
 
 
@@ -117,15 +120,17 @@ def label_of(
     width: int,
     category_index: Mapping[int, int],
     ceiling: LabelKind = LabelKind.MASK,
+    may_vanish: bool = False,
 ) -> Label:
     """The label of one image of height x width pixels.
 
     `annotations` are those of the image without crowd regions, `category_index` maps category ids
     to 0..C-1, `ceiling` is the most expensive kind that is read. An image without annotations is
-    fully known to be empty, kind `ceiling`. A ValueError names the annotation and its fault.
+    fully known to be empty, kind `ceiling`. A mask without a pixel is left out where it
+    `may_vanish`. Else a ValueError names the annotation and its fault.
     """
-    check_amount(len(annotations), height, width)
     kinds = [weaker_kind(annotation, ceiling) for annotation in annotations]
+    check_amount(len(annotations), kinds.count(LabelKind.MASK) * height * width)
     annotations, kinds = _single_tags(annotations, kinds)
     lowest, highest = min(kinds, default=ceiling), max(kinds, default=ceiling)
     count = len(kinds)
@@ -140,14 +145,21 @@ def label_of(
     )
     for entry, (annotation, kind) in enumerate(zip(annotations, kinds, strict=True)):
         try:
-            _fill(label, entry, annotation, kind, (height, width))
+            _fill(label, entry, annotation, kind, (height, width), may_vanish)
         except ValueError as error:
             raise ValueError(f"annotation {annotation.get('id')}: {error}") from None
+    if may_vanish and label.masks is not None:
+        return label[label.masks.flatten(1).any(1) | ~label.has_mask]
     return label
 
 
 def _fill(
-    label: Label, entry: int, annotation: Annotation, kind: LabelKind, size: tuple[int, int]
+    label: Label,
+    entry: int,
+    annotation: Annotation,
+    kind: LabelKind,
+    size: tuple[int, int],
+    may_vanish: bool,
 ) -> None:
     """Write one annotation into its row of a label's fields."""
     height, width = size
@@ -160,7 +172,7 @@ def _fill(
         label.boxes[entry] = torch.tensor(box_of(annotation, height, width))
     if label.masks is not None and kind == LabelKind.MASK:
         mask = decode_segmentation(annotation["segmentation"], height, width)
-        if not mask.any():
+        if not mask.any() and not may_vanish:
             raise ValueError("its mask covers no pixel")
         label.masks[entry] = torch.from_numpy(np.ascontiguousarray(mask))
 

@@ -34,6 +34,7 @@ from wsislib.data.images import (
     resolve_image,
 )
 from wsislib.data.photographs.near_names import NearNames
+from wsislib.data.photographs.turned_labels import UPRIGHT
 from wsislib.data.photographs.validate_labels import check_image_labels
 from wsislib.data.photographs.validate_meaning import check_meaning
 from wsislib.data.photographs.validate_report import (
@@ -66,7 +67,6 @@ from wsislib.data.sample import LabelKind
 __all__ = ["Problem", "Report", "Severity", "check_coco", "check_voc", "require_trainable"]
 
 Item = TypeVar("Item")
-SWAPPING_ORIENTATIONS = (5, 6, 7, 8)  # of EXIF: they swap width and height
 # Errors that are gone when their annotation is.
 REPAIRABLE = frozenset({
     "box-empty", "box-outside", "kind-missing", "mask-empty", "not-finite", "point-outside",
@@ -222,19 +222,28 @@ def _check_image_file(
     declared = (image["width"], image["height"])
     if not has_legal_size(image):
         return []  # reported by the structure's check
+    turned = f"turns it when it is shown (EXIF orientation {facts.orientation})"
+    remedy = f"`wsis data turn {annotation_file} --out TURNED.json` turns the labels"
+    if declared == facts.stored and facts.size_tells:
+        message = (
+            f"is {facts.width} x {facts.height} pixels upright, the record says {declared[0]} x "
+            f"{declared[1]}: its labels were drawn on the stored pixels, but its file {turned} and "
+            "pictures are read upright"
+        )
+        return [here.error("labels-not-upright", message, remedy)]
     if declared != (facts.width, facts.height):
         message = (
             f"has {facts.width} x {facts.height} pixels, the record says {declared[0]} x "
             f"{declared[1]}"
         )
         remedy = "correct width and height, and make sure that the annotations fit this image"
-        if facts.orientation in SWAPPING_ORIENTATIONS and declared == (facts.height, facts.width):
-            message += f" (its EXIF orientation {facts.orientation} turns it when it is shown)"
-            remedy = "save the image turned, without its EXIF orientation"
         return [here.error("size-differs", message, remedy)]
-    if facts.orientation != 1:
-        message = f"EXIF orientation {facts.orientation} is not applied: stored pixels are used"
-        remedy = "make sure that the annotations fit the stored pixels, or save the image turned"
+    if facts.orientation != 1 and not facts.size_tells and not image.get(UPRIGHT):
+        message = (
+            f"its file {turned}; it is read upright. Were its labels drawn so? Sizes cannot tell"
+        )
+        turn = f"`wsis data turn {annotation_file} --out TURNED.json --unsure turn`"
+        remedy = f"look at one; if not, {turn} turns the labels; if so, keep in place of turn"
         return [here.warning("exif-orientation", message, remedy)]
     return []
 

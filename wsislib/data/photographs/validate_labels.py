@@ -41,7 +41,7 @@ def check_image_labels(
         remedy = "leave it out if it was not looked at"
         yield here.warning("image-unlabelled", message, remedy)
     try:
-        check_amount(len(annotations), image["height"], image["width"])
+        check_amount(len(annotations))
     except ValueError as error:
         yield here.error(
             "too-many-instances", str(error), "cut the images into tiles with `wsis data tile`"

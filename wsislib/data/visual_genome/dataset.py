@@ -117,7 +117,7 @@ class VisualGenome:
 class VisualGenomeDataset:
     """Some images of Visual Genome, with boxes of all categories.
 
-    Sizes and coordinates refer to the stored pixels: EXIF orientation is not applied.
+    Sizes and coordinates refer to upright pictures (`wsislib.data.images`).
     """
 
     def __init__(self, genome: VisualGenome, records: Sequence[ImageRecord]) -> None:

@@ -12,17 +12,28 @@ Those are three windows already, so they are not mirrored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d, interpolate
 
+from wsislib.data.mask_runs import MaskCrop
 from wsislib.data.transforms import tight_boxes
 from wsislib.data.windows import SquareWindow, box_window
 from wsislib.models.sam.prompts import Prompts
-from wsislib.models.sam.sam import CANDIDATES, Embedded, MaskCandidates, Teacher
+from wsislib.models.sam.sam import (
+    CANDIDATES,
+    Embedded,
+    MaskCandidates,
+    PromptAnswer,
+    Teacher,
+    portions,
+)
 
+MOST_WINDOW = 1024  # pixels; a larger window is cut out of a smaller image where memory matters
 _AT_ONCE = 16  # windows that are encoded together
 _OUTSIDE = -20.0  # logit of pixels outside of the window
 
@@ -87,17 +98,55 @@ class CloseUpTeacher(Teacher):
         logits, low = (torch.cat(maps, dim=1) for maps in zip(*closer, strict=True))
         return MaskCandidates(logits, first.scores, low)
 
-    def _of_boxes(self, image: Tensor, boxes: Tensor, mirrored: bool) -> MaskCandidates:
-        """Candidates of the image's size for (N, 4) boxes, each from a window of its own."""
+    @torch.no_grad()
+    def answers(self, embedded: Embedded, prompts: Prompts) -> Iterator[PromptAnswer]:
+        """As of `Teacher`; of an object of more than `MOST_WINDOW` pixels from a smaller image."""
+        assert isinstance(embedded, EmbeddedImages)
+        image = embedded.images[0]
+        if prompts.boxes is not None:
+            yield from self._crops(image, prompts.boxes, mirrored=True)
+            return
+        for some in portions(prompts, embedded.sizes[0]):
+            (first,) = super().candidates(embedded, [some])
+            around = [_boxes_of(first.masks[:, place], some) for place in range(CANDIDATES)]
+            scores = first.scores.cpu()
+            del first  # the maps of the whole image
+            closer = [list(self._crops(image, boxes, mirrored=False)) for boxes in around]
+            for row, trio in enumerate(zip(*closer, strict=True)):
+                best = tuple(one.crops[int(one.scores.argmax())] for one in trio)
+                yield PromptAnswer(best, scores[row])
+
+    def _crops(self, image: Tensor, boxes: Tensor, mirrored: bool) -> Iterator[PromptAnswer]:
+        """An answer for each of (N, 4) boxes, from a window of its own."""
+        height, width = int(image.shape[-2]), int(image.shape[-1])
+        sizes = [box_window(box, self.context).size for box in boxes]
+        factors = [-(-size // MOST_WINDOW) for size in sizes]
+        start = 0
+        for factor, alike in groupby(factors):
+            rows = slice(start, start + len(list(alike)))
+            start = rows.stop
+            level = image if factor == 1 else avg_pool2d(image, factor, ceil_mode=True)
+            for window, found in self._answers(level, boxes[rows] / factor, mirrored):
+                maps = found.logits[0]
+                crops = tuple(_crop_of(window, one, factor, height, width) for one in maps)
+                yield PromptAnswer(crops, found.scores[0].cpu())
+
+    def _answers(
+        self, image: Tensor, boxes: Tensor, mirrored: bool
+    ) -> Iterator[tuple[SquareWindow, MaskCandidates]]:
+        """For each of (N, 4) boxes its window, and candidates of the window's size."""
         windows = [box_window(box, self.context) for box in boxes]
-        answers = []
         for start in range(0, len(windows), _AT_ONCE):
             rows = slice(start, start + _AT_ONCE)
             seen = self._in_windows(image, windows[rows], boxes[rows], False)
             if mirrored:
                 again = self._in_windows(image, windows[rows], boxes[rows], True)
                 seen = [_mean(*pair) for pair in zip(seen, again, strict=True)]
-            answers += seen
+            yield from zip(windows[rows], seen, strict=True)
+
+    def _of_boxes(self, image: Tensor, boxes: Tensor, mirrored: bool) -> MaskCandidates:
+        """Candidates of the image's size for (N, 4) boxes, each from a window of its own."""
+        windows, answers = zip(*self._answers(image, boxes, mirrored), strict=True)
         pasted = [
             window.paste(found.logits[0], image.shape[-2:], _OUTSIDE)[None]
             for window, found in zip(windows, answers, strict=True)
@@ -132,6 +181,26 @@ def best_candidate(candidates: MaskCandidates) -> tuple[Tensor, Tensor]:
     """Logits (N, 1, H, W) and low logits (N, 1, h, w) of the best predicted IoU."""
     rows, best = torch.arange(len(candidates)), candidates.scores.argmax(1)
     return candidates.logits[rows, best][:, None], candidates.low_logits[rows, best][:, None]
+
+
+def _crop_of(
+    window: SquareWindow, logits: Tensor, factor: int, height: int, width: int
+) -> MaskCrop:
+    """The mask of logits (s, s) in a window of an image that is `factor` times smaller.
+
+    Height and width are those of the image itself, in whose pixels the crop is.
+    """
+    top, left = max(window.top, 0), max(window.left, 0)
+    bottom = min(window.top + window.size, -(-height // factor))
+    right = min(window.left + window.size, -(-width // factor))
+    inside = logits[
+        top - window.top : max(bottom, top) - window.top,
+        left - window.left : max(right, left) - window.left,
+    ]
+    if factor > 1 and inside.numel():
+        (inside,) = interpolate(inside[None, None], scale_factor=factor, mode="bilinear")[0]
+        inside = inside[: height - top * factor, : width - left * factor]
+    return MaskCrop((inside > 0).cpu().numpy(), top * factor, left * factor)
 
 
 def _mean(first: MaskCandidates, second: MaskCandidates) -> MaskCandidates:

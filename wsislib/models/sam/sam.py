@@ -12,7 +12,7 @@ scales them, and the rest is what `SamPredictor.predict` does with the same pixe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from wsislib.data.mask_runs import MaskCrop
 from wsislib.models.sam.prompts import Prompts, Size
 
 if TYPE_CHECKING:
     from segment_anything.modeling import MaskDecoder, Sam
 
 CANDIDATES = 3
+AT_ONCE = 64  # prompts that the mask decoder takes together, and
+_PIXELS_AT_ONCE = 2**24  # pixels of all of their images: three maps of floats are made of each
 TOKENS = 2  # a point and the package's padding, or the two corners of a box
 
 
@@ -78,6 +81,19 @@ class Embedded:
         """Image `index` alone."""
         only = slice(index, index + 1)
         return Embedded(self.features[only], self.input_sizes[only], self.sizes[only])
+
+
+@dataclass(frozen=True)
+class PromptAnswer:
+    """Three masks for one prompt, each given where it may be True.
+
+    Attributes:
+        crops: of the masks.
+        scores: (3,) float32 on the CPU, as of `MaskCandidates`.
+    """
+
+    crops: tuple[MaskCrop, ...]
+    scores: Tensor
 
 
 class Teacher:
@@ -153,6 +169,13 @@ class Teacher:
         assert len(embedded) == len(prompts), "one set of prompts for each image"
         with torch.autocast(self.device.type, enabled=False):
             return [self._decode(embedded, index, some) for index, some in enumerate(prompts)]
+
+    def answers(self, embedded: Embedded, prompts: Prompts) -> Iterator[PromptAnswer]:
+        """As `candidates` of one image, prompt by prompt; few masks are there at once."""
+        for some in portions(prompts, embedded.sizes[0]):
+            (found,) = self.candidates(embedded, [some])
+            for masks, scores in zip(found.masks.cpu().numpy(), found.scores.cpu(), strict=True):
+                yield PromptAnswer(tuple(MaskCrop(mask, 0, 0) for mask in masks), scores)
 
     @torch.no_grad()
     def candidates_for_tokens(
@@ -236,3 +259,12 @@ class Teacher:
         pixels = (image.clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0)  # (H, W, 3)
         resized = self._resize.apply_image(pixels.cpu().numpy())
         return torch.as_tensor(resized, device=self.device).permute(2, 0, 1).contiguous()
+
+
+def portions(prompts: Prompts, size: Size) -> list[Prompts]:
+    """Prompts on an image of `size` (H, W), not too many together, one at least."""
+    count = max(1, min(AT_ONCE, _PIXELS_AT_ONCE // (size[0] * size[1])))
+    if prompts.boxes is not None:
+        return [Prompts(boxes=some) for some in prompts.boxes.split(count)]
+    assert prompts.points is not None
+    return [Prompts(points=some) for some in prompts.points.split(count)]
