@@ -59,18 +59,21 @@ class PageRuns:
 class RunList(pd.DataFrame):
     """`run_lines` of a table; a page shows it folded, without the runs that it listed before."""
 
-    _metadata = ["_name", "_store", "_page"]
+    _metadata = ["_list_name", "_store", "_page"]
+    _list_name: str
+    _store: RunStore
+    _page: PageRuns
 
     @classmethod
     def of(cls, name: str, store: RunStore, runs: Iterable[str], page: PageRuns) -> RunList:
         """The list `name` of a page: a line for each of `runs`, relative to the store's root."""
         made = cls(run_lines(store, runs))
-        made._name, made._store, made._page = name, store, page
+        made._list_name, made._store, made._page = name, store, page
         return made
 
     def _repr_html_(self) -> str:
-        kept = self._page.take(self._name, self._store, list(self["run"]))
-        return folded(self[self["run"].isin(kept)], self._name)
+        kept = self._page.take(self._list_name, self._store, list(self["run"]))
+        return folded(self[self["run"].isin(kept)], self._list_name)
 
 
 def run_lines(store: RunStore, runs: Iterable[str]) -> pd.DataFrame:

@@ -29,7 +29,7 @@ _FEWEST_ROWS = {"gap": 2, "rank": 2, "share": 2, "values": 1}
 
 
 @dataclass(frozen=True)
-class Answer:
+class Comparison:
     """One sentence to be made from numbers.
 
     `kind`: "gap" says whether the second row lies above the first, and by how much; "rank" orders
@@ -53,8 +53,8 @@ class Question:
     question: str
     page: str  # path in the book, without ending
     claims: tuple[str, ...]
-    answers: tuple[Answer, ...]
-    photo: tuple[Answer, ...] = ()  # the same of tables of photographs
+    answers: tuple[Comparison, ...]
+    photo: tuple[Comparison, ...] = ()  # the same of tables of photographs
 
 
 def load_questions(book: Path) -> tuple[Question, ...]:
@@ -82,7 +82,7 @@ def _question(where: str, entry: Any) -> Question:
     return Question(**texts, claims=claims, answers=answers, photo=photo)
 
 
-def _answer(where: str, entry: Any) -> Answer:
+def _answer(where: str, entry: Any) -> Comparison:
     _check(where, entry, _ANSWER_KEYS, _ANSWER_KEYS[:4])
     kind, rows = entry["kind"], tuple(str(row) for row in entry["rows"])
     if kind not in _FEWEST_ROWS:
@@ -92,7 +92,7 @@ def _answer(where: str, entry: Any) -> Answer:
         wanted = "two" if exact else f"at least {_FEWEST_ROWS[kind]}"
         raise ValueError(f"{where}: rows are {list(rows)}; kind {kind!r} wants {wanted}")
     table, column = str(entry["table"]), str(entry["column"])
-    return Answer(kind, table, column, rows, str(entry.get("lead", "")))
+    return Comparison(kind, table, column, rows, str(entry.get("lead", "")))
 
 
 def _check(where: str, entry: Any, allowed: Sequence[str], required: Sequence[str]) -> None:
@@ -104,7 +104,7 @@ def _check(where: str, entry: Any, allowed: Sequence[str], required: Sequence[st
         raise ValueError(f"{where}: lacks {missing}; add them")
 
 
-def sentence(results: Results, answer: Answer) -> str:
+def sentence(results: Results, answer: Comparison) -> str:
     """An answer in words, from the runs of `results`; says so where a row was not run.
 
     Raises ValueError for a table, row or column that the study does not have.
@@ -115,21 +115,24 @@ def sentence(results: Results, answer: Answer) -> str:
     lead = _lead(answer, rows)
     if not all(cell.values for cell in cells):
         missing = [row.title for row, cell in zip(rows, cells, strict=True) if not cell.values]
-        none = len(missing) == len(cells)
-        return f"{lead}{NOT_RUN}." if none else f"{lead}{NOT_RUN}: {', '.join(missing)}."
+        which = "" if len(missing) == len(cells) else f": {', '.join(missing)}"
+        return _sentence(lead, f"{NOT_RUN}{which}.")
     say = {"gap": _gap, "rank": _rank, "share": _share, "values": _values}[answer.kind]
-    said = say([row.title for row in rows], cells)
     stale = " (stale)" if any(cell.state == "stale" for cell in cells) else ""
-    return (lead + said if lead else said[0].upper() + said[1:]) + stale
+    return _sentence(lead, say([row.title for row in rows], cells)) + stale
 
 
-def was_run(results: Results, answer: Answer) -> bool:
+def _sentence(lead: str, said: str) -> str:
+    return lead + said if lead else said[0].upper() + said[1:]
+
+
+def was_run(results: Results, answer: Comparison) -> bool:
     """Whether any row of an answer has a number."""
     table = results.table(answer.table)
     return any(table.cell(name, answer.column).values for name in answer.rows)
 
 
-def _lead(answer: Answer, rows: Sequence[Row]) -> str:
+def _lead(answer: Comparison, rows: Sequence[Row]) -> str:
     """'<lead>; <group>: ', as far as there are any."""
     groups = ", ".join(dict.fromkeys(row.group for row in rows if row.group))
     words = "; ".join(filter(None, (answer.lead, groups)))

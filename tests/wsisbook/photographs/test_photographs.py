@@ -96,7 +96,7 @@ def test_nothing_is_said_before_there_are_runs(photo_study: Path) -> None:
     compared = page().comparison()
     assert compared is not None
     text = compared._repr_markdown_()
-    assert "High is above low. Lab: **not run**; photographs: **1 seed**." in text
+    assert "High is above low. Lab: **not run**; photographs: **no verdict (1 seed)**." in text
     assert "fewer than two rows have 3 seeds in both" in text
 
 
