@@ -46,11 +46,13 @@ def claims_page(judged: Verdicts, scale: str, root: Path) -> str:
         "are ready to run. At lab scale data, model and schedule are not the paper's: orders can "
         "be compared, absolute values cannot.",
     ]
+    # Built at the papers' own scale, the first verdict is that of the last.
+    head = ("claim", "published", "ours", scale, "photo", "paper", "shown in")
+    kept = [n for n, name in enumerate(head) if name not in head[:n]]
     for paper in dict.fromkeys(item.claim.paper for item in judged):
         lines += ["", f"## {paper_title(paper)}", ""]
         rows = [_row(item, root) for item in judged if item.claim.paper == paper]
-        head = ("claim", "published", "ours", scale, "photo", "paper", "shown in")
-        lines += markdown_table(head, rows)
+        lines += markdown_table([head[n] for n in kept], [[row[n] for n in kept] for row in rows])
         lines += ["", *_legend(paper, root)]
     return "\n".join(lines) + "\n"
 

@@ -216,7 +216,9 @@ class TableResult:
     def _caption(self) -> str:
         """What the numbers are, of how many seeds, what is bold and what is in italics."""
         rows = self.table.rows.values()
-        seeds = f", {self.seeds_note} unless a cell says otherwise" if self.seeds_note else ""
+        seeds = f", {self.seeds_note}" if self.seeds_note else ""
+        if any(c.values and c.seeds_note != self.seeds_note for c in self.cells.values()):
+            seeds += " unless a cell says otherwise"
         what = f"mean ± standard deviation over seeds{seeds}; {self.scale} scale"
         text = f"{self.table.title}: {what}."
         if sum(row.compare for row in rows) > 1:

@@ -139,7 +139,7 @@ def test_each_number_on_the_page_links_to_its_run(study_root: Path) -> None:
     assert 'class="dataframe"' in page and "<details" not in page and "<details" in lines
     assert 'href="#runs-tiny-low-seed-0"' in page and 'id="runs-tiny-low-seed-0"' in lines
     assert "12.5" in page and ">10.1 ± 0.1<" in page and "not run" in page
-    assert "over seeds, 3 seeds unless a cell says otherwise; lab scale" in page
+    assert "over seeds, 3 seeds; lab scale" in page
     assert str(study_root) not in page + lines
     frame = table_result("tiny").provenance
     assert list(frame["seed"]) == [0, 1, 2] * 3
@@ -162,6 +162,7 @@ def test_a_cell_with_other_seeds_says_so(study_root: Path) -> None:
     text = repr(table_result("tiny"))
     assert "10.1 ± 0.1\n" in text, "three seeds, as the caption says"
     assert "20.0 (1 of 3 seeds)" in text and "3.0 (1 seed)" in text
+    assert "3 seeds unless a cell says otherwise" in table_result("tiny").styled().to_html()
 
 
 def test_a_wide_table_says_that_it_scrolls(study_root: Path, change_study: Callable) -> None:
