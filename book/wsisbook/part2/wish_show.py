@@ -142,8 +142,8 @@ def constant_baseline(
 def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -> pd.DataFrame:
     """Distances of prompt heads from their targets at the end of training, and of a constant.
 
-    A line a row, by title (labels of points, boxes or masks), means a layer of the decoder; that of the
-    prompt head is missing where the run is.
+    A line a row (labels of points, boxes or masks) under its title, with means a layer of the
+    decoder; that of the prompt head is missing where the run is.
     """
     lines = {}
     for row in rows:
