@@ -40,7 +40,12 @@ MEANINGS: dict[Verdict, str] = {
     "not run": "a row has no run",
 }
 DIRECTIONS = {"voc-to-nonvoc": "VOC → others", "nonvoc-to-voc": "others → VOC", "": ""}
-WORDS = {"sam": "SAM", "AP-lost-at-least": "AP lost, at least", "relative-gain": "percent"}
+WORDS = {  # of published numbers that no row of the study answers to
+    "AP-lost-at-least": "AP lost, at least",
+    "relative-gain": "percent",
+    "sam-decoder-at-inference": "SAM's decoder at inference",
+    "transfer-over-class-agnostic": "gain of transfer over class-agnostic",
+}
 
 
 @dataclass(frozen=True)
@@ -291,7 +296,7 @@ def published_text(study: Study, claim: Claim) -> str:
             titles.setdefault(_published_place(row), row.title)
     parts: dict[str, list[str]] = {}
     for value in claim.published:
-        title = titles.get((value.paper, value.table, value.row), _in_words(value.row))
+        title = titles.get((value.paper, value.table, value.row), WORDS.get(value.row, value.row))
         unit = "" if value.metric == "AP" else f" ({WORDS.get(value.metric, value.metric)})"
         number = f"{value.value:.1f}" if value.metric == "AP" else f"{value.value:g}"
         parts.setdefault(_direction(value), []).append(f"{title} {number}{unit}")
@@ -307,8 +312,3 @@ def _published_place(row: Row) -> tuple[str, str, str]:
 def _direction(value: PublishedValue) -> str:
     deep = f" ({value.backbone})" if value.backbone == "R-101-FPN" else ""
     return DIRECTIONS.get(value.direction, value.direction) + deep
-
-
-def _in_words(name: str) -> str:
-    """'sam-decoder-at-inference' as 'SAM decoder at inference'."""
-    return " ".join(WORDS.get(word, word) for word in name.split("-"))
