@@ -16,8 +16,10 @@ Study, runs and tables are read once; open the study again to see what was run s
 from __future__ import annotations
 
 import html
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -39,7 +41,9 @@ from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import now, open_store
 from wsisbook.tables.cells import mean_std, metric_value
 from wsisbook.tables.claims import Verdicts, judge_claims
+from wsisbook.tables.key_results import KeyResults, answer
 from wsisbook.tables.plots import ap_against_cost, seed_dots
+from wsisbook.tables.provenance import PageRuns, RunList, folded
 from wsisbook.tables.tables import Results
 from wsisbook.trying import ChangedRow, train_missing, try_changed_row
 from wsislib.data.sample import Dataset
@@ -59,7 +63,9 @@ _OPENED = time.monotonic()
 if (_shell := get_ipython()) is not None:
     # Here, so that a misspelt parameter ends every notebook in its first cell.
     check_injected(_shell.user_ns.get("In", []))
+_PAGE = PageRuns()  # of this notebook: the runs that the notebook shows
 SURE = 0.5  # a detection is drawn from this score on
+TITLE_WIDTH = 26  # letters of a line above a panel
 
 
 class RowResults:
@@ -166,7 +172,7 @@ class StudyResults(Results):
 
     def at(self, scale: str) -> StudyResults:
         """The same study at another scale."""
-        return StudyResults(self.study, open_store(scale, self.study.root), scale)
+        return StudyResults(self.study, open_store(scale, self.study.root), scale, self.page)
 
     def train_missing(self, *tables: str, asked: bool = False) -> None:
         """Do the unfinished runs of `tables` where `asked`, or at the scale "smoke".
@@ -209,8 +215,17 @@ class StudyResults(Results):
             lines[scale] = {"runs": len(states), "done": done}
         return pd.DataFrame.from_dict(lines, orient="index")
 
-    def provenance(self, table: str) -> pd.DataFrame:
-        """Where the numbers of a table come from, one line a run."""
+    def key_results(self, page: str) -> KeyResults:
+        """The box for the top of a table page, such as "part2_wish/table_1"; for the end of a cell.
+
+        The questions of `book/questions.yml` that name the page, answered from the runs at the
+        page's scale and on photographs, with the verdicts on their claims.
+        """
+        photo = self.at(PHOTO) if PHOTO in self.study.scales else None
+        return KeyResults(answer(self, photo, page), self.scale)
+
+    def provenance(self, table: str) -> RunList:
+        """Where the numbers of a table come from, one line a run; a page shows it folded."""
         return self.table(table).provenance
 
     def verdicts(self, *tables: str) -> Verdicts:
@@ -247,14 +262,16 @@ class StudyResults(Results):
         self, table: str, rows: Mapping[str, str] | Iterable[str], scenes: Iterable[int],
         seed: int = 0,
     ) -> Figure:  # fmt: skip
-        """One line a scene: the truth, and what each row found with a score of 0.5 or more.
+        """One line a scene: ground truth, and what each row found with a score of 0.5 or more.
 
-        `rows` are names, at least one, or title -> name; above a row that was not run, that is
-        said. `scenes` are indices of validation scenes, counted round; a run keeps what it found in
-        the first few.
+        `rows` are names, at least one, or title -> name; names are shown by the rows' titles. Above
+        a row that was not run, that is said. `scenes` are indices of validation scenes, counted
+        round; a run keeps what it found in the first few.
         """
-        named = dict(rows) if isinstance(rows, Mapping) else {row: row for row in rows}
-        shown = {title: self[table, row] for title, row in named.items()}
+        if isinstance(rows, Mapping):
+            shown = {title: self[table, row] for title, row in rows.items()}
+        else:
+            shown = {self._full_title(table, row): self[table, row] for row in rows}
         first = next(iter(shown.values()))
         truth, side = first.data_sets()[1], first.config.image_size
         found = [row.examples(seed) for row in shown.values()]
@@ -263,23 +280,43 @@ class StudyResults(Results):
             where = (sample.image_id, truth.categories, side, side)
             own = [Panel(sample.image, read_detections(seen, *where)) for seen in found]
             lines.append([Panel(sample.image, sample.label), *own])
-        titles = ["truth"]
+        titles = ["ground truth"]
         for title, row in shown.items():
-            titles.append(title if row.state(seed).has_result else f"{title} (not run)")
+            said = title if row.state(seed).has_result else f"{title} (not run)"
+            titles.append(textwrap.fill(said, TITLE_WIDTH))
         style = Style(show_names=False, min_score=SURE)
         return pictures.pictures(lines, truth.categories, titles=titles, style=style)
+
+    def _full_title(self, table: str, row: str) -> str:
+        """A row's title; with its group's first words where another group has the same title."""
+        declared = self.study.table(table)
+        own = declared.row(row)
+        alone = [one.title for one in declared.rows.values()].count(own.title) == 1
+        return own.title if alone else f"{own.title}, {own.group.split(',')[0]}"
 
 
 def open_study(scale: str = "lab") -> StudyResults:
     """The study of this repository at a scale: "smoke", "lab", "photo" or "paper"."""
     study = load_study()
-    return StudyResults(study, open_store(scale, study.root), scale)
+    return StudyResults(study, open_store(scale, study.root), scale, _PAGE)
 
 
-def notebook_provenance(**facts: Any) -> Styler:
+@dataclass(frozen=True)
+class PageProvenance:
+    """Where a page comes from; shown with the runs that no other list of the page has, folded."""
+
+    facts: Styler
+
+    def _repr_html_(self) -> str:
+        rest = _PAGE.rest("page")
+        return self.facts.to_html() + (folded(rest, "page") if len(rest) else "")
+
+
+def notebook_provenance(**facts: Any) -> PageProvenance:
     """This execution of a notebook as a table: code, time, machine, device, versions.
 
-    `facts` are what else decides the page's numbers, such as `scale` and `seed`; shown first.
+    `facts` are what else decides the page's numbers, such as `scale` and `seed`; shown first. The
+    runs of the tables that the page showed follow, as far as the page has not listed them before.
     """
     study = load_study()
     code = code_version(study.root, study.files)
@@ -296,4 +333,4 @@ def notebook_provenance(**facts: Any) -> Styler:
     rows = {html.escape(str(k)): html.escape(str(value)) for k, value in shown.items()}
     frame = pd.DataFrame({"this page": pd.Series(rows, dtype=object)})
     look = frame.style.set_table_attributes('class="dataframe provenance"')
-    return look.set_uuid("notebook-provenance")
+    return PageProvenance(look.set_uuid("notebook-provenance"))

@@ -20,7 +20,12 @@ from wsisbook.runs.spec import load_study
 
 ROOT = Path(__file__).resolve().parents[2]
 HIDDEN = {"_build", ".ipynb_checkpoints"}
-GENERATED = {"claims", "status", "reading_map"}  # pages of the book that are made from the study
+GENERATED = {
+    "claims",
+    "results",
+    "status",
+    "reading_map",
+}  # pages of the book that are made from the study
 NOT_COMMITTED = ("book/_build", "results/paper", "results/photo")
 FOLDERS = "wsislib|wsisbook|book|tests|papers|results|benchmarks"
 

@@ -9,7 +9,7 @@ from wsisbook.runs.spec import load_study
 
 
 def test_a_page_says_where_it_comes_from() -> None:
-    shown = notebook_provenance(scale="smoke", seed=3).data["this page"]
+    shown = notebook_provenance(scale="smoke", seed=3).facts.data["this page"]
     assert list(shown.index[:3]) == ["scale", "seed", "commit"]
     assert shown["scale"] == "smoke" and shown["seed"] == "3"
     assert f"torch {importlib.metadata.version('torch')}" in shown["versions"]
@@ -38,5 +38,5 @@ def test_a_change_of_any_study_file_is_seen(tmp_path: Path) -> None:
 
 
 def test_facts_cannot_smuggle_markup_into_the_page() -> None:
-    page = notebook_provenance(scale="<script>alert(1)</script>").to_html()
+    page = notebook_provenance(scale="<script>alert(1)</script>")._repr_html_()
     assert "<script>alert" not in page

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from wsisbook import reading
 from wsisbook.experiments.partial_data import data_sets
 from wsisbook.experiments.settings import PartialDataConfig
 from wsisbook.reading import RowResults, StudyResults, open_study
@@ -183,8 +184,82 @@ def test_a_row_that_was_not_run_is_said_to_be_so(
     monkeypatch.setattr(RowResults, "state", lambda row, seed: states[row.name])
     figure = pictured.qualitative_figure("tiny", {"ours": "low", "theirs": "high"}, [0, 4])
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
-    assert titles == ["truth", "ours", "theirs (not run)"]
+    assert titles == ["ground truth", "ours", "theirs (not run)"]
     assert len(figure.axes) == 2 * 3, "scene 4 of 3 is scene 1"
+
+
+def test_rows_without_titles_of_the_page_have_the_studys(
+    pictured: StudyResults, monkeypatch: pytest.MonkeyPatch, change_study: Callable
+) -> None:
+    monkeypatch.setattr(RowResults, "state", lambda row, seed: RunState("done", (), True))
+    change_study("      low:\n", "      low:\n        title: the one below\n        group: A, B\n")
+    change_study("      shown:\n", "      shown:\n        title: the one below\n")
+    change_study("      high:\n", "      high:\n        title: a row with a title of many words\n")
+    figure = open_study().qualitative_figure("tiny", ["low", "high"], [0])
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles == ["ground truth", "the one below, A", "a row with a title of many\nwords"]
+
+
+def test_each_run_is_listed_once_on_a_page(study_root: Path, change_study: Callable) -> None:
+    for seed in (0, 1, 2):
+        execute("tiny", "low", seed, "lab")
+    execute("stage-one", "detector", 0, "lab")
+    study = open_study()
+    assert "<details" not in study.table("tiny")._repr_html_()
+    study.table("stage-one")._repr_html_()
+    own = study.provenance("stage-one")
+    assert list(own["run"]) == ["runs/stage-one/detector/seed-0"]
+    for _ in range(2):  # a cell that is run again shows the same
+        assert own._repr_html_().count('id="runs-stage-one-detector-seed-0"') == 1
+    end = reading.notebook_provenance(scale="lab")
+    for _ in range(2):
+        page = end._repr_html_()
+        assert page.count('id="runs-tiny-low-seed-') == 3 and "stage-one" not in page
+        assert page.count("<details") == 1 and "3 runs: commit" in page
+    again = study.provenance("tiny")._repr_html_()
+    assert "id=" not in again and "listed above" in again
+
+
+CLAIM = """
+- id: high-above-low
+  title: High above low
+  kind: ordering
+  statement: High is above low.
+  source: S1
+  published: []
+  check: {type: greater, table: tiny, metric: AP_B, chain: [low, high]}
+"""
+QUESTIONS = """
+- anchor: high
+  part: One
+  question: Is high above low?
+  page: part/tiny
+  claims: [high-above-low]
+  answers: [{kind: gap, table: tiny, column: AP_B, rows: [low, high]}]
+- {anchor: other, part: One, question: "And that?", page: part/other}
+"""
+
+
+def test_a_page_has_its_key_results(study_root: Path) -> None:
+    (study_root / "papers/a-paper/claims.yml").write_text(CLAIM, encoding="utf-8")
+    assert "No question names this page." in open_study().key_results("part/tiny")._repr_html_()
+    (study_root / "book/questions.yml").write_text(QUESTIONS, encoding="utf-8")
+    assert "- Not run yet." in repr(open_study().key_results("part/tiny"))
+    for row in ("low", "high"):
+        for seed in (0, 1, 2):
+            execute("tiny", row, seed, "lab")
+    box = open_study().key_results("part/tiny")
+    assert repr(box).splitlines() == [
+        "Key results, lab scale",
+        "",
+        "Is high above low?",
+        "- “high” is 10.0 points above “low”: 20.1 ± 0.1 and 10.1 ± 0.1 AP on B (95% interval "
+        "+10.0 to +10.0, 3 seeds).",
+        "- Claim “High above low”: reproduced.",
+    ]
+    page = box._repr_html_()
+    assert page.startswith('<div class="admonition tip key-results"')
+    assert "<strong>10.0 points above</strong>" in page and "And that?" not in page
 
 
 def test_what_was_found_is_drawn(pictured: StudyResults, monkeypatch: pytest.MonkeyPatch) -> None:

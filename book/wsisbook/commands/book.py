@@ -70,7 +70,7 @@ def _name_and_value(text: str) -> tuple[str, object]:
 
 
 def pages(scale: str = "lab", executed: Path | None = None, output: Path | None = None) -> int:
-    """Write the book's generated pages: claims.md and status.md.
+    """Write the book's generated pages: results.md, claims.md, status.md and others.
 
     Args:
         scale: whose runs to show.

@@ -142,8 +142,8 @@ def constant_baseline(
 def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -> pd.DataFrame:
     """Distances of prompt heads from their targets at the end of training, and of a constant.
 
-    A line a row (labels of points, boxes or masks) with means a layer of the decoder; that of the
-    prompt head is missing where the run is.
+    A line a row (labels of points, boxes or masks) under its title, with means a layer of the
+    decoder; that of the prompt head is missing where the run is.
     """
     lines = {}
     for row in rows:
@@ -153,14 +153,14 @@ def prompt_learnt(rows: Sequence[RowResults], seed: int = 0, count: int = 200) -
         weak = weak_data(config, row.data_sets()[0], seed)
         distance = PromptDistance(config.prompt_distance, config.prompt_temperature)
         constant = constant_baseline(teacher, weak, distance, config.prompt_tokens, count)
-        lines[row.name] = {"constant predictor": constant}
+        lines[row.title] = {"constant predictor": constant}
         history = row.history(seed)
         if history is not None:
             model = build_wish_model(config, len(weak.categories), teacher, seed, fetch=False)
             assert isinstance(model, WISH)
             layers = len(model.segmenter.query_decoder.layers) + 1
             end = history["loss_prompt"].dropna().tail(LAST).mean()
-            lines[row.name]["prompt head"] = float(end) / layers
+            lines[row.title]["prompt head"] = float(end) / layers
     return pd.DataFrame.from_dict(lines, orient="index")
 
 

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from wsisbook.photographs.photo_pictures import SURE, photo_figure
 from wsisbook.runs.declared import PHOTO
 from wsisbook.tables.cells import Cell
-from wsisbook.tables.claims import PHOTO_SEEDS, judge_claims, pooled_std
+from wsisbook.tables.claims import judge_claims
+from wsisbook.tables.gaps import LEAST_SEEDS, gap_between
 from wsisbook.tables.table_result import TableResult
 from wsisbook.tables.tables import Results
 
@@ -84,7 +85,7 @@ class PhotoTables:
             return None
         start = (
             f"What the runs say at the scale {self.beside.scale} and on photographs. A row with "
-            f"fewer than {PHOTO_SEEDS} seeds has no verdict there.\n"
+            f"fewer than {LEAST_SEEDS} seeds has no verdict.\n"
         )
         return Note("\n".join([start, *(x for r in self.tables for x in self._compared(r))]))
 
@@ -111,10 +112,10 @@ class PhotoTables:
         shared = [
             name
             for name, cell in photo.items()
-            if name in others and min(len(cell.values), len(others[name].values)) >= PHOTO_SEEDS
+            if name in others and min(len(cell.values), len(others[name].values)) >= LEAST_SEEDS
         ]
         if len(shared) < 2:
-            return f"{start}fewer than two rows have {PHOTO_SEEDS} seeds in both, so no order yet."
+            return f"{start}fewer than two rows have {LEAST_SEEDS} seeds in both, so no order yet."
         titles = {name: row.title for name, row in other.table.rows.items()}
         counts = dict.fromkeys(("alike", "turned", "there", "here"), 0)
         turned = []
@@ -184,6 +185,6 @@ def _first_column(result: TableResult) -> dict[str, Cell]:
 
 
 def _order(low: Cell, high: Cell) -> int:
-    """1 where `high` is above `low` by more than two pooled deviations, -1 below, else 0."""
-    difference, noise = high.mean - low.mean, 2 * pooled_std(low, high)
-    return 1 if difference > noise else -1 if difference < -noise else 0
+    """1 where `high` is above `low` by more than noise, -1 below, else 0."""
+    gap = gap_between(low, high)
+    return 0 if gap is None else gap.sign

@@ -18,9 +18,12 @@ from wsisbook.runs.declared import PHOTO, Study
 from wsisbook.runs.environment import library_versions
 from wsisbook.runs.resolve import keys_of
 from wsisbook.runs.store import RunStore, file_digest, open_store
+from wsisbook.tables.questions import FILE as QUESTIONS
+from wsisbook.tables.questions import load_questions
 from wsislib.atomic import read_json
 from wsislib.strict import did_you_mean
 
+KEY_RESULTS = ".key_results("  # what a page with such a box calls
 _SOURCES = ("*.py", "*.yml", "*.json", "*.csv", "*.html", "*.smk")
 
 
@@ -82,6 +85,7 @@ def inputs_digest(
             "study's code": library_digest(Path(wsisbook.__file__).resolve().parent),
             "study": _files_digest(study.files),
             "papers": _files_digest((study.root / "papers").rglob("*")),
+            "questions": _files_digest([study.file.parent / QUESTIONS]),
             "versions": library_versions(),
             "parameters": dict(parameters),
             "results": _results_digest(study, store, scale, used_tables(study, notebook)),
@@ -105,9 +109,19 @@ def _files_digest(files: Iterable[Path]) -> str:
 
 
 def used_tables(study: Study, notebook: Path) -> list[str]:
-    """The tables that a notebook's code names; all, if it uses the study and names none."""
+    """The tables that a notebook's code names; all, if it uses the study and names none.
+
+    A page with key results uses the tables of their answers too, and those of its own.
+    """
     code = _code(notebook)
     named = [name for name in study.tables if name in code]
+    if named and KEY_RESULTS in code:
+        book = study.file.parent.resolve()
+        page = notebook.resolve().with_suffix("").relative_to(book).as_posix()
+        asked = [q for q in load_questions(book) if q.page == page]
+        used = {answer.table for question in asked for answer in question.answers}
+        used |= {table.name for table in study.tables.values() if table.notebook == page}
+        named = [name for name in study.tables if name in used or name in named]
     return named or (list(study.tables) if "wsisbook" in code else [])
 
 
@@ -118,7 +132,9 @@ def _code(notebook: Path) -> str:
 
 def _photo_digest(study: Study, notebook: Path) -> str:
     """Digest of the runs on photographs, for a page that shows their tables; "" for another."""
-    if PHOTO not in study.scales or ".photographs(" not in _code(notebook):
+    code = _code(notebook)
+    shown = ".photographs(" in code or KEY_RESULTS in code
+    if PHOTO not in study.scales or not shown:
         return ""
     tables = [name for name, table in study.tables.items() if PHOTO in table.scales]
     store = open_store(PHOTO, study.root)

@@ -1,9 +1,8 @@
-"""The book's generated pages: claims, the status of runs and notebooks, costs at paper scale."""
+"""The book's generated pages: results, claims, the status of runs and notebooks, costs."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,17 @@ from wsisbook.plan.costs import Work, size
 from wsisbook.plan.data_sources import DataFile
 from wsisbook.plan.plan import Plan, data_needs, gpu_hours, make_plan, part_costs, part_rows
 from wsisbook.plan.step_times import read_step_times
+from wsisbook.publish.claims_page import claims_page
+from wsisbook.publish.markdown import escape, markdown_table
 from wsisbook.publish.reading_map import MAP, write_reading_map
+from wsisbook.publish.results_page import results_page
 from wsisbook.runs.declared import PHOTO, Study
 from wsisbook.runs.paths import data_folder
 from wsisbook.runs.state import notebook_frame, status_frame
 from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore, open_store
-from wsisbook.tables.claims import (
-    FORMULA,
-    PHOTO_SEEDS,
-    VERDICTS,
-    JudgedClaim,
-    Verdicts,
-    judge_claims,
-)
+from wsisbook.tables.claims import judge_claims
+from wsisbook.tables.key_results import answer
 from wsisbook.tables.tables import Results
 from wsislib.atomic import atomic_write
 
@@ -37,17 +33,19 @@ GPUS = 8  # the authors'
 def write_pages(
     study: Study, store: RunStore, scale: str, executed: Path, book: Path
 ) -> list[Path]:
-    """Write `claims.md` and `status.md` into the folder `book`; the files that were written.
+    """Write results, claims and status as Markdown into the folder `book`; the files written.
 
     A study with a paper scale gets the part of `part1_transfer/paper_scale.md` that says what
     its runs take. `executed` is the folder of executed notebooks.
     """
-    photo = None
-    if PHOTO in study.scales:
-        photo = Results(study, open_store(PHOTO, study.root), PHOTO)
-    judged = judge_claims(Results(study, store, scale), photo=photo)
+    results = Results(study, store, scale)
+    photo, paper = (_results_at(study, name) for name in (PHOTO, "paper"))
+    judged = judge_claims(results, photo=photo, paper=paper)
+    by_id = {one.claim.id: one for one in judged}
+    answered = answer(results, photo, claims=by_id)
     pages = {
-        "claims.md": claims_page(judged, scale),
+        "results.md": results_page(answered, scale, study.root),
+        "claims.md": claims_page(judged, scale, study.root),
         "status.md": status_page(study, store, scale, executed),
     }
     if "paper" in study.scales:
@@ -60,58 +58,10 @@ def write_pages(
     return written
 
 
-def claims_page(judged: Verdicts, scale: str) -> str:
-    """The claims board in Markdown."""
-    counts = Counter[str](item.verdict for item in judged)
-    tally = ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)
-    lines = [
-        "# The claims board",
-        "",
-        "Every claim of the papers for which there is a source, and what our runs say to it "
-        f"(scale: {scale}). This page is generated from `papers/*/claims.yml` and the runs.",
-        "",
-        f"{len(judged)} claims: {tally}.",
-        "",
-        "A gap counts when it is larger than two pooled standard deviations, that is 2 s with "
-        f"{FORMULA}. *Within noise* means that no gap counts against the claim, and not every "
-        "gap that it needs counts for it. At lab scale data, model and schedule are not the "
-        "paper's: orders can be compared, absolute values cannot.",
-        "",
-        f"The verdict in the column *{scale}* is that of the numbers in *ours*. The column *photo* "
-        "is the same claim on [photographs](photographs.md): a dash where no table of photographs "
-        f"answers it, and no verdict where a row has fewer than {PHOTO_SEEDS} seeds.",
-    ]
-    for paper in dict.fromkeys(item.claim.paper for item in judged):
-        lines += ["", f"## {_title(paper)}", ""]
-        rows = [
-            (
-                escape(item.claim.statement) + f" *[{escape(item.claim.source)}]*",
-                escape(item.published) or "an order, no numbers",
-                escape(item.ours) or "–",
-                _verdict(item),
-                "–" if item.photo is None else _photo_verdict(item.photo),
-                f"[notebook]({item.notebook}.ipynb)" if item.notebook else "no table yet",
-            )
-            for item in judged
-            if item.claim.paper == paper
-        ]
-        head = ("claim", "published", "ours", scale, "photo", "shown in")
-        lines += markdown_table(head, rows)
-    return "\n".join(lines) + "\n"
-
-
-def _verdict(judged: JudgedClaim) -> str:
-    return f"**{judged.shown_verdict}**" + (" (stale)" if judged.stale else "")
-
-
-def _photo_verdict(judged: JudgedClaim) -> str:
-    """The verdict on photographs and its numbers, which have no column of their own."""
-    return _verdict(judged) + (f": {escape(judged.ours)}" if judged.ours else "")
-
-
-def _title(paper: str) -> str:
-    words = paper.replace("-", " ")
-    return words.upper() if len(words) <= 4 else words.capitalize()
+def _results_at(study: Study, scale: str) -> Results | None:
+    """The results at a scale; None where the study has no such scale."""
+    known = scale in study.scales
+    return Results(study, open_store(scale, study.root), scale) if known else None
 
 
 def status_page(study: Study, store: RunStore, scale: str, executed: Path) -> str:
@@ -243,17 +193,6 @@ def _files(study: Study, files: list[DataFile]) -> list[str]:
         where = ("–", "–") if of is None else (size(of.unpacked), f"<{of.address}>")
         rows.append((escape(name), *where))
     return markdown_table(("file or folder", "on disk", "from"), rows)
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """The lines of a Markdown table; cells are Markdown already."""
-    body = [f"| {' | '.join(row)} |" for row in rows]
-    return [f"| {' | '.join(head)} |", "|" + " --- |" * len(head), *body] if body else ["None."]
-
-
-def escape(text: str) -> str:
-    """`text` so that Markdown shows it as it is."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>#|$^~" else letter for letter in text)
 
 
 def _shown(value: Any, form: Callable[[Any], str]) -> str:

@@ -43,15 +43,31 @@ class Cell:
         return statistics.stdev(self.values) if len(self.values) > 1 else math.nan
 
     @property
-    def text(self) -> str:
-        """What a reader sees: '12.3 ± 0.4 (3 seeds)', 'not run', '... stale'."""
+    def number(self) -> str:
+        """Mean and deviation alone: '12.3 ± 0.4', '12.3' with one seed, 'not run', '–'."""
         if not self.values:
             return "–" if self.state == "absent" else "not run"
+        return mean_std(self.values, self.column.digits)
+
+    @property
+    def seeds_note(self) -> str:
+        """Of how many seeds it is: '3 seeds', '1 of 3 seeds'; '' without any."""
         n = len(self.values)
+        if not n:
+            return ""
         seeds = f"{n}" if n == self.wanted else f"{n} of {self.wanted}"
-        seeds += " seeds" if self.wanted > 1 else " seed"
-        stale = " stale" if self.state == "stale" else ""
-        return f"{mean_std(self.values, self.column.digits)} ({seeds}){stale}"
+        return seeds + (" seeds" if self.wanted > 1 else " seed")
+
+    @property
+    def text(self) -> str:
+        """What a reader sees: '12.3 ± 0.4 (3 seeds)', 'not run', '... stale'."""
+        return self.text_beside("")
+
+    def text_beside(self, note: str) -> str:
+        """`text`, without the number of seeds where `note`, such as a caption's, says it."""
+        seeds = f" ({self.seeds_note})" if self.values and self.seeds_note != note else ""
+        stale = " stale" if self.values and self.state == "stale" else ""
+        return f"{self.number}{seeds}{stale}"
 
     @property
     def published_number(self) -> float:

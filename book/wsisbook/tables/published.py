@@ -23,8 +23,8 @@ PUBLISHED_COLUMNS = (*_KEYS, "value", "source_tag", "note")
 CLAIM_KINDS = ("ordering", "value", "gap")
 CHECK_TYPES = ("greater", "greater_by", "close")
 _CLAIM_KEYS = ("id", "kind", "statement", "source", "published", "check")
-_PHOTO_KEYS = ("table", "metric", "chain", "also")
-_CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within")
+_PHOTO_KEYS = ("table", "metric", "chain", "also", "other_cause")
+_CHECK_KEYS = ("type", "table", "metric", "chain", "also", "by", "within", "other_cause")
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class Check:
     by: float = 0.0
     within: float = 0.0
     also: tuple[tuple[str, ...], ...] = ()  # further chains, such as that of the other direction
+    other_cause: str = ""  # why rows stand as the claim says, if it is known not to be the paper's
 
     @property
     def chains(self) -> tuple[tuple[str, ...], ...]:
@@ -72,6 +73,7 @@ class Claim:
     id: str
     paper: str
     kind: str
+    title: str  # the statement in a few words
     statement: str
     source: str
     published: tuple[PublishedValue, ...]
@@ -154,7 +156,7 @@ def load_claims(root: Path | None = None) -> list[Claim]:
 
 
 def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> Claim:
-    _check_keys(where, entry, _CLAIM_KEYS, (*_CLAIM_KEYS, "photo"))
+    _check_keys(where, entry, _CLAIM_KEYS, (*_CLAIM_KEYS, "title", "photo"))
     if entry["kind"] not in CLAIM_KINDS:
         raise ValueError(f"{where}: kind is {entry['kind']!r}; it must be one of {CLAIM_KINDS}")
     check, photo = _read_check(f"{where}: check", entry["check"]), None
@@ -166,7 +168,8 @@ def _read_claim(where: str, paper: str, entry: Any, published: pd.DataFrame) -> 
         id=str(entry["id"]),
         paper=paper,
         kind=entry["kind"],
-        statement=" ".join(str(entry["statement"]).split()),
+        title=_one_line(entry.get("title", entry["statement"])),
+        statement=_one_line(entry["statement"]),
         source=str(entry["source"]),
         published=tuple(find_published(paper, published, one, where) for one in entry["published"]),
         check=check,
@@ -188,7 +191,12 @@ def _read_check(where: str, entry: Any) -> Check:
         if (key in entry) != (kind == owner):
             raise ValueError(f"{where}: {key!r} belongs to type {owner!r} and to no other")
     chain, *others = (tuple(map(str, rows)) for rows in (entry["chain"], *also))
-    return Check(**{**entry, "chain": chain, "also": tuple(others)})
+    cause = _one_line(entry.get("other_cause", ""))
+    return Check(**{**entry, "chain": chain, "also": tuple(others), "other_cause": cause})
+
+
+def _one_line(text: Any) -> str:
+    return " ".join(str(text).split())
 
 
 def _check_keys(where: str, entry: Any, required: Sequence[str], allowed: Sequence[str]) -> None:

@@ -1,11 +1,12 @@
-"""A table with its numbers: what is bold, how it looks, and where the numbers come from."""
+"""A table with its numbers: what is bold, and how it looks."""
 
 from __future__ import annotations
 
 import html
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,56 +14,75 @@ import pandas as pd
 from pandas.io.formats.style import Styler
 
 from wsisbook.runs.declared import Column, Row, Table
-from wsisbook.runs.stopwatch import duration
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.cells import Cell, difference_text
-from wsislib.atomic import read_json
+from wsisbook.tables.gaps import LEAST_SEEDS, LEVEL, gap_between
+from wsisbook.tables.provenance import PageRuns, RunList, run_anchor
 from wsislib.viz.tables import LOOK
 
 NO_BREAK = "\u00a0"
+WIDE = 7  # columns of numbers; a table of more says that it scrolls, as it may not fit a page
 
 
 @dataclass(frozen=True, repr=False)
 class TableResult:
     """A table with its numbers: `cells[row name, column name]`; at the end of a cell it is shown.
 
-    A notebook shows *paper | ours mean ± std (n seeds)* and, folded under it, where the numbers
-    come from; a terminal shows the same as text, where `*` marks what is bold in a notebook.
+    A notebook shows *paper | ours mean ± std*, with the number of seeds in the caption; a terminal
+    shows the same as text, where `*` marks what is bold in a notebook. `page` learns which runs
+    were shown, so that the page can list them at its end.
     """
 
     table: Table
     scale: str
     cells: dict[tuple[str, str], Cell]
     store: RunStore
+    page: PageRuns = field(default_factory=PageRuns)
 
     def cell(self, row: str, column: str) -> Cell:
         """One cell; ValueError for an unknown row or column names the nearest."""
         return self.cells[self.table.row(row).name, self.table.column(column).name]
 
     def best(self, column: str) -> tuple[str, ...]:
-        """The rows to set in bold: ahead of every other of its group by over one deviation.
+        """The rows to set in bold: ahead of every other of its group by more than noise.
 
-        The standard deviation is the larger one of the two rows compared. A group has none where
-        the lead is smaller, where a deviation is unknown (one seed), or where any compared cell
-        is stale.
+        `gaps.py` judges the leads. Reference rows (`compare: false`) take no part. A group has no
+        such row where a lead is within noise, or where any compared cell is stale or has fewer than
+        three seeds.
         """
         groups = dict.fromkeys(row.group for row in self.table.rows.values())
         leads = (self._lead(self.table.column(column), group) for group in groups)
         return tuple(row for row in leads if row is not None)
 
     def _lead(self, column: Column, group: str) -> str | None:
-        sign = 1.0 if column.better == "higher" else -1.0
+        sign = 1 if column.better == "higher" else -1
         cells = [
             self.cells[name, column.name]
             for name, row in self.table.rows.items()
             if row.compare and row.group == group and self.cells[name, column.name].values
         ]
-        if len(cells) < 2 or any(c.state != "done" or math.isnan(c.std) for c in cells):
+        if len(cells) < 2 or any(c.state != "done" or len(c.values) < LEAST_SEEDS for c in cells):
             return None
         first, *others = sorted(cells, key=lambda cell: sign * cell.mean, reverse=True)
-        if all(sign * (first.mean - c.mean) > max(first.std, c.std) for c in others):
-            return first.row
-        return None
+        gaps = [gap_between(other, first) for other in others]
+        return first.row if all(gap and gap.sign == sign for gap in gaps) else None
+
+    @cached_property
+    def seeds_note(self) -> str:
+        """Of how many seeds most numbers are, such as '3 seeds'; '' without any number."""
+        notes = Counter(cell.seeds_note for cell in self.cells.values() if cell.values)
+        return notes.most_common(1)[0][0] if notes else ""
+
+    def seed_values(self, column: str) -> dict[str, dict[str, tuple[float, ...]]]:
+        """Title -> group -> values of every seed, as `plots.seed_dots` draws them.
+
+        A group goes by its words before the first comma; without groups it is the column's title.
+        """
+        shown: dict[str, dict[str, tuple[float, ...]]] = {}
+        for name, row in self.table.rows.items():
+            group = row.group.split(",")[0] or self.table.column(column).title
+            shown.setdefault(row.title, {})[group] = self.cell(name, column).values
+        return shown
 
     def paired_difference(
         self, low: str, high: str, columns: Sequence[str] | None = None
@@ -138,7 +158,7 @@ class TableResult:
                     number = cell.published_number
                     paper = "–" if math.isnan(number) else f"{number:.{column.digits}f}"
                     line[column.title, "paper"] = paper
-                line[column.title, "ours"] = cell.text
+                line[column.title, "ours"] = cell.text_beside(self.seeds_note)
             if self._label(row) in lines:
                 where = f"table {self.table.name!r}: two rows are titled {row.title!r}"
                 raise ValueError(f"{where}; give them different titles or groups")
@@ -160,22 +180,20 @@ class TableResult:
         for column in self.table.columns:
             for best in self.best(column.name):
                 label, cell = self._label(self.table.rows[best]), self.cells[best, column.name]
-                frame.loc[label, (column.title, "ours")] = f"{cell.text} *"
-        return f"{self.table.title} ({self.table.name}, scale {self.scale})\n{frame.to_string()}"
+                shown = cell.text_beside(self.seeds_note)
+                frame.loc[label, (column.title, "ours")] = f"{shown} *"
+        facts = [self.table.name, f"scale {self.scale}", *filter(None, [self.seeds_note])]
+        return f"{self.table.title} ({', '.join(facts)})\n{frame.to_string()}"
 
     def _repr_html_(self) -> str:
-        return (
-            self.styled().to_html()
-            + "<details><summary>Where these numbers come from</summary>"
-            + self._styled_provenance().to_html()
-            + "</details>"
-        )
+        self.page.show(self.store, self.runs)
+        return self.styled().to_html()
 
     def styled(self) -> Styler:
         """The table for a notebook.
 
-        Each of our numbers links to its runs in the folded table; hovering shows the runs and why
-        a number is stale or missing.
+        Each of our numbers links to its run in the list that the page has at its end; hovering
+        shows the runs and why a number is stale or missing.
         """
         frame = self.wide()
         styles = pd.DataFrame("", index=frame.index, columns=frame.columns)
@@ -183,33 +201,48 @@ class TableResult:
             place, best = (column.title, "ours"), self.best(column.name)
             for row in self.table.rows.values():
                 label = self._label(row)
-                frame.loc[label, place] = _linked(self.cells[row.name, column.name])
+                cell = self.cells[row.name, column.name]
+                frame.loc[label, place] = _linked(cell, self.seeds_note)
                 if row.name in best:
                     styles.loc[label, place] = "font-weight: bold"
+                elif not row.compare:
+                    styles.loc[label, place] = "font-style: italic"
         frame.index = styles.index = frame.index.map(_escaped)
         # myst-nb puts many tables on a page: without ids of their own, their styles would mix.
         look = frame.style.set_table_attributes(LOOK).set_uuid(f"t-{self.table.name}")
-        others = "all others of its group" if self._grouped else "all others"
-        caption = (
-            f"{self.table.title}: mean ± standard deviation over seeds, {self.scale} scale. "
-            f"Bold: ahead of {others} by more than one standard deviation."
-        )
-        return look.apply(lambda _: styles, axis=None).set_caption(html.escape(caption))
+        caption = html.escape(self._caption())
+        return look.apply(lambda _: styles, axis=None).set_caption(caption)
+
+    def _caption(self) -> str:
+        """What the numbers are, of how many seeds, what is bold and what is in italics."""
+        rows = self.table.rows.values()
+        seeds = f", {self.seeds_note}" if self.seeds_note else ""
+        if any(c.values and c.seeds_note != self.seeds_note for c in self.cells.values()):
+            seeds += " unless a cell says otherwise"
+        what = f"mean ± standard deviation over seeds{seeds}; {self.scale} scale"
+        text = f"{self.table.title}: {what}."
+        if sum(row.compare for row in rows) > 1:
+            group = " of its group" if self._grouped else ""
+            upright = "" if all(row.compare for row in rows) else " upright"
+            text += (
+                f" Bold: ahead of all other{upright} rows{group}, the {LEVEL:.0%} interval of the "
+                "differences seed by seed on one side of zero."
+            )
+        if not all(row.compare for row in rows):
+            text += " Italics: for reference, with labels or inputs that the other rows lack."
+        if sum(1 + (column.published is not None) for column in self.table.columns) > WIDE:
+            text += " The table is wide: scroll sideways for its last columns."
+        return text
 
     @cached_property
-    def provenance(self) -> pd.DataFrame:
-        """One line a run: seed, commit, hashes, versions, device, seconds, peak memory."""
-        runs = dict.fromkeys(run for cell in self.cells.values() for run in cell.runs)
-        return pd.DataFrame([_origin(self.store, run) for run in runs], columns=_COLUMNS)
+    def runs(self) -> tuple[str, ...]:
+        """The runs that the numbers come from, each once; folders relative to the store's root."""
+        return tuple(dict.fromkeys(run for cell in self.cells.values() for run in cell.runs))
 
-    def _styled_provenance(self) -> Styler:
-        """`provenance` with the ids that `styled` links to."""
-        text = self.provenance.map(lambda value: html.escape(str(value)))
-        text["run"] = [
-            f'<span id="{_anchor(run)}">{html.escape(run)}</span>' for run in self.provenance["run"]
-        ]
-        look = text.style.hide(axis="index").set_table_attributes(LOOK)
-        return look.set_uuid(f"p-{self.table.name}")
+    @property
+    def provenance(self) -> RunList:
+        """One line a run: seed, commit, hashes, versions, device, seconds, peak memory."""
+        return RunList.of(self.table.name, self.store, self.runs, self.page)
 
 
 def _escaped(label: str | tuple[str, ...]) -> str | tuple[str, ...]:
@@ -218,44 +251,12 @@ def _escaped(label: str | tuple[str, ...]) -> str | tuple[str, ...]:
     return html.escape(label)
 
 
-def _linked(cell: Cell) -> str:
+def _linked(cell: Cell, note: str) -> str:
     """A cell's text with its runs on hover and a link to the first of them."""
     hint = html.escape("; ".join((*cell.runs, *cell.reasons)), quote=True)
     # A narrow page breaks the cell before the seeds, and nowhere else.
-    number, bracket, seeds = html.escape(cell.text).partition(" (")
+    number, bracket, seeds = html.escape(cell.text_beside(note)).partition(" (")
     text = number.replace(" ", NO_BREAK) + bracket + seeds.replace(" ", NO_BREAK)
     if not cell.runs:
         return f'<span title="{hint}">{text}</span>'
-    return f'<a href="#{_anchor(cell.runs[0])}" title="{hint}">{text}</a>'
-
-
-def _anchor(run: str) -> str:
-    """The id of a run's line in the provenance table."""
-    return run.replace("/", "-")
-
-
-_COLUMNS = [
-    "run", "seed", "commit", "parameters", "data", "versions", "device", "time",
-    "peak memory (MiB)", "date",
-]  # fmt: skip
-_LIBRARIES = ("python", "torch", "torchvision", "faster-coco-eval")
-
-
-def _origin(store: RunStore, run: str) -> tuple[object, ...]:
-    """A line of `_COLUMNS`."""
-    folder = store.root / run
-    params, facts = read_json(folder / "params.json"), read_json(folder / "environment.json")
-    commit = str(facts.get("commit") or "none")[:10] + (" + changes" if facts.get("dirty") else "")
-    versions = facts["versions"]
-    return (
-        run,
-        params["seed"],
-        commit,
-        params["hash"][:10],
-        ", ".join(f"{name} {value[:8]}" for name, value in facts["data"].items()),
-        ", ".join(f"{name} {versions[name]}" for name in _LIBRARIES if name in versions),
-        facts["device"],
-        duration(facts["seconds"]),
-        facts["peak_memory_mib"],
-        facts["date"],
-    )
+    return f'<a href="#{run_anchor(cell.runs[0])}" title="{hint}">{text}</a>'

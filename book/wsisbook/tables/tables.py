@@ -16,6 +16,7 @@ from wsisbook.runs.resolve import runs_of_row
 from wsisbook.runs.state import RunState, run_state
 from wsisbook.runs.store import RunStore
 from wsisbook.tables.cells import Cell, CellState, has_metric, metric_value
+from wsisbook.tables.provenance import PageRuns
 from wsisbook.tables.published import PublishedValue, find_published, load_published
 from wsisbook.tables.table_result import TableResult
 from wsislib.atomic import atomic_write
@@ -42,14 +43,20 @@ class RunResult:
 
 
 class Results:
-    """The study's results at one scale: each run, paper and table is read once and kept."""
+    """The study's results at one scale: each run, paper and table is read once and kept.
 
-    def __init__(self, study: Study, store: RunStore, scale: str) -> None:
+    `page` knows which runs a page shows and lists; it may be shared by results of several scales.
+    """
+
+    def __init__(
+        self, study: Study, store: RunStore, scale: str, page: PageRuns | None = None
+    ) -> None:
         self.study, self.store = study, store
         self.scale = study.scale(scale).name
         self._runs: dict[RunKey, RunResult] = {}
         self._papers: dict[str, Any] = {}
         self._tables: dict[str, TableResult] = {}
+        self.page = page or PageRuns()
 
     def run(self, key: RunKey) -> RunResult:
         """One run: its files are hashed to see whether they are what the run wrote."""
@@ -74,7 +81,7 @@ class Results:
                 for column in table.columns:
                     published = self._published(row, column)
                     cells[row.name, column.name] = self._cell(row, column, runs, published)
-            self._tables[name] = TableResult(table, self.scale, cells, self.store)
+            self._tables[name] = TableResult(table, self.scale, cells, self.store, self.page)
         return self._tables[name]
 
     def unknown_metrics(self, name: str) -> list[str]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from wsisbook.photographs import photo_pictures
 from wsisbook.photographs.photo_pictures import write_truth
 from wsisbook.photographs.photo_tables import Note, PhotoTables
-from wsisbook.publish.notebook_inputs import inputs_digest
+from wsisbook.publish.notebook_inputs import inputs_digest, used_tables
 from wsisbook.reading import RowResults, open_study
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
@@ -96,7 +96,7 @@ def test_nothing_is_said_before_there_are_runs(photo_study: Path) -> None:
     compared = page().comparison()
     assert compared is not None
     text = compared._repr_markdown_()
-    assert "High is above low. Lab: **not run**; photographs: **1 seed**." in text
+    assert "High is above low. Lab: **not run**; photographs: **no verdict (1 seed)**." in text
     assert "fewer than two rows have 3 seeds in both" in text
 
 
@@ -125,6 +125,22 @@ def test_new_runs_on_photographs_make_a_page_new(photo_study: Path) -> None:
     before = digest(with_them), digest(without)
     execute("pictured", "low", 0, "photo")
     assert digest(with_them) != before[0] and digest(without) == before[1]
+    assert digest("study.key_results('part/tiny')  # tiny") != digest("study.key_results  # tiny")
+
+
+def test_key_results_rest_on_the_tables_of_their_answers(photo_study: Path) -> None:
+    file = photo_study / "book/part/tiny.ipynb"
+
+    def used(code: str) -> list[str]:
+        write_json(file, {"cells": [{"cell_type": "code", "source": [code]}]})
+        return used_tables(load_study(), file)
+
+    question = "- {anchor: a, part: P, question: Q, page: part/tiny, answers: [{kind: values,"
+    text = f"{question} table: stage-one, column: AP, rows: [detector]}}]}}\n"
+    (photo_study / "book/questions.yml").write_text(text, encoding="utf-8")
+    assert used("study.table('elsewhere')") == ["elsewhere"]
+    named = used("study.table('elsewhere'); study.key_results('part/tiny')")
+    assert sorted(named) == ["elsewhere", "pictured", "stage-one", "tiny"]
 
 
 class Config:

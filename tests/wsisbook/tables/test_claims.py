@@ -1,6 +1,5 @@
-"""Verdicts: gaps against the pooled spread, and the pages that show them."""
+"""Verdicts: gaps seed by seed, and the pages that show them."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,16 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from wsisbook.publish.pages import claims_page, escape, write_pages
+from wsisbook.publish.claims_page import claims_page
+from wsisbook.publish.markdown import escape
+from wsisbook.publish.pages import write_pages
 from wsisbook.runs.declared import Column
 from wsisbook.runs.run import execute
 from wsisbook.runs.spec import load_study
 from wsisbook.runs.store import open_store
 from wsisbook.tables.cells import Cell
-from wsisbook.tables.claims import Verdicts, judge_chain, pooled_std, weakest
+from wsisbook.tables.claims import MEANINGS, VERDICTS, Verdicts, judge_chain, weakest
 from wsisbook.tables.claims import judge_claims as judge
 from wsisbook.tables.published import Check
 from wsisbook.tables.tables import Results
+from wsislib.atomic import write_json
 
 CLAIMS = """
 - id: high-above-low
@@ -41,61 +43,82 @@ def judge_claims(tables: list[str] | None = None) -> Verdicts:
     return judge(Results(load_study(), open_store("lab"), "lab"), tables)
 
 
-def cell(*values: float, state: str = "done") -> Cell:
-    column = Column("AP", "AP", "AP")
-    return Cell("row", column, values, (), len(values), "done" if values else "not run")
+def cell(*values: float) -> Cell:
+    """A cell with one value a seed."""
+    runs = tuple(f"runs/t/row/seed-{seed}" for seed in range(len(values)))
+    state = "done" if values else "not run"
+    return Cell("row", Column("AP", "AP", "AP"), values, runs, len(values), state)
 
 
 def greater(*cells: Cell) -> str:
-    return judge_chain(Check("greater", "t", "AP", ("a", "b")), cells)
-
-
-def test_pooled_deviation_is_the_formula() -> None:
-    first, second = cell(1.0, 2.0, 3.0), cell(10.0, 14.0)
-    # s1 = 1 over 3 seeds, s2 = sqrt(8) over 2: sqrt((2 * 1 + 1 * 8) / 3)
-    assert pooled_std(first, second) == pytest.approx(math.sqrt(10 / 3))
-    assert pooled_std(cell(1.0), second) == pytest.approx(math.sqrt(8))
-    assert math.isnan(pooled_std(cell(1.0), cell(2.0)))
+    return judge_chain(Check("greater", "t", "AP", ("a", "b")), cells)[0]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
     [
-        ((10.0, 10.2), (11.0, 11.2), "reproduced"),
-        ((10.0, 10.2), (10.2, 10.4), "within noise"),
-        ((10.0, 10.2), (9.9, 10.1), "within noise"),
-        ((10.0, 10.2), (9.0, 9.2), "not reproduced"),
-        ((10.0,), (20.0,), "within noise"),
-        ((), (20.0, 20.1), "not run"),
+        ((10.0, 10.2, 10.4), (11.0, 11.3, 11.4), "reproduced"),
+        ((10.0, 20.0, 30.0), (11.0, 21.1, 30.9), "reproduced"),  # seeds scatter, the gap does not
+        ((10.0, 10.2, 10.4), (10.4, 10.2, 10.3), "within noise"),
+        ((10.0, 10.2, 10.4), (9.0, 9.1, 9.4), "not reproduced"),
+        ((10.0,), (20.0,), "too few seeds"),
+        ((10.0, 10.1), (20.0, 20.1), "too few seeds"),
+        ((10.0, 10.1), (20.0, 20.1, 20.2), "too few seeds"),
+        ((), (20.0, 20.1, 20.2), "not run"),
+        ((), (20.0,), "not run"),
     ],
 )
 def test_an_order(low: tuple, high: tuple, verdict: str) -> None:
     assert greater(cell(*low), cell(*high)) == verdict
 
 
+A, B, C = cell(1.0, 1.1, 1.2), cell(2.0, 2.1, 2.3), cell(2.1, 2.2, 2.1)
+
+
 def test_a_chain_is_as_good_as_its_weakest_link() -> None:
-    a, b, c = cell(1.0, 1.1), cell(2.0, 2.1), cell(2.05, 2.1)
-    assert greater(a, b, c) == "within noise"
-    assert greater(a, c, cell(1.0, 1.1)) == "not reproduced"
-    assert greater(a, b, cell()) == "not run"
+    assert greater(A, B, C) == "within noise"
+    assert greater(A, C, cell(1.0, 1.1, 1.2)) == "not reproduced"
+    assert greater(A, B, cell()) == "not run"
+    assert greater(A, B, cell(9.0)) == "too few seeds"
+
+
+def test_a_chain_shows_the_gap_of_each_step() -> None:
+    verdict, gaps = judge_chain(Check("greater", "t", "AP", ("a", "b", "c")), (A, B, C))
+    assert [gap.sign for gap in gaps] == [1, 0] and verdict == "within noise"
+    check = Check("greater_by", "t", "AP", ("a", "b", "c"), by=0.5)
+    assert len(judge_chain(check, (A, B, C))[1]) == 1, "from the first row to the last"
+    assert judge_chain(check, (A, B, cell(1.0)))[1] == ()
 
 
 def test_a_gap_of_a_given_size() -> None:
     check = Check("greater_by", "t", "AP", ("a", "b"), by=4.5)
-    assert judge_chain(check, (cell(1.0, 1.1), cell(6.0, 6.1))) == "reproduced"
-    assert judge_chain(check, (cell(1.0, 1.1), cell(5.4, 5.5))) == "within noise"
-    assert judge_chain(check, (cell(1.0, 1.1), cell(3.0, 3.1))) == "not reproduced"
+    low = cell(1.0, 1.1, 1.2)
+    assert judge_chain(check, (low, cell(6.0, 6.1, 6.3)))[0] == "reproduced"
+    assert judge_chain(check, (low, cell(5.4, 5.5, 6.2)))[0] == "reproduced", "4.5 on average"
+    assert judge_chain(check, (low, cell(5.0, 5.5, 6.1)))[0] == "within noise"
+    assert judge_chain(check, (low, cell(3.0, 3.1, 3.3)))[0] == "not reproduced"
+    assert judge_chain(check, (low, cell(1.0, 9.0, 20.0)))[0] == "within noise"
 
 
 def test_closeness() -> None:
     check = Check("close", "t", "AP", ("a", "b"), within=1.0)
-    assert judge_chain(check, (cell(1.0, 1.1), cell(1.9, 2.0))) == "reproduced"
-    assert judge_chain(check, (cell(1.0, 1.1), cell(2.1, 2.2))) == "within noise"
-    assert judge_chain(check, (cell(1.0, 1.1), cell(4.0, 4.1))) == "not reproduced"
-    assert judge_chain(check, (cell(1.0), cell(1.0))) == "within noise"
+    low = cell(1.0, 1.1, 1.2)
+    assert judge_chain(check, (low, cell(1.5, 1.6, 1.8)))[0] == "reproduced"
+    assert judge_chain(check, (low, cell(1.5, 2.6, 1.0)))[0] == "within noise", "a wide interval"
+    assert judge_chain(check, (low, cell(2.0, 2.1, 2.3)))[0] == "within noise"
+    assert judge_chain(check, (low, cell(4.0, 4.1, 4.3)))[0] == "not reproduced"
+    assert judge_chain(check, (cell(1.0), cell(1.0)))[0] == "too few seeds"
 
 
-scores = st.lists(st.floats(0, 100), min_size=2, max_size=4)
+def test_another_cause_is_no_reproduction() -> None:
+    check = Check("greater", "t", "AP", ("a", "b"), other_cause="The head is constant.")
+    assert judge_chain(check, (A, B))[0] == "same sign, other cause"
+    assert judge_chain(check, (B, C))[0] == "within noise", "there is no sign to explain"
+    assert judge_chain(check, (B, A))[0] == "not reproduced"
+    assert list(MEANINGS) == list(VERDICTS)
+
+
+scores = st.lists(st.floats(0, 100), min_size=1, max_size=4)
 
 
 @settings(deadline=None, max_examples=50)
@@ -103,7 +126,7 @@ scores = st.lists(st.floats(0, 100), min_size=2, max_size=4)
 def test_an_order_and_its_opposite_are_never_both_reproduced(a: list, b: list) -> None:
     first, second = cell(*a), cell(*b)
     verdicts = {greater(first, second), greater(second, first)}
-    assert verdicts in ({"reproduced", "not reproduced"}, {"within noise"})
+    assert verdicts in ({"reproduced", "not reproduced"}, {"within noise"}, {"too few seeds"})
 
 
 def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callable) -> None:
@@ -112,9 +135,15 @@ def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callabl
     for row in ("low", "high"):
         for seed in (0, 1):
             execute("tiny", row, seed, "lab")
+    first = judge_claims().claims[0]
+    assert (first.verdict, first.shown_verdict) == ("too few seeds", "no verdict (2 seeds)")
+    assert first.ours == "low 10.1 ± 0.1; high 20.1 ± 0.1 (2 of 3 seeds)"
+    for row in ("low", "high"):
+        execute("tiny", row, 2, "lab")
     first, later = judge_claims()
     assert (first.verdict, first.notebook, first.stale) == ("reproduced", "part/tiny", False)
-    assert "low: 10.1 ± 0.1 (2 of 3 seeds)" in first.ours
+    assert first.ours == "low 10.1 ± 0.1; high 20.1 ± 0.1 (3 seeds)"
+    assert first.published == "low 12.5" and first.chains[0].short == "10.1 → 20.1"
     assert later.verdict == "not run" and later.notebook == ""
     assert list(judge_claims(["later"])) == [later]
     assert list(judge_claims([])) == []
@@ -135,6 +164,8 @@ def test_the_board_joins_claims_and_runs(study_root: Path, change_study: Callabl
         (["reproduced", "within noise"], "within noise"),
         (["not reproduced", "within noise", "reproduced"], "not reproduced"),
         (["not reproduced", "not run"], "not run"),
+        (["reproduced", "same sign, other cause"], "same sign, other cause"),
+        (["not reproduced", "too few seeds"], "too few seeds"),
     ],
 )
 def test_a_claim_is_as_good_as_its_weakest_chain(answers: list, verdict: str) -> None:
@@ -151,14 +182,15 @@ def judged(root: Path, also: str) -> tuple[str, str, bool]:
 
 def test_all_chains_of_a_claim_must_hold(study_root: Path, change_study: Callable) -> None:
     for table, row in (("tiny", "low"), ("tiny", "high"), ("stage-one", "detector")):
-        for seed in (0, 1):
+        for seed in (0, 1, 2):
             execute(table, row, seed, "lab")
     verdict, ours, _ = judged(study_root, "[[shown, low], [shown, high]]")
     assert verdict == "reproduced"
     # Rows by chain, each chain from its lowest, so a reader can follow the verdict.
-    assert [part.split(":")[0] for part in ours.split(", ")] == [
-        "low", "high", "shown", "low", "shown", "high",
-    ]  # fmt: skip
+    assert ours == (
+        "low 10.1 ± 0.1; high 20.1 ± 0.1 (3 seeds). shown 5.1 ± 0.1; low 10.1 ± 0.1 (3 seeds). "
+        "shown 5.1 ± 0.1; high 20.1 ± 0.1 (3 seeds)"
+    )
     assert judged(study_root, "[[shown, low], [high, shown]]")[0] == "not reproduced"
     assert judged(study_root, "[[shown, low], [low, high-3]]")[:2] == ("not run", "")
     assert not judged(study_root, "[[shown, low]]")[2]
@@ -174,17 +206,22 @@ def test_the_pages_are_generated(study_root: Path) -> None:
     study, store = load_study(), open_store("lab")
     book = study_root / "book"
     files = write_pages(study, store, "lab", study_root / "build/book", book)
-    assert files == [book / "claims.md", book / "status.md"]
-    claims, status = (file.read_text(encoding="utf-8") for file in files)
-    assert "[notebook](part/tiny.ipynb)" in claims and "no table yet" in claims
+    assert files == [book / "results.md", book / "claims.md", book / "status.md"]
+    claims, status = (file.read_text(encoding="utf-8") for file in files[1:])
+    assert "[part/tiny](part/tiny.ipynb)" in claims and "no table yet" in claims
+    write_json(book / "part/tiny.ipynb", {"cells": [{"source": ["# Tiny *things*\n", "\nWhy?"]}]})
+    titled = claims_page(judge_claims(), "lab", study_root)
+    assert "[Tiny \\*things\\*](part/tiny.ipynb)" in titled
+    assert "| S1 | x | – | – |" in claims, "the legend of source tags"
+    (book / "part/tiny.ipynb").unlink()
     assert "The high row is above the low one \\| really." in claims
     assert "| tiny/low/seed-0 | done |" in status and "| tiny/low/seed-1 | missing |" in status
     for line in (claims + status).splitlines():
         if line.startswith("|"):
             cells = line.replace("\\|", "").count("|") - 1
-            assert cells in (5, 6, 7), line
+            assert cells in (4, 5, 7), line
     assert str(study_root) not in claims + status
-    assert claims == claims_page(judge_claims(), "lab")
+    assert claims == claims_page(judge_claims(), "lab", study_root)
     assert "photographs" not in status, "this study has no such scale"
 
 
@@ -224,16 +261,17 @@ def test_a_claim_has_a_verdict_of_its_own_on_photographs(
         return "".join(file.read_text(encoding="utf-8") for file in files)
 
     assert photo_of_both() == ["not run", "none"]
-    assert "| **not run** | **not run** | [notebook]" in written()
+    assert "| not run | not run | – | [part/tiny]" in written()
     said = []
     for seed in (0, 1, 2):
         for row in ("low", "high"):
             execute("pictured", row, seed, "photo")
             said.append(photo_of_both()[0])
-    assert said == ["not run", "1 seed", "1 seed", "2 seeds", "2 seeds", "reproduced"]
+    one, two = "no verdict (1 seed)", "no verdict (2 seeds)"
+    assert said == ["not run", one, one, two, two, "reproduced"]
     assert (study_root / "results/photo/runs/pictured/low/seed-0").is_dir()
     pages = written()
-    assert "| **not run** | **reproduced**: low: 10.1 ± 0.1 (3 seeds), high" in pages
+    assert "| not run | **reproduced**: low 10.1 ± 0.1; high 20.1 ± 0.1 (3 seeds) |" in pages
     assert "## Runs on photographs" in pages and "| pictured/low/seed-2 | done |" in pages
     # A page reads the same from the table of photographs.
     study = load_study()
@@ -254,6 +292,40 @@ def test_a_wrong_line_of_photographs_is_named(study_root: Path, photo: str, comp
     (study_root / "papers/a-paper/claims.yml").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=complaint):
         judge_claims()
+
+
+def test_another_cause_is_declared_and_holds_on_photographs_too(
+    study_root: Path, change_study: Callable
+) -> None:
+    text = OF_PHOTOGRAPHS.replace(
+        "chain: [low, high]}", "chain: [low, high],\n          other_cause: 'It is\n  drawn.'}"
+    )
+    file = study_root / "papers/a-paper/claims.yml"
+    file.write_text(text, encoding="utf-8")
+    for row in ("low", "high"):
+        for seed in (0, 1, 2):
+            execute("tiny", row, seed, "lab")
+    first = judge_claims().claims[0]
+    assert first.verdict == "same sign, other cause" and first.cause == "It is drawn."
+    assert first.claim.photo is not None and first.claim.photo.other_cause == "It is drawn."
+    assert "**same sign, other cause**: The high row" in repr(judge_claims().still_open)
+    assert repr(judge_claims(["tiny"])).endswith("It is drawn.")
+    own = text.replace("metric: AP_six}", 'metric: AP_six, other_cause: ""}')
+    file.write_text(own, encoding="utf-8")
+    claim = judge_claims().claims[0].claim
+    assert claim.photo is not None and claim.photo.other_cause == ""
+
+
+def test_a_claim_is_judged_at_the_papers_scale_too(
+    study_root: Path, change_study: Callable
+) -> None:
+    (study_root / "papers/a-paper/claims.yml").write_text(CLAIMS, encoding="utf-8")
+    change_study("  smoke: {seeds: [0]}\n", "  smoke: {seeds: [0]}\n  full: {seeds: [0, 1, 2]}\n")
+    study = load_study()
+    lab, full = (Results(study, open_store(s), s) for s in ("lab", "full"))
+    first = judge(lab, paper=full, only=["high-above-low"]).claims[0]
+    assert first.paper is not None and first.paper.verdict == "not run"
+    assert len(judge(lab, only=["high-above-low"])) == 1 and judge_claims().claims[0].paper is None
 
 
 def test_markdown_shows_text_as_it_is() -> None:

@@ -73,23 +73,42 @@ def test_deleting_a_run_changes_exactly_its_cells(study_root: Path) -> None:
     assert list(after.loc[changed, "state"]) == ["not run"]
 
 
-def test_bold_needs_a_lead_of_more_than_one_deviation(
-    study_root: Path, change_study: Callable
-) -> None:
+def test_bold_needs_a_lead_in_every_seed(study_root: Path, change_study: Callable) -> None:
     fill()
+    for seed in (0, 1, 2):
+        execute("stage-one", "detector", seed, "lab")
     change_study("  \"high-{size}\":\n        for: {size: [3, 4]}", "  \"high-{size}\":\n"
                  "        compare: false\n        for: {size: [3, 4]}")  # fmt: skip
     assert table_result("tiny").best("AP_B") == ("high",)
-    # Seeds spread the values by 0.1 each; a lead of 0.1 is then no lead.
-    change_study("{value: 20.0}", "{value: 10.1}")
+    change_study("{value: 20.0}", "{value: 10.0}")
     assert table_result("tiny").best("AP_B") == (), "a stale cell takes part in no comparison"
     fill()
-    assert table_result("tiny").best("AP_B") == ()
-    change_study("{value: 10.1}", "{value: 10.3}")
+    assert table_result("tiny").best("AP_B") == (), "a tie"
+    # Seeds move all rows alike: a lead that is the same in every seed is one, however small.
+    change_study("{value: 10.0}\n        needs", "{value: 10.05}\n        needs")
     fill()
     assert table_result("tiny").best("AP_B") == ("high",)
     change_study("published: AP}", "published: AP, better: lower}")
     assert table_result("tiny").best("AP_B") == ("shown",)
+
+
+def test_reference_rows_are_in_italics_and_the_caption_says_so(
+    study_root: Path, change_study: Callable
+) -> None:
+    fill(("low", "high", "high-3"))
+    plain = table_result("tiny").styled().to_html()
+    assert "font-style: italic" not in plain and "Italics" not in plain
+    assert "Bold: ahead of all other rows, the 95% interval" in plain
+    change_study("      high:\n", "      high:\n        compare: false\n")
+    page = table_result("tiny").styled().to_html()
+    assert "font-style: italic" in page and "Italics: for reference" in page
+    assert "ahead of all other upright rows" in page
+
+
+@pytest.mark.parametrize("seeds", [(0,), (0, 1)])
+def test_few_seeds_are_never_bold(study_root: Path, seeds: tuple[int, ...]) -> None:
+    fill(seeds=seeds)
+    assert table_result("tiny").best("AP_B") == ()
 
 
 def test_one_seed_alone_is_never_bold(study_root: Path) -> None:
@@ -114,12 +133,14 @@ def test_the_csv_holds_every_cell_with_its_runs(study_root: Path) -> None:
 
 def test_each_number_on_the_page_links_to_its_run(study_root: Path) -> None:
     fill()
-    page = table_result("tiny")._repr_html_().replace("\u00a0", " ")
-    assert 'class="dataframe"' in page and "<details>" in page
-    assert 'href="#runs-tiny-low-seed-0"' in page and 'id="runs-tiny-low-seed-0"' in page
-    assert "font-weight: bold" in page
-    assert "12.5" in page and "10.1 ± 0.1 (3 seeds)" in page and "not run" in page
-    assert str(study_root) not in page
+    result = table_result("tiny")
+    page = result._repr_html_().replace("\u00a0", " ")
+    lines = result.provenance._repr_html_()
+    assert 'class="dataframe"' in page and "<details" not in page and "<details" in lines
+    assert 'href="#runs-tiny-low-seed-0"' in page and 'id="runs-tiny-low-seed-0"' in lines
+    assert "12.5" in page and ">10.1 ± 0.1<" in page and "not run" in page
+    assert "over seeds, 3 seeds; lab scale" in page
+    assert str(study_root) not in page + lines
     frame = table_result("tiny").provenance
     assert list(frame["seed"]) == [0, 1, 2] * 3
     assert set(frame["device"]) == {"cpu: fake"}
@@ -129,7 +150,37 @@ def test_each_number_on_the_page_links_to_its_run(study_root: Path) -> None:
 def test_the_terminal_shows_the_same(study_root: Path) -> None:
     fill()
     text = repr(table_result("tiny"))
-    assert "20.1 ± 0.1 (3 seeds) *" in text and "12.5" in text
+    assert text.startswith("A tiny table (tiny, scale lab, 3 seeds)")
+    assert "20.1 ± 0.1 *" in text and "12.5" in text
+
+
+def test_a_cell_with_other_seeds_says_so(study_root: Path) -> None:
+    fill(("low",))
+    fill(("high", "high-3"), (0,))
+    for seed in (1, 2):
+        execute("stage-one", "detector", seed, "lab")
+    text = repr(table_result("tiny"))
+    assert "10.1 ± 0.1\n" in text, "three seeds, as the caption says"
+    assert "20.0 (1 of 3 seeds)" in text and "3.0 (1 seed)" in text
+    assert "3 seeds unless a cell says otherwise" in table_result("tiny").styled().to_html()
+
+
+def test_a_wide_table_says_that_it_scrolls(study_root: Path, change_study: Callable) -> None:
+    assert "scroll" not in table_result("tiny").styled().to_html()
+    column = "      AP_B: {metric: segm.B.AP, title: AP on B, published: AP}\n"
+    more = "".join(column.replace("AP_B", f"c{n}").replace("on B", f"{n}") for n in range(4))
+    change_study(column, column + more)
+    assert "scroll sideways" in table_result("tiny").styled().to_html()
+
+
+def test_values_of_seeds_go_by_titles(grouped: Callable) -> None:
+    fill(("low", "high"))
+    assert table_result("tiny").seed_values("AP_B") == {
+        "T of <b>": {"few & far": pytest.approx((10.0, 10.1, 10.2)), "many": (5.0, 5.1, 5.2)},
+        "high": {"few & far": pytest.approx((20.0, 20.1, 20.2))},
+        "size 3": {"many": ()},
+        "size 4": {"many": ()},
+    }
 
 
 GROUPS = {
@@ -205,7 +256,7 @@ def test_the_terminal_shows_groups_too(grouped: Callable) -> None:
         "many",
     ]
     assert sum("T of <b>" in line for line in lines) == 2
-    assert [line.split()[0] for line in lines if "20.1 ± 0.1 (3 seeds) *" in line] == ["high"]
+    assert [line.split()[0] for line in lines if "20.1 ± 0.1 *" in line] == ["high"]
 
 
 def test_a_table_without_groups_says_nothing_of_them(study_root: Path) -> None:

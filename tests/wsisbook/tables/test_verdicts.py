@@ -49,8 +49,8 @@ def fill() -> None:
 def test_every_direction_has_its_verdict(look: Callable[[], Verdicts]) -> None:
     fill()
     both, one = look()
-    assert [verdict for verdict, _ in both.chains] == ["reproduced", "not reproduced"]
-    assert [[cell.row for cell in cells] for _, cells in both.chains] == [
+    assert [chain.verdict for chain in both.chains] == ["reproduced", "not reproduced"]
+    assert [[cell.row for cell in chain.cells] for chain in both.chains] == [
         ["low", "high"], ["high", "shown"],
     ]  # fmt: skip
     assert both.verdict == "not reproduced" and one.verdict == "reproduced"
@@ -59,12 +59,13 @@ def test_every_direction_has_its_verdict(look: Callable[[], Verdicts]) -> None:
     lines = text.splitlines()
     assert "> High is above low." in lines
     assert (
-        "- first: the low one 10.1 ± 0.1 (3 seeds); high 20.1 ± 0.1 (3 seeds): **reproduced**"
-        in lines
+        "- first: the low one 10.1 ± 0.1; high 20.1 ± 0.1 (3 seeds); gap +10.0 [+10.0, +10.0]: "
+        "**reproduced**" in lines
     )
     assert "All together: **not reproduced**" in lines
     assert lines[-1] == (
-        "- first: shown 5.1 ± 0.1 (3 seeds); the low one 10.1 ± 0.1 (3 seeds): **reproduced**"
+        "- first: shown 5.1 ± 0.1; the low one 10.1 ± 0.1 (3 seeds); gap +5.0 [+5.0, +5.0]: "
+        "**reproduced**"
     )
 
 
@@ -76,7 +77,7 @@ def test_what_is_still_open_is_what_is_not_reproduced(look: Callable[[], Verdict
     assert [one.claim.id for one in look().still_open] == ["both-ways"]
     assert repr(look().still_open) == "- **not reproduced**: High is above low."
     assert repr(look().still_open.still_open) == repr(look().still_open)
-    nothing = Verdicts(load_study(), ())
+    nothing = Verdicts(())
     assert repr(nothing) == "None: every claim is reproduced."
 
 
