@@ -154,7 +154,7 @@ def pair_figure(pairs: Sequence[Pair], truth: Dataset, heads: Mapping[str, str])
         row = [Crop(image, box), Crop(image, box, [case.truth for case in two])]
         for head in heads.values():
             masks = [case.masks[head] for case in two]
-            row.append(Crop(image, box, masks, f"in common {pair.alike(head):.0%}"))
+            row.append(Crop(image, box, masks, f"overlap {pair.alike(head):.0%}"))
         rows.append(row)
         names.append("\n".join(truth.categories[case.category].name for case in two))
     return crop_grid(rows, ["scene", "ground truth", *heads], names)

@@ -147,5 +147,5 @@ def test_pictures_name_what_they_show() -> None:
     assert [axes.get_xlabel() for axes in figure.axes[2:4]] == ["IoU 0.89", "IoU 1.00"]
     assert figure.axes[4].get_ylabel() == "disc\nseed 0"
     pairs = pair_figure(pairs_of(two_heads(), Scenes(), 0.4), Scenes(), heads)
-    assert [axes.get_xlabel() for axes in pairs.axes[2:]] == ["in common 100%", "in common 78%"]
+    assert [axes.get_xlabel() for axes in pairs.axes[2:]] == ["overlap 100%", "overlap 78%"]
     assert case_figure([], Scenes(), heads) == pair_figure([], Scenes(), heads) == "no case"
