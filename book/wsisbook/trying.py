@@ -7,6 +7,7 @@ theirs can be committed by accident.
 from __future__ import annotations
 
 import html
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from wsisbook.plan.plan import make_plan
 from wsisbook.plan.step_times import gpu_rate, read_step_times
 from wsisbook.runs.changed_row import read_row_change, with_changed_row
 from wsisbook.runs.declared import RunKey, Study
-from wsisbook.runs.paths import build_folder
+from wsisbook.runs.paths import BUILDING, build_folder
 from wsisbook.runs.resolve import resolve, with_needs
 from wsisbook.runs.run import execute
 from wsisbook.runs.state import run_state
@@ -35,10 +36,10 @@ _WAIT = 600.0  # seconds; two notebooks may want the same run
 def train_missing(study: Study, scale: str, tables: Iterable[str], asked: bool) -> int:
     """Do the unfinished runs of `tables` if `asked`, or at the scale `smoke`; how many they were.
 
-    Says first what they will cost.
+    Says first what they will cost. Building the book never starts a run.
     """
     there = [name for name in tables if scale in study.table(name).scales]
-    if not there or not (asked or scale == SMOKE):
+    if _building() or not there or not (asked or scale == SMOKE):
         return 0
     plan = make_plan(study, open_store(scale, study.root), scale, there)
     if plan.jobs and scale != SMOKE:
@@ -125,9 +126,8 @@ def try_changed_row(results: Results, table: str, override: str, seed: int) -> C
         print(
             f"{study.table(table).row(name).title}: {_cost(study, results.store, todo)}", flush=True
         )
-    execute(
-        table, name, seed, scale, store.root, study=study, progress=False, wait=_WAIT
-    )  # fmt: skip
+    if not _building():
+        execute(table, name, seed, scale, store.root, study=study, progress=False, wait=_WAIT)
     one = dict.fromkeys([scale], (seed,))
     rows = study.table(table).rows
     alone = replace(rows[name], seeds=one)
@@ -135,6 +135,11 @@ def try_changed_row(results: Results, table: str, override: str, seed: int) -> C
     study = replace(study, tables={**study.tables, table: only})
     changed = Results(study, store, scale).table(table)
     return ChangedRow(changed, results.table(table), name, change.row, seed, shown)
+
+
+def _building() -> bool:
+    """Whether the notebook is executed for the published book."""
+    return BUILDING in os.environ
 
 
 def _unfinished(study: Study, store: RunStore, committed: RunStore, key: RunKey) -> list[RunKey]:

@@ -94,3 +94,14 @@ def test_missing_runs_are_done_at_smoke_scale_and_elsewhere_when_asked(
     lab.train_missing("tiny", asked=True)
     assert lab.table("tiny").cell("low", "AP_B").state == "done"
     assert "run(s) to do" in capsys.readouterr().out
+
+
+def test_building_the_book_starts_no_run(
+    study_root: Path, executions: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WSIS_BUILDING", "1")
+    study = open_study("smoke")
+    study.train_missing("tiny", asked=True)
+    shown = study.changed_row("tiny", "low value:3")
+    assert shown is not None and shown.frame()["AP on B"].tolist()[-1] == "not run"
+    assert executions() == []

@@ -33,7 +33,7 @@ from wsisbook.publish.notebook_inputs import (
 )
 from wsisbook.runs.declared import Study
 from wsisbook.runs.environment import cores, library_versions, machine_text
-from wsisbook.runs.paths import build_folder, without_paths
+from wsisbook.runs.paths import BUILDING, build_folder, without_paths
 from wsisbook.runs.store import RunStore, now
 from wsislib.atomic import atomic_write, read_json, write_json
 from wsislib.strict import did_you_mean
@@ -138,6 +138,7 @@ class NotebookRunner:
         environment = {
             "OMP_NUM_THREADS": str(max(1, cores() // self.workers)),
             **os.environ,
+            BUILDING: "1",
             "JUPYTER_PREFER_ENV_PATH": "1",
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             VARIABLE: batch_mark(),

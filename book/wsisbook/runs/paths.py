@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 MARKER = Path("book") / "study.yml"
+BUILDING = "WSIS_BUILDING"  # set where notebooks are executed for the published book
 
 
 def repository_root() -> Path:
