@@ -74,3 +74,13 @@ def test_links_out_of_the_folder_are_followed_on_demand(
     assert "--follow-links" in problem.remedy
     monkeypatch.setenv("WSIS_FOLLOW_LINKS", "1")
     assert not [p for p in problems(path) if p.severity == "error"]
+
+
+def test_key_points_with_empty_boxes_are_points_to_convert(tmp_path: Path) -> None:
+    document = coco.document()
+    for annotation in document["annotations"]:
+        annotation.pop("segmentation", None)
+        annotation.update(keypoints=[5, 5, 2], num_keypoints=1, bbox=[5, 5, 0, 0], area=0)
+    found = [p for p in problems(coco.write(tmp_path, document)) if p.code == "key-points"]
+    assert len(found) == len(document["annotations"])
+    assert "`wsis data convert FILE --to CLEAN.json`" in found[0].remedy

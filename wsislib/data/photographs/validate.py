@@ -243,7 +243,7 @@ def _check_image_file(
             f"its file {turned}; it is read upright. Were its labels drawn so? Sizes cannot tell"
         )
         turn = f"`wsis data turn {annotation_file} --out TURNED.json --unsure turn`"
-        remedy = f"look at one; if not, {turn} turns the labels; if so, keep in place of turn"
+        remedy = f"look at one; if not, {turn} does it; if so, the same with keep records that"
         return [here.warning("exif-orientation", message, remedy)]
     return []
 

@@ -15,7 +15,7 @@ from wsislib.data.photographs.coco_labels import (
     numbers,
 )
 from wsislib.data.photographs.validate_report import Location, Problem
-from wsislib.data.photographs.validate_structure import record_location
+from wsislib.data.photographs.validate_structure import CONVERT, record_location
 from wsislib.data.rle import SegmentationError, checked_rle, rle_area, rle_box
 from wsislib.data.sample import LabelKind
 
@@ -72,10 +72,18 @@ def _check_annotation(
                 remedy = "draw the mask again, or delete the annotation"
                 yield here.error("mask-empty", "its mask covers no pixel", remedy)
             yield from _check_area(annotation, area, here)
-    if annotation.get("bbox") not in (None, []):
+    if annotation.get("keypoints") and _is_without_area(annotation.get("bbox")):
+        message = "has key points and an empty box, as exports of points do"
+        yield here.error("key-points", message, f"read them as points: {CONVERT}")
+    elif annotation.get("bbox") not in (None, []):
         yield from _check_box(annotation["bbox"], mask_box, height, width, here)
     if annotation.get("point") not in (None, []):
         yield from _check_point(annotation["point"], height, width, here)
+
+
+def _is_without_area(bbox: Any) -> bool:
+    """Whether a box is written and covers nothing."""
+    return isinstance(bbox, list) and len(bbox) == 4 and (bbox[2] == 0 or bbox[3] == 0)
 
 
 def _check_box(
