@@ -17,7 +17,7 @@ BACKGROUND = sorted((BOOK / "background").glob("*.md"))
 DRAWINGS = sorted((BOOK / "images").glob("*.svg"))
 COLUMN = 368  # pixels of the text column on a phone of 400
 LEAST_LETTER = 9.5  # pixels of the smallest letters there
-FIGURE = re.compile(r"```\{figure\} +(\S+)\n((?::.*\n)+)\n(.+?)```", re.DOTALL)
+FIGURE = re.compile(r"```\{figure\} +(\S+)\n((?::[^\n]*\n)+)\n(.+?)```", re.DOTALL)
 BIB_ENTRY = re.compile(r"^@(\w+)\{(\w+),\n(.*?)^\}", re.MULTILINE | re.DOTALL)
 TERMS = (
     "ground truth", "weak supervision", "partially supervised", "image-level labels", "tags",

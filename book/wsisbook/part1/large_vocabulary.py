@@ -136,7 +136,7 @@ def _series(
     return series
 
 
-NAME_HEIGHT = 0.13  # inches for a line of text above a row
+NAME_HEIGHT = 0.16  # inches for a line of text above a row
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def gallery_figure(tiles: Sequence[Tile], titles: Sequence[str], across: int = 3
 def _draw(axes: Sequence[Axes], tile: Tile, titles: Sequence[str]) -> None:
     """One tile into its panels; `titles` above those of the first row."""
     name = tile.name.replace(", ", "\n", 1)
-    axes[0].set_title(name, fontsize=4.5, color=INK, loc="left", pad=2)
+    axes[0].set_title(name, fontsize=7, color=INK, loc="left", pad=2)
     pictures = [tile.pixels, *(fade(tile.pixels, mask) for mask in tile.masks)]
     for axis, picture in zip(axes, pictures, strict=True):
         axis.imshow(picture, interpolation="nearest")
@@ -198,9 +198,9 @@ def _draw(axes: Sequence[Axes], tile: Tile, titles: Sequence[str]) -> None:
             axis.contour(truth, levels=[0.5], colors=["#FFFFFF"], linewidths=0.7)
     for axis, overlap in zip(axes[1:], tile.overlaps, strict=True):
         axis.text(0.5, -0.02, f"{100 * overlap:.0f}", transform=axis.transAxes,
-                  ha="center", va="top", fontsize=5, color=INK)  # fmt: skip
+                  ha="center", va="top", fontsize=7, color=INK)  # fmt: skip
     for axis, title in zip(axes[1:], titles, strict=False):  # titles of the first row alone
-        axis.set_title(title, fontsize=5.5, color=INK, pad=2)
+        axis.set_title(title, fontsize=7.5, color=INK, pad=2)
 
 
 def fade(pixels: NDArray[np.float32], mask: NDArray[np.bool_]) -> NDArray[np.float32]:
