@@ -41,7 +41,7 @@ def address(tmp_path_factory) -> Iterator[str]:
     thread.join()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # a playwright that is open keeps other modules from theirs
 def chromium() -> Iterator:
     if find_chromium() is None:
         pytest.skip(NEEDED)

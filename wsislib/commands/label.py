@@ -59,11 +59,11 @@ def label_folder(
         assistant = SamAssistant(load_sam(sam))
     with LabelServer(Desk(labels, assistant), port) as server:
         states = labels.states()
-        print(f"{len(states)} images, {states.count('f')} finished; labels: {file}")
-        print(f"{server.address}\nCtrl C ends", flush=True)
-        if browser:
-            webbrowser.open(server.address)
         try:
+            print(f"{len(states)} images, {states.count('f')} finished; labels: {file}")
+            print(f"{server.address}\nCtrl C ends", flush=True)
+            if browser:
+                webbrowser.open(server.address)
             server.serve_forever()
         except KeyboardInterrupt:
             print(f"\n{labels.states().count('f')} of {len(states)} finished: {file}")
