@@ -216,3 +216,12 @@ def test_another_size_than_the_pictures_is_named(tmp_path: Path) -> None:
 def test_a_list_of_results_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="give the document that has"):
         converted(tmp_path, [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 1}])
+
+
+@pytest.mark.parametrize(("target", "end"), [("coco", "json"), ("cvat", "xml")])
+def test_a_file_ends_as_its_format_is_known_by(tmp_path: Path, target: str, end: str) -> None:
+    (tmp_path / "in.json").write_text(json.dumps(document()))
+    found = convert_labels(tmp_path / "in.json")
+    with pytest.raises(ValueError, match=f"ends in .{end}"):
+        write_labels(found, target, tmp_path / "out", None, True)  # type: ignore[arg-type]
+    assert not (tmp_path / "out").exists()

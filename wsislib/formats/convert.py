@@ -88,7 +88,7 @@ def write_labels(
 
     `tolerance`: masks become polygons whose edges lie within so many pixels of the mask's; None
     keeps them exact where the format can. Raises ValueError where a file exists already and `force`
-    is not given; then nothing is written.
+    is not given, or its ending is not the format's; then nothing is written.
     """
     labels, report = conversion.labels, conversion.report
     if target == "yolo":
@@ -99,6 +99,9 @@ def write_labels(
         raise ValueError(f"{out}: is a folder; name the file to write")
     if out.is_file() and target in FOLDERS:
         raise ValueError(f"{out}: is a file; {target} wants a folder")
+    suffix = "" if target in FOLDERS else ".xml" if target == "cvat" else ".json"
+    if suffix and out.suffix.lower() != suffix:  # by which tools, and `convert`, know the format
+        raise ValueError(f"{out}: {target} is written to a file that ends in {suffix}")
     files: Iterable[tuple[Path, bytes]]
     if target == "coco":
         document = labels_document(labels, report)
