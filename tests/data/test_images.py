@@ -160,3 +160,11 @@ def test_links_that_leave_the_folder_are_refused(root: Path) -> None:
     inside = root / "alias.png"
     inside.symlink_to(root / "plain.png")
     assert resolve_image(root, "alias.png") == (root / "plain.png").resolve()
+
+
+def test_a_line_is_no_photograph(tmp_path: Path) -> None:
+    Image.new("RGB", (1, 51)).save(tmp_path / "line.png")
+    Image.new("RGB", (2, 100)).save(tmp_path / "narrow.png")
+    with pytest.raises(ImageReadError, match="line.png: 1 x 51 is more than 50 times"):
+        read_image(tmp_path / "line.png")
+    assert read_image(tmp_path / "narrow.png").shape == (100, 2, 3)

@@ -26,6 +26,7 @@ from wsislib.data.pixels import PixelsError, is_deep, require_single_page, rgb_p
 from wsislib.data.rle import MAX_PIXELS
 from wsislib.data.turns import swaps_sides, turn_pixels, upright_size
 
+MOST_ASPECT = 50  # longer side over shorter
 IMAGE_SUFFIXES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"})
 
 _ORIENTATION = 0x0112
@@ -164,6 +165,11 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                 raise PixelsError(
                     f"{image.width} x {image.height} is more than {MAX_PIXELS} pixels; scale it "
                     "down"
+                )
+            if max(image.size) > MOST_ASPECT * min(image.size):
+                raise PixelsError(
+                    f"{image.width} x {image.height} is more than {MOST_ASPECT} times as long as "
+                    "wide, which no model can scale to its size; crop it"
                 )
             yield image
     except FileNotFoundError:
