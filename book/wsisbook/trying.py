@@ -89,10 +89,13 @@ class ChangedRow:
         return pd.DataFrame(rows)
 
     def _repr_html_(self) -> str:
-        note = (
-            f"One run of the changed row, seed {self.seed}. Its files are under {self.folder}; "
-            "they are not part of the book."
-        )
+        if any(cell.values for (row, _), cell in self.changed.cells.items() if row == self.row):
+            note = (
+                f"One run of the changed row, seed {self.seed}. Its files are under {self.folder}; "
+                "they are not part of the book."
+            )
+        else:
+            note = "Building the book starts no run: execute the notebook to train the changed row."
         return self.frame().to_html(border=0) + f"<p>{html.escape(note)}</p>"
 
     def __repr__(self) -> str:

@@ -104,4 +104,5 @@ def test_building_the_book_starts_no_run(
     study.train_missing("tiny", asked=True)
     shown = study.changed_row("tiny", "low value:3")
     assert shown is not None and shown.frame()["AP on B"].tolist()[-1] == "not run"
+    assert "Building the book starts no run" in shown._repr_html_()
     assert executions() == []
